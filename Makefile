@@ -1,0 +1,253 @@
+# Lockstep. `make run` starts three nodes on this machine; `make test` runs every test. Both first
+# install what is missing (Debian 12's packages, through apt) and build.
+#
+#   make                  build the server: build/release/lockstep-server
+#   make run              three nodes on 127.0.0.1: 7379, 7380, 7381; Ctrl-C stops them
+#   make test             all tests; ONLY=raft runs those whose name holds "raft"
+#   make sim SEEDS=300    simulated clusters; SEED=n runs one again
+#   make asan | tsan      unit tests and simulator under sanitizers
+#   make fuzz             each fuzzer for FUZZ_SECONDS (30)
+#   make bench            against redis-server, on this machine; make microbench: single parts
+#   make traces           compare the engines' traces; REWRITE=1 writes them anew
+#   make clang            build everything with clang 14
+#   make coverage         which lines the unit tests run
+#   make format | clean
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# Parallel unless asked otherwise. What is built below a first make shares its job slots.
+ifeq ($(MAKELEVEL),0)
+  ifeq ($(filter -j%,$(MAKEFLAGS)),)
+    MAKEFLAGS += -j$(shell nproc)
+  endif
+endif
+# Builds keep each compiler's words together. Not global: `make run` and `make test` talk as they go.
+BUILD := $(MAKE) --output-sync=target
+
+# Flags ---------------------------------------------------------------------------------------------
+
+MODE ?= release
+CXX := g++
+OPT := -O2 -g1
+SANITIZE :=
+ifeq ($(MODE),clang)
+  CXX := clang++-14
+else ifeq ($(MODE),asan)
+  SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+  OPT := -O1 -g1
+else ifeq ($(MODE),tsan)
+  SANITIZE := -fsanitize=thread
+  OPT := -O1 -g1
+else ifeq ($(MODE),fuzz)
+  CXX := clang++-14
+  SANITIZE := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+  OPT := -O1 -g1
+else ifeq ($(MODE),coverage)
+  SANITIZE := --coverage
+  OPT := -O0 -g1
+else ifneq ($(MODE),release)
+  $(error MODE is release, clang, asan, tsan, fuzz or coverage, not '$(MODE)')
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+HARDEN := -D_GLIBCXX_ASSERTIONS -fstack-protector-strong -fPIE
+CXXFLAGS := -std=c++20 $(OPT) $(WARN) $(HARDEN) $(SANITIZE) -DSPDLOG_COMPILED_LIB \
+            -DSPDLOG_FMT_EXTERNAL -I. -MMD -MP
+LDFLAGS := $(SANITIZE) -pie -Wl,-z,relro,-z,now
+IO_LIBS := -lrocksdb -lhiredis -luv -lspdlog -lfmt -lcrypto
+PURE_LIBS := -lxxhash -lroaring
+GTEST_LIBS := -lgmock -lgtest -lgtest_main
+CCACHE := $(shell command -v ccache 2>/dev/null)
+
+# What there is to build ----------------------------------------------------------------------------
+
+B := build/$(MODE)
+objects = $(patsubst %.cc,$(B)/%.o,$(1))
+
+# Layers, left to right: each may use those before it (tests/layers_test.cc holds the rule).
+LAYERS := base resp cluster commands node io
+SOURCES_base := $(wildcard src/base/*.cc)
+SOURCES_resp := $(wildcard src/resp/*.cc)
+SOURCES_cluster := $(wildcard cluster/*/*.cc)
+SOURCES_commands := $(wildcard commands/*.cc)
+SOURCES_node := $(filter-out src/main.cc,$(wildcard src/*.cc))
+SOURCES_io := $(wildcard src/io/*.cc)
+SOURCES_sim := $(filter-out tests/sim/main.cc,$(wildcard tests/sim/*.cc))
+LIBS_pure := $(foreach l,node commands cluster resp base,$(B)/lib$(l).a)
+LIBS_all := $(B)/libio.a $(LIBS_pure)
+
+SERVER := $(B)/lockstep-server
+SIM := $(if $(wildcard tests/sim/main.cc),$(B)/tests/sim/lockstep-sim)
+UNIT_TESTS := $(patsubst tests/%.cc,$(B)/tests/%,$(wildcard tests/*_test.cc))
+BENCHES := $(patsubst tests/%.cc,$(B)/tests/%,$(wildcard tests/bench/*.cc))
+FUZZERS := $(patsubst tests/%.cc,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.cc))
+
+.PHONY: all tests benches fuzzers
+all: $(SERVER)
+tests: $(UNIT_TESTS) $(SIM)
+benches: $(BENCHES)
+fuzzers: $(FUZZERS)
+
+# How it is built -----------------------------------------------------------------------------------
+
+# A file whose text is $(1), touched only when that changes: what depends on it is built anew then.
+.PHONY: FORCE
+FORCE:
+write_if_changed = mkdir -p $(@D) && (cmp -s - $@ <<< '$(strip $(1))' || cat > $@ <<< '$(strip $(1))')
+
+$(B)/compile.flags: FORCE
+	@$(call write_if_changed,$(CXX) $(CXXFLAGS))
+$(B)/link.flags: FORCE
+	@$(call write_if_changed,$(CXX) $(LDFLAGS) $(IO_LIBS) $(PURE_LIBS) $(GTEST_LIBS))
+$(B)/lib%.members: FORCE
+	@$(call write_if_changed,$(SOURCES_$*))
+
+$(B)/%.o: %.cc $(B)/compile.flags
+	@mkdir -p $(@D)
+	@echo "  c++  $<"
+	@$(CCACHE) $(CXX) $(CXXFLAGS) -c $< -o $@
+
+define layer_rule
+$(B)/lib$(1).a: $(call objects,$(SOURCES_$(1))) $(B)/lib$(1).members
+	@rm -f $$@
+	@ar rcs $$@ $$(filter %.o,$$^)
+endef
+$(foreach l,$(LAYERS) sim,$(eval $(call layer_rule,$(l))))
+
+link = mkdir -p $(@D) && echo "  link $@" && $(CXX) $(LDFLAGS) $(filter %.o %.a,$^) $(1) -lpthread -o $@
+
+$(SERVER): $(B)/src/main.o $(LIBS_all) $(B)/link.flags
+	@$(call link,$(IO_LIBS) $(PURE_LIBS))
+
+# A unit test is linked with the pure layers; an io_*_test with the shell too, a sim_*_test with the
+# simulator.
+$(B)/tests/%_test: $(B)/tests/%_test.o $(LIBS_pure) $(B)/link.flags
+	@$(call link,$(PURE_LIBS) $(GTEST_LIBS))
+$(B)/tests/io_%_test: $(B)/tests/io_%_test.o $(LIBS_all) $(B)/link.flags
+	@$(call link,$(IO_LIBS) $(PURE_LIBS) $(GTEST_LIBS))
+$(B)/tests/sim_%_test: $(B)/tests/sim_%_test.o $(B)/libsim.a $(LIBS_pure) $(B)/link.flags
+	@$(call link,$(PURE_LIBS) $(GTEST_LIBS))
+$(B)/tests/sim/lockstep-sim: $(B)/tests/sim/main.o $(B)/libsim.a $(LIBS_pure) $(B)/link.flags
+	@$(call link,$(PURE_LIBS))
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS_pure) $(B)/link.flags
+	@$(call link,$(PURE_LIBS) -lbenchmark)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIBS_pure) $(B)/link.flags
+	@$(call link,$(PURE_LIBS) -fsanitize=fuzzer)
+
+-include $(shell [ -d $(B) ] && find $(B) -name '*.d')
+
+# What a fresh Debian 12 lacks ----------------------------------------------------------------------
+
+# command:package where whatever gives the command will do, else a package.
+DEPS_run := g++:g++ redis-cli:redis-tools libuv1-dev librocksdb-dev libhiredis-dev libspdlog-dev \
+            libfmt-dev libssl-dev libxxhash-dev libroaring-dev
+DEPS_test := $(DEPS_run) libgtest-dev libgmock-dev python3:python3 python3-redis \
+             redis-server:redis-server node:nodejs npm:npm
+DEPS_clang := clang++-14:clang-14 libclang-rt-14-dev
+DEPS_bench := $(DEPS_test) libbenchmark-dev
+DEPS_coverage := gcovr:gcovr
+DEPS_format := clang-format-14:clang-format-14
+
+define install_missing
+missing=""; \
+for want in $(sort $(1)); do \
+  if [[ $$want == *:* ]]; then command -v "$${want%%:*}" > /dev/null && continue; \
+  else dpkg-query -W -f '$${db:Status-Status}' "$$want" 2> /dev/null | grep -qx installed && continue; fi; \
+  missing+=" $${want#*:}"; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+echo "  install$$missing"; \
+command -v apt-get > /dev/null || { echo "no apt-get here: please install$$missing" >&2; exit 1; }; \
+as_root=""; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+$$as_root apt-get -qq update; \
+$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing > /dev/null
+endef
+
+.PHONY: deps deps-test deps-clang deps-bench deps-coverage deps-format
+deps:
+	@$(call install_missing,$(DEPS_run))
+deps-test:
+	@$(call install_missing,$(DEPS_test))
+deps-clang:
+	@$(call install_missing,$(DEPS_test) $(DEPS_clang) $(DEPS_bench))
+deps-bench:
+	@$(call install_missing,$(DEPS_bench))
+deps-coverage:
+	@$(call install_missing,$(DEPS_test) $(DEPS_coverage))
+deps-format:
+	@$(call install_missing,$(DEPS_format))
+
+# The clients that redis-tests drive. Only this project's lock file says which.
+ifneq ($(wildcard redis-tests/package-lock.json),)
+NODE_CLIENTS := redis-tests/node_modules/.package-lock.json
+$(NODE_CLIENTS): redis-tests/package-lock.json
+	@echo "  npm  redis-tests"
+	@cd redis-tests && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json
+endif
+
+# What is done with it ------------------------------------------------------------------------------
+
+SEEDS ?= 300
+SEED ?=
+FUZZ_SECONDS ?= 30
+ONLY ?=
+
+.PHONY: run test sim asan tsan fuzz bench microbench traces clang coverage format clean
+run: deps
+	@$(BUILD) all
+	@exec tests/cluster_up $(SERVER)
+
+test: deps-test
+	@$(BUILD) all tests
+	@$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
+	@exec tests/run_all --build $(B) $(ONLY)
+
+sim: deps
+	@$(BUILD) $(SIM)
+	@$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+asan tsan: deps-test
+	@$(BUILD) MODE=$@ tests
+	@exec tests/run_all --build build/$@ --no-processes $(ONLY)
+
+fuzz: deps-clang
+	@$(BUILD) MODE=fuzz fuzzers
+	@for fuzzer in $(notdir $(FUZZERS)); do \
+	  mkdir -p build/fuzz/corpus/$$fuzzer; \
+	  echo "  fuzz $$fuzzer, $(FUZZ_SECONDS) s"; \
+	  build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$fuzzer; \
+	done
+
+bench: deps-bench
+	@$(BUILD) all
+	@$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
+	@exec redis-tests/bench
+
+microbench: deps-bench
+	@$(BUILD) benches
+	@for bench in $(BENCHES); do $$bench; done
+
+traces: deps-test
+	@$(BUILD) $(B)/tests/trace_test
+	@$(B)/tests/trace_test --gtest_brief=1
+
+clang: deps-clang
+	@$(BUILD) MODE=clang all tests benches
+
+coverage: deps-coverage
+	@$(BUILD) MODE=coverage tests
+	@exec tests/run_all --build build/coverage --no-processes $(ONLY)
+	@gcovr --root . --filter 'src/' --filter 'cluster/' --filter 'commands/' build/coverage
+
+format: deps-format
+	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
+
+clean:
+	@rm -rf build

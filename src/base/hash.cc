@@ -1,0 +1,87 @@
+#include "src/base/hash.h"
+
+#include <array>
+#include <bit>
+
+#include <xxhash.h>
+
+namespace lockstep {
+namespace {
+
+uint64_t g_key0 = 0x6C6F636B73746570ULL;
+uint64_t g_key1 = 0x0706050403020100ULL;
+
+struct SipState {
+  uint64_t v0, v1, v2, v3;
+  void Round() {
+    v0 += v1;
+    v1 = std::rotl(v1, 13) ^ v0;
+    v0 = std::rotl(v0, 32);
+    v2 += v3;
+    v3 = std::rotl(v3, 16) ^ v2;
+    v0 += v3;
+    v3 = std::rotl(v3, 21) ^ v0;
+    v2 += v1;
+    v1 = std::rotl(v1, 17) ^ v2;
+    v2 = std::rotl(v2, 32);
+  }
+};
+
+constexpr std::array<uint16_t, 256> MakeCrc16Table() {
+  std::array<uint16_t, 256> table{};
+  for (unsigned i = 0; i < 256; ++i) {
+    unsigned crc = i << 8;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc << 1) ^ ((crc & 0x8000) != 0 ? 0x1021U : 0U);
+    table[i] = static_cast<uint16_t>(crc);
+  }
+  return table;
+}
+constexpr auto kCrc16Table = MakeCrc16Table();
+
+}  // namespace
+
+uint64_t Hash64(BytesView data, uint64_t seed) { return XXH64(data.data(), data.size(), seed); }
+
+void SetHashKey(uint64_t k0, uint64_t k1) {
+  g_key0 = k0;
+  g_key1 = k1;
+}
+
+uint64_t KeyedHash(BytesView data) {
+  SipState s{g_key0 ^ 0x736f6d6570736575ULL, g_key1 ^ 0x646f72616e646f6dULL,
+             g_key0 ^ 0x6c7967656e657261ULL, g_key1 ^ 0x7465646279746573ULL};
+  const uint64_t size_byte = static_cast<uint64_t>(data.size()) << 56;
+  while (data.size() >= 8) {
+    uint64_t word = 0;
+    __builtin_memcpy(&word, data.data(), 8);
+    s.v3 ^= word;
+    s.Round();
+    s.v0 ^= word;
+    data.remove_prefix(8);
+  }
+  uint64_t last = size_byte;
+  for (size_t i = 0; i < data.size(); ++i) {
+    last |= static_cast<uint64_t>(static_cast<uint8_t>(data[i])) << (8 * i);
+  }
+  s.v3 ^= last;
+  s.Round();
+  s.v0 ^= last;
+  s.v2 ^= 0xff;
+  for (int i = 0; i < 3; ++i) s.Round();
+  return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint16_t SlotOf(BytesView key) {
+  const size_t open = key.find('{');
+  if (open != BytesView::npos) {
+    const size_t close = key.find('}', open + 1);
+    if (close != BytesView::npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
+  }
+  unsigned crc = 0;
+  for (const char c : key) {
+    crc = ((crc << 8) & 0xffff) ^ kCrc16Table[((crc >> 8) ^ static_cast<uint8_t>(c)) & 0xff];
+  }
+  return static_cast<uint16_t>(crc % kSlots);
+}
+
+}  // namespace lockstep

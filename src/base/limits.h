@@ -1,0 +1,27 @@
+// Every limit by name. A limit that an operator may move is a setting (src/config); these are the
+// ones that hold always.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lockstep {
+
+constexpr uint64_t kNodeIdMax = 1'000'000;
+constexpr size_t kNodesMax = 64;            // Members of a cluster.
+constexpr size_t kNameBytesMax = 1024;      // Locks, owners, queues, keys.
+constexpr size_t kMetaBytesMax = 4096;      // LOCK.ACQUIRE ... META.
+constexpr size_t kMultiLockNamesMax = 1024; // LOCK.MACQUIRE.
+constexpr int64_t kTtlMsMax = 24 * 3600 * 1000;
+constexpr int64_t kBlockMsMax = int64_t{365} * 24 * 3600 * 1000;
+
+constexpr size_t kMultibulkElementsMax = 1024 * 1024;  // Arguments of one command.
+constexpr size_t kInlineBytesMax = 64 * 1024;
+constexpr size_t kMultiQueueMax = 16 * 1024;  // Commands between MULTI and EXEC.
+constexpr size_t kReplyDepthMax = 8;          // hiredis 0.14 reads no deeper.
+
+constexpr size_t kFrameBodyBytesMax = 64 * 1024 * 1024 + 64 * 1024;  // One bus frame.
+constexpr size_t kSnapshotChunkBytes = 256 * 1024;
+constexpr uint64_t kSnapshotBytesMax = uint64_t{4} * 1024 * 1024 * 1024;  // Of one group.
+
+}  // namespace lockstep
