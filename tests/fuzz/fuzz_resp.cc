@@ -1,0 +1,138 @@
+// The client protocol, in and out. The first byte chooses what the rest is.
+#include <cstddef>
+#include <cstdint>
+
+#include "src/base/check.h"
+#include "src/resp/parser.h"
+#include "src/resp/writer.h"
+
+namespace lockstep::resp {
+namespace {
+
+struct Outcome {
+  std::vector<std::vector<Bytes>> commands;
+  ParseStatus end = ParseStatus::kNeedMore;
+  Bytes error;
+  bool operator==(const Outcome&) const = default;
+};
+
+ParserLimits SmallLimits() {
+  ParserLimits limits;
+  limits.elements_max = 64;
+  limits.bulk_bytes_max = 512;
+  limits.inline_bytes_max = 128;
+  limits.buffer_bytes_max = 1024;
+  return limits;
+}
+
+Outcome Parse(BytesView in, size_t piece, const ParserLimits& limits) {
+  Parser parser;
+  parser.set_limits(limits);
+  Outcome outcome;
+  for (size_t at = 0; at < in.size(); at += piece) {
+    parser.Append(in.substr(at, piece));
+    while ((outcome.end = parser.Next()) == ParseStatus::kCommand) {
+      CHECK(!parser.args().empty());
+      outcome.commands.emplace_back(parser.args().begin(), parser.args().end());
+      parser.Consume();
+    }
+  }
+  outcome.error = parser.error();
+  return outcome;
+}
+
+// How the input was cut changes nothing, and what came out goes in again.
+void FuzzParser(BytesView in, const ParserLimits& limits) {
+  const Outcome whole = Parse(in, in.size() + 1, limits);
+  CHECK(Parse(in, 1, limits) == whole);
+  CHECK(Parse(in, 7, limits) == whole);
+  CHECK(whole.end == ParseStatus::kClose || whole.error.find_first_of("\r\n") == Bytes::npos);
+
+  Bytes again;
+  for (const auto& command : whole.commands) {
+    WriteArrayHeader(command.size(), &again);
+    for (const Bytes& arg : command) WriteBulk(arg, &again);
+  }
+  const Outcome second = Parse(again, again.size() + 1, ParserLimits());
+  CHECK(second.commands == whole.commands);
+  CHECK(second.end == ParseStatus::kNeedMore);
+}
+
+// What Printable writes between quotes, SplitLine reads back.
+void FuzzSplitLine(BytesView in) {
+  std::vector<Bytes> args;
+  if (!SplitLine(in, &args)) return;
+  Bytes quoted;
+  for (const Bytes& arg : args) quoted += " \"" + Printable(arg, arg.size()) + '"';
+  std::vector<Bytes> again;
+  CHECK(SplitLine(quoted, &again));
+  CHECK(again == args);
+}
+
+// Takes one reply off the front of `in`, as a strict client would. False: there is none.
+bool TakeReply(BytesView* in, size_t depth) {
+  const size_t end = in->find("\r\n");
+  if (end == BytesView::npos || end == 0 || depth > kReplyDepthMax + 1) return false;
+  const char type = in->front();
+  const BytesView line = in->substr(1, end - 1);
+  in->remove_prefix(end + 2);
+  if (line.find_first_of("\r\n") != BytesView::npos) return false;
+  int64_t n = 0;
+  switch (type) {
+    case '+': case '-': case ',': return true;
+    case '_': return line.empty();
+    case '#': return line == "t" || line == "f";
+    case ':': return ParseInt64(line, &n);
+    default: break;
+  }
+  if (!ParseInt64(line, &n)) return false;
+  if (n == -1) return type == '$' || type == '*';
+  if (type == '$' || type == '=') {
+    const auto size = static_cast<size_t>(n);
+    if (n < 0 || in->size() < size + 2 || in->substr(size, 2) != "\r\n") return false;
+    in->remove_prefix(size + 2);
+    return true;
+  }
+  if (BytesView("*%~>").find(type) == BytesView::npos) return false;
+  for (int64_t i = 0; i < (type == '%' ? 2 * n : n); ++i) {
+    if (!TakeReply(in, depth + 1)) return false;
+  }
+  return true;
+}
+
+// What decodes, encodes to the same bytes; and in either protocol it is exactly one reply.
+void FuzzReply(BytesView in) {
+  Reader reader(in);
+  const Reply reply = DecodeReply(&reader);
+  if (!reader.ok()) return;
+  Bytes encoded;
+  Writer writer(&encoded);
+  EncodeReply(reply, &writer);
+  CHECK(encoded == in.substr(0, in.size() - reader.left()));
+  CHECK(ReplyBytes(reply) >= sizeof(Reply));
+
+  for (const int protocol : {2, 3}) {
+    Bytes written;
+    WriteReply(reply, protocol, &written);
+    BytesView rest = written;
+    CHECK(reply.kind == Reply::Kind::kNothing ? rest.empty() : TakeReply(&rest, 0));
+    CHECK(rest.empty());
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::resp
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace lockstep::resp;
+  if (size == 0) return 0;
+  const lockstep::BytesView in(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0] % 5) {
+    case 0: FuzzParser(in, ParserLimits()); break;
+    case 1: FuzzParser(in, ParserLimits::Unauthenticated()); break;
+    case 2: FuzzParser(in, SmallLimits()); break;
+    case 3: FuzzSplitLine(in); break;
+    case 4: FuzzReply(in); break;
+  }
+  return 0;
+}
