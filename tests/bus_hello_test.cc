@@ -1,0 +1,210 @@
+// Who may talk with whom, and what a stranger learns.
+#include "cluster/bus/hello.h"
+
+#include <gtest/gtest.h>
+
+namespace lockstep::bus {
+namespace {
+
+constexpr ClusterId kCluster{0x00c0ffee};
+constexpr ClusterId kOtherCluster{0xbad};
+
+Identity Node(uint64_t id, ClusterId cluster = kCluster) {
+  Identity identity;
+  identity.cluster = cluster;
+  identity.node = NodeId{id};
+  identity.disk = DiskId{1000 + id};
+  identity.incarnation = 7;
+  identity.server_version = "1.0.0";
+  identity.host = "n" + std::to_string(id) + ".example";
+  identity.client_port = static_cast<uint16_t>(6378 + id);
+  return identity;
+}
+
+Bytes Encoded(const Hello& hello) {
+  Bytes out;
+  Writer writer(&out);
+  EncodeHello(hello, &writer);
+  return out;
+}
+Bytes Encoded(const HelloReply& reply) {
+  Bytes out;
+  Writer writer(&out);
+  EncodeHelloReply(reply, &writer);
+  return out;
+}
+
+// What node 2 says to `hello`; empty: welcome.
+Bytes Refusal(const Hello& hello, const Identity& me = Node(2)) {
+  const Result<void> verdict = CheckHello(me, hello);
+  return verdict ? Bytes() : verdict.error().message;
+}
+
+TEST(HelloTest, AMemberIsWelcome) {
+  const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kBulk);
+  EXPECT_EQ(Refusal(hello), "");
+  const HelloReply reply = AnswerHello(Node(2), hello);
+  EXPECT_TRUE(reply.ok);
+  EXPECT_EQ(reply.from, NodeId{2});
+  EXPECT_EQ(reply.disk, DiskId{1002});
+  EXPECT_EQ(reply.cluster, kCluster);
+  EXPECT_EQ(reply.protocol, kProtocolMax);
+  EXPECT_TRUE(CheckHelloReply(Node(1), NodeId{2}, reply).ok());
+}
+
+TEST(HelloTest, ANodeThatHasFormedNothingYetMayTalkWithAnyone) {
+  const ClusterId none{0};
+  EXPECT_EQ(Refusal(MakeHello(Node(1, none), NodeId{2}, Lane::kControl)), "");
+  EXPECT_EQ(Refusal(MakeHello(Node(1), NodeId{2}, Lane::kControl), Node(2, none)), "");
+  EXPECT_EQ(Refusal(MakeHello(Node(1, none), NodeId{2}, Lane::kControl), Node(2, none)), "");
+}
+
+TEST(HelloTest, AnotherClustersNodeLearnsNothing) {
+  // Wrong in every way: still the cluster is what it is told, and nothing of ours.
+  Hello hello = MakeHello(Node(2, kOtherCluster), NodeId{3}, Lane::kControl);
+  hello.protocol_min = 99;
+  const HelloReply reply = AnswerHello(Node(2), hello);
+  HelloReply nothing_revealed;
+  nothing_revealed.reason =
+      "this is a node of another cluster; check the address and the data folder";
+  EXPECT_EQ(reply, nothing_revealed);
+}
+
+TEST(HelloTest, AHelloForAnotherNodeIsToldWhoIsHere) {
+  EXPECT_EQ(Refusal(MakeHello(Node(1), NodeId{3}, Lane::kControl)),
+            "this is node 2 of cluster 00c0ffee, not node 3");
+}
+
+TEST(HelloTest, TheClusterIsNamedOnlyToWhoHasNamedIt) {
+  EXPECT_EQ(Refusal(MakeHello(Node(1, ClusterId{0}), NodeId{3}, Lane::kControl)),
+            "this is node 2, not node 3");
+}
+
+TEST(HelloTest, ANodeThatDialsItselfIsTold) {
+  EXPECT_EQ(Refusal(MakeHello(Node(2), NodeId{2}, Lane::kControl)), "node 2 has dialled itself");
+}
+
+TEST(HelloTest, TwoNodesWithOneNumberAreTold) {
+  Hello hello = MakeHello(Node(2), NodeId{2}, Lane::kControl);
+  hello.disk = DiskId{5};
+  EXPECT_EQ(Refusal(hello), "two nodes say that they are node 2");
+}
+
+TEST(HelloTest, NodeNumbersOutOfRangeAreRefused) {
+  Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  hello.from = NodeId{0};
+  EXPECT_EQ(Refusal(hello), "node id 0 is out of range, 1 to 1000000");
+  hello.from = NodeId{kNodeIdMax + 1};
+  EXPECT_EQ(Refusal(hello), "node id 1000001 is out of range, 1 to 1000000");
+}
+
+TEST(HelloTest, TheHighestCommonVersionIsUsedOrNone) {
+  Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  hello.protocol_max = 9;
+  EXPECT_EQ(AnswerHello(Node(2), hello).protocol, kProtocolMax);
+  hello.protocol_min = kProtocolMax + 1;
+  EXPECT_EQ(Refusal(hello),
+            "no common version of the bus protocol: you speak 2 to 9, this node 1 to 1");
+  hello.protocol_min = 0;
+  hello.protocol_max = kProtocolMin - 1;
+  EXPECT_NE(Refusal(hello), "");
+}
+
+TEST(HelloTest, TheDiallerChecksWhoHasAnswered) {
+  const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  const HelloReply good = AnswerHello(Node(2), hello);
+  const auto complaint = [](const HelloReply& reply) {
+    const Result<void> verdict = CheckHelloReply(Node(1), NodeId{2}, reply);
+    return verdict ? Bytes() : verdict.error().message;
+  };
+  EXPECT_EQ(complaint(good), "");
+
+  HelloReply reply = good;
+  reply.from = NodeId{3};
+  EXPECT_EQ(complaint(reply), "the peer is node 3, not node 2");
+  reply = good;
+  reply.cluster = kOtherCluster;
+  EXPECT_EQ(complaint(reply), "the peer is of cluster 00000bad, this node of 00c0ffee");
+  reply = good;
+  reply.protocol = kProtocolMax + 1;
+  EXPECT_EQ(complaint(reply),
+            "the peer chose version 2 of the bus protocol, this node speaks 1 to 1");
+  reply = HelloReply();
+  reply.reason = "go\naway";
+  EXPECT_EQ(complaint(reply), "the peer refuses: go\\naway");
+}
+
+TEST(HelloTest, BothFormsComeBackAsTheyWere) {
+  const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kBulk);
+  const auto hello_back = DecodeHello(Encoded(hello));
+  ASSERT_TRUE(hello_back.ok());
+  EXPECT_EQ(*hello_back, hello);
+
+  for (const HelloReply& reply : {AnswerHello(Node(2), hello), AnswerHello(Node(3), hello)}) {
+    const auto reply_back = DecodeHelloReply(Encoded(reply));
+    ASSERT_TRUE(reply_back.ok());
+    EXPECT_EQ(*reply_back, reply);
+  }
+}
+
+TEST(HelloTest, FieldsThatALaterVersionAddsArePassedOver) {
+  const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  const auto back = DecodeHello(Encoded(hello) + "what comes after 1.0");
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(*back, hello);
+}
+
+TEST(HelloTest, WhatIsCutShortIsRefused) {
+  const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  const Bytes whole = Encoded(hello);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_FALSE(DecodeHello(BytesView(whole).substr(0, size)).ok()) << size;
+  }
+  const Bytes reply = Encoded(AnswerHello(Node(2), hello));
+  for (size_t size = 0; size < reply.size(); ++size) {
+    EXPECT_FALSE(DecodeHelloReply(BytesView(reply).substr(0, size)).ok()) << size;
+  }
+}
+
+TEST(HelloTest, AStrangeProtocolIsNamedByItsFirstBytes) {
+  const auto hello = DecodeHello("GET / HTTP/1.1\r\n");
+  ASSERT_FALSE(hello.ok());
+  EXPECT_EQ(hello.error().message, "the other end is no Lockstep node: it begins with 20544547");
+  // Nor is an answer a hello.
+  EXPECT_FALSE(DecodeHello(Encoded(HelloReply())).ok());
+  EXPECT_FALSE(DecodeHelloReply(Encoded(Hello())).ok());
+}
+
+TEST(HelloTest, TextsAreBoundedOnBothSides) {
+  Identity talkative = Node(1);
+  talkative.host = Bytes(100'000, 'h');
+  talkative.server_version = Bytes(100'000, 'v');
+  const Bytes body = Encoded(MakeHello(talkative, NodeId{2}, Lane::kControl));
+  EXPECT_LE(body.size(), kHelloBytesMax);
+  const auto hello = DecodeHello(body);
+  ASSERT_TRUE(hello.ok());
+  EXPECT_EQ(hello->host, Bytes(kHostBytesMax, 'h'));
+
+  // One who does not keep the bound is refused: the last two fields of this hello are host and
+  // port.
+  Bytes longer = Encoded(MakeHello(Node(1), NodeId{2}, Lane::kControl));
+  longer.resize(longer.size() - Node(1).host.size() - 3);
+  Writer writer(&longer);
+  writer.String(Bytes(kHostBytesMax + 1, 'h'));
+  writer.Varint(6379);
+  EXPECT_FALSE(DecodeHello(longer).ok());
+}
+
+TEST(HelloTest, UnknownLanesAndPortsAreRefused) {
+  Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  hello.lane = static_cast<Lane>(2);
+  EXPECT_FALSE(DecodeHello(Encoded(hello)).ok());
+  hello.lane = Lane::kControl;
+  Bytes body = Encoded(hello);
+  body.resize(body.size() - 2);  // The port.
+  Writer(&body).Varint(65536);
+  EXPECT_FALSE(DecodeHello(body).ok());
+}
+
+}  // namespace
+}  // namespace lockstep::bus

@@ -1,0 +1,135 @@
+// What nodes send each other, less the engines' own data. The first byte chooses what the rest is.
+#include <cstddef>
+#include <cstdint>
+
+#include "cluster/bus/envelope.h"
+#include "cluster/bus/frame.h"
+#include "cluster/bus/hello.h"
+
+namespace lockstep::bus {
+namespace {
+
+constexpr size_t kBodyMax = 4096;
+
+struct Read {
+  std::vector<Bytes> bodies;
+  Bytes error;
+  bool operator==(const Read&) const = default;
+};
+
+Read ReadFrames(BytesView in, size_t piece) {
+  FrameReader reader(kBodyMax);
+  Read read;
+  for (size_t at = 0; at < in.size() && read.error.empty(); at += piece) {
+    reader.Append(in.substr(at, piece));
+    while (true) {
+      const auto next = reader.Next();
+      if (!next.ok()) read.error = next.error().message;
+      if (!next.ok() || !next->has_value()) break;
+      CHECK((*next)->size() <= kBodyMax);
+      read.bodies.emplace_back(**next);
+    }
+  }
+  return read;
+}
+
+// A hostile stream: how it was cut changes nothing, and what came out is what stood there.
+void FuzzStream(BytesView in) {
+  const Read whole = ReadFrames(in, in.size() + 1);
+  CHECK(ReadFrames(in, 1) == whole);
+  CHECK(ReadFrames(in, 5) == whole);
+  Bytes again;
+  for (const Bytes& body : whole.bodies) AppendFrame(body, &again);
+  CHECK(in.substr(0, again.size()) == again);
+}
+
+// An honest stream of frames, one byte of it damaged: the frame that holds it never comes out.
+void FuzzDamage(BytesView in) {
+  if (in.size() < 4) return;
+  const auto byte = [in](size_t i) { return static_cast<uint8_t>(in[i]); };
+  const size_t at = byte(0) * 256U + byte(1);
+  const char change = in[2];
+  const size_t piece = byte(3) + 1U;
+  in.remove_prefix(4);
+
+  Read sent;
+  Bytes wire;
+  for (size_t i = 0; i < in.size(); i += piece) {
+    sent.bodies.emplace_back(in.substr(i, piece));
+    AppendFrame(sent.bodies.back(), &wire);
+  }
+  CHECK(ReadFrames(wire, 3) == sent);
+  if (at >= wire.size() || change == 0) return;
+
+  wire[at] = static_cast<char>(wire[at] ^ change);
+  const size_t whole_before = at / (piece + kFrameHeaderBytes);
+  const Read read = ReadFrames(wire, wire.size());
+  CHECK(read.bodies.size() == whole_before);
+  CHECK(std::equal(read.bodies.begin(), read.bodies.end(), sent.bodies.begin()));
+}
+
+void FuzzEnvelope(BytesView in) {
+  const auto envelope = DecodeEnvelope(in);
+  if (!envelope.ok()) return;
+  Bytes again;
+  Writer writer(&again);
+  EncodeHeader(envelope->header, &writer);
+  writer.Raw(envelope->data);
+  CHECK(again == in);
+}
+
+void FuzzHello(BytesView in) {
+  const auto hello = DecodeHello(in);
+  if (!hello.ok()) return;
+  Bytes again;
+  Writer writer(&again);
+  EncodeHello(*hello, &writer);
+  CHECK(again.size() <= kHelloBytesMax);
+  CHECK(in.substr(0, again.size()) == again);
+
+  Identity me;
+  me.cluster = ClusterId{7};
+  me.node = NodeId{2};
+  me.disk = DiskId{9};
+  const HelloReply reply = AnswerHello(me, *hello);
+  CHECK(reply.ok == CheckHello(me, *hello).ok());
+  if (hello->cluster != me.cluster && hello->cluster != ClusterId{0}) {
+    CHECK(!reply.ok && reply.from == kNoNode && reply.cluster == ClusterId{0});
+  }
+  Bytes body;
+  Writer reply_writer(&body);
+  EncodeHelloReply(reply, &reply_writer);
+  const auto back = DecodeHelloReply(body);
+  CHECK(back.ok() && *back == reply);
+}
+
+void FuzzHelloReply(BytesView in) {
+  const auto reply = DecodeHelloReply(in);
+  if (!reply.ok()) return;
+  Bytes again;
+  Writer writer(&again);
+  EncodeHelloReply(*reply, &writer);
+  CHECK(in.substr(0, again.size()) == again);
+  Identity me;
+  me.cluster = ClusterId{7};
+  me.node = NodeId{1};
+  const bool welcome = CheckHelloReply(me, NodeId{2}, *reply).ok();
+  CHECK(!welcome || (reply->ok && reply->from == NodeId{2}));
+}
+
+}  // namespace
+}  // namespace lockstep::bus
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace lockstep::bus;
+  if (size == 0) return 0;
+  const lockstep::BytesView in(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0] % 5) {
+    case 0: FuzzStream(in); break;
+    case 1: FuzzDamage(in); break;
+    case 2: FuzzEnvelope(in); break;
+    case 3: FuzzHello(in); break;
+    case 4: FuzzHelloReply(in); break;
+  }
+  return 0;
+}
