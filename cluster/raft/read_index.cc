@@ -1,0 +1,74 @@
+// Linearizable reads without a log entry (ReadIndex, §6.4), and the heartbeats that they ride on.
+//
+// A read notes where the log ends and joins the round that the next Drain begins. Once a quorum has
+// answered a heartbeat that carried this round, no other leader can have committed anything before
+// the read came; once the state machine has applied what was noted, the read may be answered.
+#include <algorithm>
+
+#include "cluster/raft/quorum.h"
+#include "cluster/raft/state.h"
+
+namespace lockstep::raft {
+
+// The end of the log, not the commit index: a client that writes and then reads, without waiting in
+// between, sees its write.
+uint64_t Raft::State::Read() {
+  if (role != Role::kLeader) return 0;
+  if (!round_due) reads.push_back({.position = read_round + 1, .index = {}});
+  round_due = true;
+  reads.back().index = log.last().index;
+  return reads.back().position;
+}
+
+void Raft::State::BeginRound() {
+  if (round_due) ++read_round;
+  // Who decides alone has nobody to ask.
+  const bool ask_for_reads = round_due && !IDecideAlone();
+  if (heartbeat_due || ask_for_reads) {
+    for (const auto& [node, other] : progress) {
+      Send(node, HeartbeatRequest{.commit = std::min(commit, other.match()),
+                                  .read_position = read_round,
+                                  .time = Time()});
+    }
+  }
+  heartbeat_due = false;
+  round_due = false;
+  ConfirmReads();
+}
+
+// Promises nothing, so it does not wait for any disk.
+void Raft::State::OnHeartbeatRequest(const Message& m, const HeartbeatRequest& request) {
+  FollowLeader(m);
+  time = std::max(time, request.time);
+  // The leader knows that our log is its own up to there; a message from before a snapshot that
+  // we have installed since says less than we know.
+  CommitTo(std::min(request.commit, log.last().index));
+  Send(m.from, HeartbeatReply{.read_position = request.read_position});
+}
+
+void Raft::State::OnHeartbeatReply(const Message& m, const HeartbeatReply& reply) {
+  Progress* other = ProgressOf(m.from);
+  if (other == nullptr) return;
+  other->OnAlive(now, options.heartbeat_us);
+  if (reply.read_position <= other->read_position()) return;
+  other->OnReadPosition(std::min(reply.read_position, read_round));
+  ConfirmReads();
+}
+
+void Raft::State::ConfirmReads() {
+  // Before an entry of this term has committed, older ones may be committed that we do not know of
+  // (etcd #7331).
+  if (reads.empty() || !CommittedInThisTerm()) return;
+  const auto confirmed_round =
+      ReachedByQuorum<uint64_t>(log.config(), [this](const Member& member) {
+        if (IsMe(member)) return read_round;
+        const auto other = progress.find(member.node);
+        return other == progress.end() ? uint64_t{0} : other->second.read_position();
+      });
+  while (!reads.empty() && reads.front().position <= confirmed_round) {
+    confirmed.push_back({.position = reads.front().position, .index = reads.front().index});
+    reads.pop_front();
+  }
+}
+
+}  // namespace lockstep::raft
