@@ -1,0 +1,26 @@
+// What a command handler decides: an answer now, or something for a replicated group.
+#pragma once
+
+#include <variant>
+
+#include "src/base/ids.h"
+#include "src/resp/reply.h"
+
+namespace lockstep {
+
+// An operation for the group's log; the machine's answer is the command's reply.
+struct Propose {
+  GroupId group;
+  Bytes op;
+  bool may_wait = false;  // The answer may be long in coming: the connection is blocked until then.
+};
+
+// A linearizable read of the group's machine (ReadIndex, no log entry).
+struct Query {
+  GroupId group;
+  Bytes query;
+};
+
+using Action = std::variant<Reply, Propose, Query>;
+
+}  // namespace lockstep

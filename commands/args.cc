@@ -1,0 +1,111 @@
+#include "commands/args.h"
+
+#include <algorithm>
+
+#include "src/base/limits.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kShownBytes = 64;  // Of an argument in an error.
+
+const char* const kNotAnInteger = "value is not an integer or out of range";
+
+Bytes Shown(BytesView argument) { return Printable(argument, kShownBytes); }
+
+}  // namespace
+
+BytesView Args::Next() {
+  if (failed_) return {};
+  if (at_ >= argv_.size()) {
+    SyntaxError();
+    return {};
+  }
+  return argv_[at_++];
+}
+
+BytesView Args::Name(const char* what) {
+  const BytesView name = Next();
+  if (failed_) return {};
+  if (name.empty()) {
+    Fail(Reply::Error("ERR", Format("%s is empty", what)));
+    return {};
+  }
+  if (name.size() > kNameBytesMax) {
+    Fail(Reply::Error("ERR", Format("%s has %zu bytes, at most %zu are allowed", what, name.size(),
+                                    kNameBytesMax)));
+    return {};
+  }
+  return name;
+}
+
+bool Args::Token(const char* token) {
+  if (!More()) return false;
+  if (EqualsIgnoreCase(argv_[at_], token)) {
+    ++at_;
+    return true;
+  }
+  const auto same = [token](const char* asked) { return BytesView(asked) == token; };
+  if (std::none_of(asked_.begin(), asked_.end(), same)) asked_.push_back(token);
+  return false;
+}
+
+int64_t Args::Integer(const char* what, int64_t low, int64_t high) {
+  const BytesView text = Next();
+  if (failed_) return 0;
+  int64_t value = 0;
+  if (!ParseInt64(text, &value)) {
+    Fail(Reply::Error("ERR", kNotAnInteger));
+    return 0;
+  }
+  if (value < low || value > high) {
+    Fail(Reply::Error("ERR", Format("%s must be between %lld and %lld", what,
+                                    static_cast<long long>(low), static_cast<long long>(high))));
+    return 0;
+  }
+  return value;
+}
+
+// Redis's texts of getTimeoutFromObjectOrReply (timeout.c).
+int64_t Args::BlockMs() {
+  const BytesView text = Next();
+  if (failed_) return 0;
+  int64_t value = 0;
+  if (!ParseInt64(text, &value)) {
+    Fail(Reply::Error("ERR", "timeout is not an integer or out of range"));
+  } else if (value < 0) {
+    Fail(Reply::Error("ERR", "timeout is negative"));
+  } else if (value > kBlockMsMax) {
+    Fail(Reply::Error("ERR", "timeout is out of range"));
+  }
+  return failed_ ? 0 : value;
+}
+
+void Args::SyntaxError() {
+  if (failed_) return;
+  if (at_ >= argv_.size()) {
+    Fail(Reply::Error("ERR", "syntax error"));
+    return;
+  }
+  const BytesView argument = argv_[at_];
+  Bytes text = "syntax error near '" + Shown(argument) + "'";
+  // The nearest option that was asked for, if it is near enough to be meant.
+  const char* nearest = nullptr;
+  size_t edits = std::min<size_t>(3, argument.size());  // Fewer than these, and than its letters.
+  for (const char* token : asked_) {
+    const size_t distance = EditDistance(Upper(argument.substr(0, kShownBytes)), token);
+    if (distance >= edits || distance >= BytesView(token).size()) continue;
+    nearest = token;
+    edits = distance;
+  }
+  if (nearest != nullptr) text += Format(" (did you mean %s?)", nearest);
+  Fail(Reply::Error("ERR", text));
+}
+
+void Args::Fail(Reply error) {
+  if (failed_) return;
+  failed_ = true;
+  error_ = std::move(error);
+}
+
+}  // namespace lockstep

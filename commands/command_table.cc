@@ -1,0 +1,139 @@
+#include <algorithm>
+
+#include "commands/command.h"
+#include "src/base/check.h"
+
+namespace lockstep {
+namespace {
+
+constexpr char UpperByte(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+}
+
+// Whether `name` (upper case, from a row) comes before what the client typed, in any case.
+bool ComesBefore(BytesView name, BytesView typed) {
+  return std::lexicographical_compare(name.begin(), name.end(), typed.begin(), typed.end(),
+                                      [](char a, char b) { return UpperByte(a) < UpperByte(b); });
+}
+
+const CommandSpec* FindSubcommand(const CommandSpec& container, BytesView typed) {
+  for (const CommandSpec& sub : container.subcommands) {
+    if (EqualsIgnoreCase(sub.name, typed)) return &sub;
+  }
+  return nullptr;
+}
+
+// At most `max` bytes of what a client sent. A zero byte ends it, as it does in Redis's printf.
+BytesView Shown(BytesView in, size_t max = 128) {
+  return in.substr(0, std::min(max, in.find('\0')));
+}
+
+}  // namespace
+
+uint32_t CategoriesOf(const CommandSpec& spec) {
+  uint32_t categories = spec.categories;
+  if (spec.flags & kWrite) categories |= kCatWrite;
+  if (spec.flags & kReadonly) categories |= kCatRead;
+  if (spec.flags & kAdmin) categories |= kCatAdmin | kCatDangerous;
+  if (spec.flags & kPubSub) categories |= kCatPubSub;
+  if (spec.flags & kBlocking) categories |= kCatBlocking;
+  return categories | (spec.flags & kFast ? kCatFast : kCatSlow);
+}
+
+CommandTable::CommandTable() {
+  const std::span<const CommandSpec> families[] = {
+      LockCommands(),   ConnectionCommands(), ServerCommands(),   ClusterCommands(),
+      PubSubCommands(), AclCommands(),        KeyspaceCommands(), TransactionCommands()};
+  for (const auto& family : families) {
+    for (const CommandSpec& spec : family) all_.push_back(&spec);
+  }
+  std::sort(all_.begin(), all_.end(), [](const CommandSpec* a, const CommandSpec* b) {
+    return BytesView(a->name) < BytesView(b->name);
+  });
+  for (const CommandSpec* spec : all_) {
+    const Bytes name = Lower(spec->name);
+    Number(*spec, name);
+    for (const CommandSpec& sub : spec->subcommands) Number(sub, name + '|' + Lower(sub.name));
+  }
+}
+
+void CommandTable::Number(const CommandSpec& leaf, Bytes name) {
+  CHECK_SAYS(names_.empty() || std::find(names_.begin(), names_.end(), name) == names_.end(),
+             "two rows for '%s'", name.c_str());
+  numbers_.emplace(&leaf, names_.size());
+  names_.push_back(std::move(name));
+}
+
+const CommandTable& CommandTable::Get() {
+  static const CommandTable table;
+  return table;
+}
+
+FoundCommand CommandTable::Find(std::span<const BytesView> argv) const {
+  if (argv.empty()) return {};
+  const auto at = std::lower_bound(
+      all_.begin(), all_.end(), argv[0],
+      [](const CommandSpec* spec, BytesView typed) { return ComesBefore(spec->name, typed); });
+  if (at == all_.end() || !EqualsIgnoreCase((*at)->name, argv[0])) return {};
+  if (argv.size() == 1) return {*at, nullptr};
+  return {*at, FindSubcommand(**at, argv[1])};
+}
+
+FoundCommand CommandTable::FindByName(BytesView name) const {
+  const size_t bar = name.find('|');
+  if (bar == BytesView::npos) return Find({&name, 1});
+  const BytesView parts[] = {name.substr(0, bar), name.substr(bar + 1)};
+  const FoundCommand found = Find(parts);
+  return found.subcommand != nullptr ? found : FoundCommand();
+}
+
+size_t CommandTable::LeafNumber(const CommandSpec& leaf) const {
+  const auto at = numbers_.find(&leaf);
+  CHECK(at != numbers_.end());
+  return at->second;
+}
+
+const Bytes& CommandTable::LeafName(size_t number) const {
+  CHECK(number < names_.size());
+  return names_[number];
+}
+
+Reply UnknownCommand(std::span<const BytesView> argv) {
+  // Redis stops listing once 128 bytes of arguments are shown.
+  Bytes args;
+  for (size_t i = 1; i < argv.size() && args.size() < 128; ++i) {
+    const size_t room = 128 - args.size();
+    args += '\'';
+    args += Shown(argv[i], room);
+    args += "' ";
+  }
+  Bytes sentence = "unknown command '";
+  if (!argv.empty()) sentence += Shown(argv[0]);
+  return Reply::Error("ERR", sentence + "', with args beginning with: " + args);
+}
+
+Reply UnknownSubcommand(std::span<const BytesView> argv) {
+  CHECK(argv.size() >= 2);
+  return Reply::Error("ERR", "unknown subcommand '" + Bytes(Shown(argv[1])) + "'. Try " +
+                                 Upper(argv[0]) + " HELP.");
+}
+
+Reply WrongArity(const FoundCommand& found) {
+  return Reply::Error("ERR", "wrong number of arguments for '" +
+                                 CommandTable::Get().LeafName(found.leaf()) + "' command");
+}
+
+bool ArityFits(const CommandSpec& leaf, size_t argc) {
+  const auto needed = static_cast<size_t>(leaf.arity < 0 ? -leaf.arity : leaf.arity);
+  return leaf.arity < 0 ? argc >= needed : argc == needed;
+}
+
+std::optional<Reply> RefuseBeforeRun(const FoundCommand& found, std::span<const BytesView> argv) {
+  if (found.command == nullptr) return UnknownCommand(argv);
+  const bool container = !found.command->subcommands.empty();
+  if (container && found.subcommand == nullptr && argv.size() > 1) return UnknownSubcommand(argv);
+  if (!ArityFits(found.leaf(), argv.size())) return WrongArity(found);
+  return std::nullopt;
+}
+
+}  // namespace lockstep

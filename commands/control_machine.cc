@@ -1,0 +1,246 @@
+#include "commands/control_machine.h"
+
+#include <algorithm>
+#include <cinttypes>
+
+#include "src/base/hash.h"
+#include "src/base/limits.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kHostBytesMax = 255;      // RFC 1035: a name is no longer.
+constexpr size_t kRemovedMax = 1'000'000;  // As many as there can be ids.
+
+enum class Kind : uint8_t { kAdd = 1, kRemove = 2, kDisk = 3 };
+
+void PutNode(const NodeRecord& node, Writer* out) {
+  out->Put(node.id);
+  out->String(node.host);
+  out->Varint(node.bus_port);
+  out->U64(node.disk.value);
+}
+
+// Fails the reader on what no node can be.
+NodeRecord GetNode(Reader* in) {
+  NodeRecord node;
+  node.id = in->Get<NodeId>();
+  node.host = in->String();
+  const uint64_t port = in->Varint();
+  node.disk = DiskId{in->U64()};
+  if (node.id == kNoNode || node.id.value > kNodeIdMax) in->Fail();
+  if (node.host.empty() || node.host.size() > kHostBytesMax) in->Fail();
+  if (port == 0 || port > UINT16_MAX) in->Fail();
+  node.bus_port = static_cast<uint16_t>(port);
+  return node;
+}
+
+Reply Refuse(Bytes sentence) {
+  return Reply::Error("ERR", std::move(sentence) + "; nothing was changed");
+}
+
+}  // namespace
+
+Bytes EncodeAddNode(const NodeRecord& node) {
+  Bytes op;
+  Writer out(&op);
+  out.U8(static_cast<uint8_t>(Kind::kAdd));
+  PutNode(node, &out);
+  return op;
+}
+
+Bytes EncodeRemoveNode(NodeId id) {
+  Bytes op;
+  Writer out(&op);
+  out.U8(static_cast<uint8_t>(Kind::kRemove));
+  out.Put(id);
+  return op;
+}
+
+Bytes EncodeNodeDisk(NodeId id, DiskId disk) {
+  Bytes op;
+  Writer out(&op);
+  out.U8(static_cast<uint8_t>(Kind::kDisk));
+  out.Put(id);
+  out.U64(disk.value);
+  return op;
+}
+
+ControlMachine::ControlMachine(std::vector<NodeRecord> genesis) {
+  for (NodeRecord& node : genesis) {
+    const NodeId id = node.id;
+    CHECK(nodes_.emplace(id, std::move(node)).second);
+  }
+  Rehash();
+}
+
+void ControlMachine::Advance(const Position&, Effects*) {}  // Nothing here ends by time.
+
+void ControlMachine::Apply(const Position&, const RequestId& request, BytesView op, Effects* out) {
+  Reader in(op);
+  Reply answer = Refuse("this node's version does not know that operation of group control");
+  switch (static_cast<Kind>(in.U8())) {
+    case Kind::kAdd: {
+      const NodeRecord node = GetNode(&in);
+      if (in.done()) answer = Add(node);
+      break;
+    }
+    case Kind::kRemove: {
+      const auto id = in.Get<NodeId>();
+      if (in.done()) answer = Remove(id);
+      break;
+    }
+    case Kind::kDisk: {
+      const auto id = in.Get<NodeId>();
+      const DiskId disk{in.U64()};
+      if (in.done()) answer = SetDisk(id, disk);
+      break;
+    }
+  }
+  out->Give(request, std::move(answer));
+}
+
+Reply ControlMachine::Add(const NodeRecord& node) {
+  if (removed_.contains(node.id)) {
+    return Refuse(Format("node id %" PRIu64
+                         " belonged to a node that was removed, and an id is for "
+                         "all time: give the newcomer an id that was never used",
+                         node.id.value));
+  }
+  const auto same_place = [&node](const auto& other) {
+    return other.second.host == node.host && other.second.bus_port == node.bus_port;
+  };
+  if (const auto known = nodes_.find(node.id); known != nodes_.end()) {
+    // Asking twice is no mistake.
+    if (same_place(*known)) return Reply::Ok();
+    return Refuse(Format("node %" PRIu64 " is a member already, at %s:%u", node.id.value,
+                         known->second.host.c_str(), known->second.bus_port));
+  }
+  if (const auto other = std::find_if(nodes_.begin(), nodes_.end(), same_place);
+      other != nodes_.end()) {
+    return Refuse(Format("%s:%u is node %" PRIu64 " already", node.host.c_str(), node.bus_port,
+                         other->first.value));
+  }
+  if (nodes_.size() >= kNodesMax) {
+    return Reply::Error("LIMIT",
+                        Format("a cluster has at most %zu nodes; nothing was changed", kNodesMax));
+  }
+  nodes_.emplace(node.id, node);
+  Changed();
+  return Reply::Ok();
+}
+
+Reply ControlMachine::Remove(NodeId id) {
+  if (removed_.contains(id)) return Reply::Ok();
+  const auto at = nodes_.find(id);
+  if (at == nodes_.end()) {
+    return Refuse(Format("there is no node %" PRIu64 " in the cluster", id.value));
+  }
+  if (nodes_.size() == 1) {
+    return Refuse(Format("node %" PRIu64 " is the last one: a cluster without nodes could never "
+                         "come back",
+                         id.value));
+  }
+  nodes_.erase(at);
+  removed_.insert(id);
+  Changed();
+  return Reply::Ok();
+}
+
+// Not a change of membership, yet one of the epoch: a node that came back with an emptied disk has
+// forgotten its votes, and everybody must see that.
+Reply ControlMachine::SetDisk(NodeId id, DiskId disk) {
+  const auto at = nodes_.find(id);
+  if (at == nodes_.end()) {
+    return Refuse(Format("there is no node %" PRIu64 " in the cluster", id.value));
+  }
+  if (at->second.disk == disk) return Reply::Ok();
+  at->second.disk = disk;
+  Changed();
+  return Reply::Ok();
+}
+
+void ControlMachine::Changed() {
+  ++epoch_;
+  Rehash();
+}
+
+// Changes are rare and nodes few, so the hash is made anew rather than kept up to date in parts.
+void ControlMachine::Rehash() {
+  Bytes state;
+  Writer out(&state);
+  Save(&out);
+  hash_ = Hash64(state);
+}
+
+// Operations of group control are answered in their own entry: no session waits here.
+void ControlMachine::EndSessions(const Position&, NodeId, uint64_t, Effects*) {}
+
+Reply ControlMachine::Query(ClusterTime, BytesView query) const {
+  if (!query.empty()) return Refuse("this node's version does not know that query");
+  Reply nodes = Reply::Array();
+  for (const auto& [id, node] : nodes_) {
+    Reply map = Reply::Map();
+    map.Add("id", Reply::Integer(static_cast<int64_t>(id.value)));
+    map.Add("host", Reply::Bulk(node.host));
+    map.Add("bus-port", Reply::Integer(node.bus_port));
+    nodes.Add(std::move(map));
+  }
+  return nodes;
+}
+
+ClusterTime ControlMachine::NextDeadline() const {
+  return kNeverCluster;
+}
+
+void ControlMachine::Save(Writer* out) const {
+  out->Varint(epoch_);
+  out->Varint(nodes_.size());
+  for (const auto& [id, node] : nodes_) PutNode(node, out);
+  out->Varint(removed_.size());
+  for (const NodeId id : removed_) out->Put(id);
+}
+
+Result<void> ControlMachine::Load(Reader* in) {
+  nodes_.clear();
+  removed_.clear();
+  epoch_ = in->Varint();
+  const size_t members = in->Count();
+  for (size_t i = 0; i < members && in->ok(); ++i) {
+    const NodeRecord node = GetNode(in);
+    if (in->ok() && !nodes_.emplace(node.id, node).second) in->Fail();
+  }
+  const size_t gone = in->Count();
+  for (size_t i = 0; i < gone && in->ok(); ++i) {
+    const auto id = in->Get<NodeId>();
+    if (nodes_.contains(id) || !removed_.insert(id).second) in->Fail();
+  }
+  if (!in->ok() || epoch_ == 0 || nodes_.size() > kNodesMax || removed_.size() > kRemovedMax) {
+    nodes_.clear();
+    removed_.clear();
+    epoch_ = 1;
+    Rehash();
+    return Error{"the state of group control can not be read"};
+  }
+  Rehash();
+  return {};
+}
+
+uint64_t ControlMachine::Hash() const {
+  return hash_;
+}
+
+void ControlMachine::CheckInvariants() const {
+  CHECK(epoch_ >= 1);
+  CHECK(nodes_.size() <= kNodesMax);
+  for (const auto& [id, node] : nodes_) {
+    CHECK(id == node.id && id != kNoNode);
+    CHECK_SAYS(!removed_.contains(id), "node %" PRIu64 " was removed and is a member", id.value);
+  }
+  Bytes state;
+  Writer out(&state);
+  Save(&out);
+  CHECK(hash_ == Hash64(state));
+}
+
+}  // namespace lockstep

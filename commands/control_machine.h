@@ -1,0 +1,64 @@
+// What group `control` replicates: who belongs to the cluster.
+//
+// Always true:
+//   1. A node id is for all time: one that was removed never comes back (trap 26).
+//   2. `epoch` grows by one with each change.
+//   3. No two members share an address, and there is always at least one member (but for a machine
+//      that was made without genesis and not loaded yet).
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "commands/state_machine.h"
+#include "src/base/ids.h"
+
+namespace lockstep {
+
+struct NodeRecord {
+  NodeId id;
+  Bytes host;
+  uint16_t bus_port = 0;
+  DiskId disk;  // 0: not seen yet; told by the leader that first talks to it.
+  bool operator==(const NodeRecord&) const = default;
+};
+
+// Operations: what CLUSTER ADD, REMOVE, FORGET and the leader itself propose.
+Bytes EncodeAddNode(const NodeRecord& node);      // Answer: OK, or ERR why not.
+Bytes EncodeRemoveNode(NodeId id);                // Answer: OK, or ERR why not.
+Bytes EncodeNodeDisk(NodeId id, DiskId disk);     // "This node now has this disk."
+// The one query is empty: the members, as an array of maps.
+
+class ControlMachine final : public StateMachine {
+ public:
+  // The first members, as the cluster was formed.
+  explicit ControlMachine(std::vector<NodeRecord> genesis);
+
+  void Advance(const Position& at, Effects* out) override;
+  void Apply(const Position& at, const RequestId& request, BytesView op, Effects* out) override;
+  void EndSessions(const Position& at, NodeId origin, uint64_t incarnation, Effects* out) override;
+  Reply Query(ClusterTime now, BytesView query) const override;
+  ClusterTime NextDeadline() const override;
+  void Save(Writer* out) const override;
+  Result<void> Load(Reader* in) override;
+  uint64_t Hash() const override;
+  void CheckInvariants() const override;
+
+  const std::map<NodeId, NodeRecord>& nodes() const { return nodes_; }
+  bool removed(NodeId id) const { return removed_.contains(id); }
+  uint64_t epoch() const { return epoch_; }
+
+ private:
+  Reply Add(const NodeRecord& node);
+  Reply Remove(NodeId id);
+  Reply SetDisk(NodeId id, DiskId disk);
+  void Changed();
+  void Rehash();
+
+  std::map<NodeId, NodeRecord> nodes_;
+  std::set<NodeId> removed_;
+  uint64_t epoch_ = 1;
+  uint64_t hash_ = 0;
+};
+
+}  // namespace lockstep

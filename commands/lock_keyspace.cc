@@ -1,0 +1,67 @@
+// Locks as keys of the keyspace: how many, which, of what type, how large.
+#include "commands/lock_table.h"
+
+namespace lockstep {
+namespace {
+
+// Of one answer to KEYS: it must fit into a frame to another node.
+constexpr size_t kNamesBytesMax = size_t{16} * 1024 * 1024;
+
+}  // namespace
+
+Reply LockTable::Answer(ClusterTime now, const KeyspaceQuery& query) const {
+  const Slot<Lock> lock = state_.FindLock(query.argument);
+  switch (query.kind) {
+    case KeyspaceQuery::Kind::kSize:
+      // Counts a lock until the entry that ends its lease: walking all of them to find those whose
+      // lease has just passed would cost more than the difference is worth.
+      return Reply::Integer(static_cast<int64_t>(figures().locks));
+    case KeyspaceQuery::Kind::kType:
+      return Reply::Simple(Exists(now, lock) ? "lock" : "none");
+    case KeyspaceQuery::Kind::kNames:
+      return NamesMatching(now, query.argument);
+    case KeyspaceQuery::Kind::kUsage:
+      if (!Exists(now, lock)) return Reply::Nil();
+      return Reply::Integer(static_cast<int64_t>(BytesOf(lock)));
+  }
+  return Reply::Error("ERR", "unknown question about the keyspace");
+}
+
+// Held by a lease that has not passed, or waited for.
+bool LockTable::Exists(ClusterTime now, Slot<Lock> lock) const {
+  if (!lock.valid()) return false;
+  if (state_.at(lock).line != nullptr) return true;
+  for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
+    if (state_.at(h).deadline > now) return true;
+  }
+  return false;
+}
+
+Reply LockTable::NamesMatching(ClusterTime now, BytesView pattern) const {
+  Reply names = Reply::Array();
+  size_t bytes = 0;
+  for (Slot<Lock> lock = state_.locks().first(); lock.valid(); lock = state_.locks().Next(lock)) {
+    const BytesView name = state_.NameOf(lock);
+    if (!GlobMatch(pattern, name) || !Exists(now, lock)) continue;
+    bytes += sizeof(Reply) + name.size();
+    if (bytes > kNamesBytesMax) {
+      return Reply::Error("LIMIT", "more locks match than fit into one answer; use SCAN");
+    }
+    names.Add(Reply::Bulk(Bytes(name)));
+  }
+  return names;
+}
+
+size_t LockTable::BytesOf(Slot<Lock> lock) const {
+  size_t bytes = sizeof(Lock) + state_.NameOf(lock).size();
+  for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
+    bytes += sizeof(Hold);
+    if (state_.at(h).extra != nullptr) bytes += state_.at(h).extra->meta.size();
+  }
+  if (const auto& line = state_.at(lock).line; line != nullptr) {
+    bytes += sizeof(Wait) * (line->size());
+  }
+  return bytes;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,89 @@
+// One replicated machine together with its memory of answered requests: what a node applies log
+// entries to.
+//
+// A request may reach the log twice: its gateway sends it again to the next leader when the last one
+// died with the answer. The second copy changes nothing and is answered as the first was. So a
+// command that a client sent once happens at most once, whatever the cluster does (Lee et al.,
+// "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015: RIFL).
+//
+// Always true:
+//   1. An answer is kept until its gateway says that it needs it no more, or its session is over. So
+//      the memory is bounded by what gateways have in flight.
+//   2. A request whose answer its gateway has, or whose session is over, is dropped whenever a late
+//      copy of it arrives.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "commands/state_machine.h"
+#include "src/base/interval_set.h"
+
+namespace lockstep {
+
+// What a log entry of kind kOp holds. `answered_below` and `answered` say what the gateway needs no
+// more: everything below, and beyond it what was answered out of turn (a client may wait for a lock
+// for hours while thousands come and go).
+struct LoggedRequest {
+  RequestId id;
+  uint64_t answered_below = 0;
+  IntervalSet answered;
+  BytesView op;
+};
+void EncodeRequest(const LoggedRequest& request, Writer* out);
+// "The sessions of this node below this incarnation are over": proposed by a leader that has given
+// the node up, answered to nobody.
+void EncodeSessionsOver(NodeId origin, uint64_t incarnation, Writer* out);
+
+class Replica {
+ public:
+  explicit Replica(std::unique_ptr<StateMachine> machine);
+
+  // `data` as made by the functions above. False: unreadable; nothing has changed but the time (the
+  // same on every node).
+  bool Apply(const Position& at, BytesView data, Effects* out);
+  void Pulse(const Position& at, Effects* out);
+
+  const StateMachine& machine() const { return *machine_; }
+  StateMachine& machine() { return *machine_; }
+  Reply Query(ClusterTime now, BytesView query) const { return machine_->Query(now, query); }
+  ClusterTime NextDeadline() const { return machine_->NextDeadline(); }
+
+  // Sessions of `origin` below this are over.
+  uint64_t LowestIncarnation(NodeId origin) const;
+  // Whether anything was asked in its present session.
+  bool SessionInUse(NodeId origin) const;
+
+  Bytes Save() const;
+  Result<void> Load(BytesView in);  // An error leaves an empty machine: the node must not go on.
+
+  uint64_t Hash() const;            // Machine, sessions, and every answer given so far.
+  size_t remembered() const;        // Answers and open requests kept.
+  void CheckInvariants() const;
+
+ private:
+  struct Session {
+    uint64_t incarnation = 0;
+    uint64_t answered_below = 0;
+    IntervalSet answered;                               // Above answered_below.
+    std::map<uint64_t, std::optional<Reply>> requests;  // Empty: applied, not answered yet.
+
+    bool NeedsNoMore(uint64_t seq) const { return seq < answered_below || answered.Contains(seq); }
+    void Forget(uint64_t below, const IntervalSet& others);
+  };
+
+  void Advance(const Position& at, Effects* out);
+  void ApplyRequest(const Position& at, const LoggedRequest& request, Effects* out);
+  void EndSessionsBelow(const Position& at, NodeId origin, uint64_t incarnation, Effects* out);
+  // Keeps the answers in `out` from `first` on for their sessions, and takes out of it those whose
+  // session is over or whose gateway needs them no more.
+  void Keep(size_t first, Effects* out);
+  static Result<void> LoadSession(Reader* in, std::map<NodeId, Session>* sessions);
+
+  std::unique_ptr<StateMachine> machine_;
+  std::map<NodeId, Session> sessions_;
+  uint64_t answers_hash_ = 0;  // Over all entries and answers so far.
+};
+
+}  // namespace lockstep

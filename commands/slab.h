@@ -1,0 +1,115 @@
+// Records by number. The number of a new record is the smallest that is free, so it follows from
+// which numbers are in use: equal histories give equal numbers on every node, and a snapshot that
+// holds the numbers in use holds all there is to know.
+//
+// Records lie in chunks and never move; a chunk that is empty goes back to the allocator.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <vector>
+
+#include "src/base/check.h"
+
+namespace lockstep {
+
+// The number of a T. Slots of different records do not compare or assign.
+template <class T>
+struct Slot {
+  uint32_t value = UINT32_MAX;
+  bool valid() const { return value != UINT32_MAX; }
+  auto operator<=>(const Slot&) const = default;
+};
+
+template <class T>
+class Slab {
+ public:
+  Slot<T> Add() {
+    const Slot<T> slot = TakeFree();
+    Occupy(slot);
+    return slot;
+  }
+
+  // For loading: slots in ascending order. Call FillGaps once after the last.
+  void AddAt(Slot<T> slot) {
+    CHECK(slot.value >= end_ && slot.valid());
+    end_ = slot.value + 1;
+    Occupy(slot);
+  }
+  void FillGaps() {
+    for (uint32_t i = 0; i < end_; ++i) {
+      if (!live(Slot<T>{i})) free_.push(i);
+    }
+  }
+
+  void Remove(Slot<T> slot) {
+    Chunk& chunk = ChunkOf(slot);
+    CHECK(chunk.live[slot.value % kChunk]);
+    chunk.live[slot.value % kChunk] = false;
+    chunk.records[slot.value % kChunk] = T();
+    free_.push(slot.value);
+    --size_;
+    if (--chunk.count == 0) chunks_[slot.value / kChunk].reset();
+  }
+
+  T& operator[](Slot<T> slot) { return ChunkOf(slot).records[slot.value % kChunk]; }
+  const T& operator[](Slot<T> slot) const { return ChunkOf(slot).records[slot.value % kChunk]; }
+
+  bool live(Slot<T> slot) const {
+    const size_t chunk = slot.value / kChunk;
+    return chunk < chunks_.size() && chunks_[chunk] != nullptr &&
+           chunks_[chunk]->live[slot.value % kChunk];
+  }
+  // The first live slot at or after `from`; invalid if there is none.
+  Slot<T> FirstFrom(uint32_t from) const {
+    for (uint32_t i = from; i < end_; ++i) {
+      if (i % kChunk == 0 && chunks_[i / kChunk] == nullptr) {
+        i += kChunk - 1;
+      } else if (live(Slot<T>{i})) {
+        return Slot<T>{i};
+      }
+    }
+    return Slot<T>();
+  }
+  Slot<T> first() const { return FirstFrom(0); }
+  Slot<T> Next(Slot<T> slot) const { return FirstFrom(slot.value + 1); }
+  size_t size() const { return size_; }
+
+ private:
+  static constexpr uint32_t kChunk = 128;
+  struct Chunk {
+    std::array<T, kChunk> records{};
+    std::array<bool, kChunk> live{};
+    uint32_t count = 0;
+  };
+
+  Slot<T> TakeFree() {
+    if (free_.empty()) return Slot<T>{end_++};
+    const Slot<T> slot{free_.top()};
+    free_.pop();
+    return slot;
+  }
+  void Occupy(Slot<T> slot) {
+    const size_t at = slot.value / kChunk;
+    if (at >= chunks_.size()) chunks_.resize(at + 1);
+    if (chunks_[at] == nullptr) chunks_[at] = std::make_unique<Chunk>();
+    chunks_[at]->live[slot.value % kChunk] = true;
+    ++chunks_[at]->count;
+    ++size_;
+  }
+  Chunk& ChunkOf(Slot<T> slot) const {
+    CHECK(live(slot));
+    return *chunks_[slot.value / kChunk];
+  }
+
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> free_;  // All below end_.
+  uint32_t end_ = 0;
+  size_t size_ = 0;
+};
+
+}  // namespace lockstep

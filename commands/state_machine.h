@@ -1,0 +1,80 @@
+// What a Raft group replicates: a machine that does the same on every node.
+//
+// Always true of every machine:
+//   1. Deterministic: state and effects follow from the operations and their stamps alone. No clock,
+//      no dice, no pointer order, no walk over a hash map, no floating point in a decision.
+//   2. Load(Save()) gives a machine that goes on exactly as the saved one would have: waits, ages,
+//      deadlines and counters included (trap 30).
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "src/base/codec.h"
+#include "src/base/result.h"
+#include "src/resp/reply.h"
+
+namespace lockstep {
+
+// What applying an entry causes outside the machine, in order.
+struct Effects {
+  struct Answer {
+    RequestId request;
+    Reply reply;
+  };
+  struct Event {  // To the subscribers of a channel; each node tells its own.
+    Bytes channel;
+    Bytes payload;
+  };
+  std::vector<Answer> answers;
+  std::vector<Event> events;
+
+  void Give(const RequestId& request, Reply reply) {
+    answers.push_back({request, std::move(reply)});
+  }
+  void Tell(Bytes channel, Bytes payload) {
+    events.push_back({std::move(channel), std::move(payload)});
+  }
+};
+
+// Where and when an operation stands in the log.
+struct Position {
+  Index index;
+  ClusterTime time;
+};
+
+class StateMachine {
+ public:
+  virtual ~StateMachine() = default;
+
+  // The stamp of the next entry: everything whose deadline is at or before at.time ends now, in the
+  // order of the deadlines. Called before Apply, and alone for a pulse.
+  virtual void Advance(const Position& at, Effects* out) = 0;
+
+  // `op` was made by this machine's own command handlers, but may be of another version: what it
+  // cannot read it answers with an error and leaves the state as it was. It may answer `request`
+  // later, in another entry.
+  virtual void Apply(const Position& at, const RequestId& request, BytesView op, Effects* out) = 0;
+
+  // The sessions of `origin` below `incarnation` are over: their waits end, and what is bound to
+  // their connections.
+  virtual void EndSessions(const Position& at, NodeId origin, uint64_t incarnation,
+                           Effects* out) = 0;
+
+  // A read. Changes nothing.
+  virtual Reply Query(ClusterTime now, BytesView query) const = 0;
+
+  // When Advance would next have something to do; kNeverCluster if nothing waits for time.
+  virtual ClusterTime NextDeadline() const = 0;
+
+  virtual void Save(Writer* out) const = 0;
+  virtual Result<void> Load(Reader* in) = 0;
+
+  // Equal on all nodes at equal index, and different (almost surely) if the states differ. Cheap: kept
+  // up to date by Apply.
+  virtual uint64_t Hash() const = 0;
+
+  virtual void CheckInvariants() const = 0;
+};
+
+}  // namespace lockstep
