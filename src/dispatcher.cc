@@ -1,0 +1,267 @@
+#include "src/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/log.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int kCommandsATurn = 4096;      // Of one connection, so that no pipeline starves the rest.
+constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
+constexpr size_t kBacklogPause = 1024 * 1024;  // Output not taken: no more is made until it is.
+
+bool IsReplicated(const CommandSpec& leaf) {
+  return (leaf.categories & (kCatLock | kCatKeyspace)) != 0;
+}
+
+Bytes Subject(std::span<const BytesView> argv) {
+  return argv.size() > 1 ? Bytes(argv[1].substr(0, 128)) : Bytes();
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(Host* host, Gateway* gateway, std::function<MonoTime()> clock)
+    : host_(host), gateway_(gateway), clock_(std::move(clock)) {}
+
+void Dispatcher::Pause(MonoTime until, bool writes_only) {
+  // As in Redis: a second pause prolongs the first and never weakens it.
+  pause_writes_only_ = writes_only && (paused_until_ <= host_->Now() || pause_writes_only_);
+  paused_until_ = std::max(paused_until_, until);
+}
+
+bool Dispatcher::Run(MonoTime now, Session* session) {
+  for (int i = 0; i < kCommandsATurn; ++i) {
+    if (!Next(now, session)) return false;
+  }
+  return true;
+}
+
+// One command. False: nothing can run now.
+bool Dispatcher::Next(MonoTime now, Session* session) {
+  if (session->closing || session->Blocking() != nullptr) return false;
+  if (session->open_slots() >= kOpenSlotsMax || session->output_bytes() >= kBacklogPause) {
+    return false;
+  }
+  if (!session->parsed) {
+    switch (session->parser.Next()) {
+      case resp::ParseStatus::kNeedMore:
+        return false;
+      case resp::ParseStatus::kError:
+        host_->stats().CountError(session->parser.error());
+        session->Answer(Reply::Error("ERR", BytesView(session->parser.error()).substr(4)), false);
+        session->closing = true;
+        return false;
+      case resp::ParseStatus::kClose:
+        LOCKSTEP_LOG(kWarn, "client %s speaks HTTP to the RESP port; closed (somebody may be making "
+                            "a browser talk to this node)", session->client.address.c_str());
+        session->WriteRaw(session->parser.error());
+        session->closing = true;
+        return false;
+      case resp::ParseStatus::kCommand:
+        session->parsed = true;
+    }
+  }
+  if (!Execute(now, session, session->parser.args())) return false;
+  session->parser.Consume();
+  session->parsed = false;
+  return true;
+}
+
+// False: not yet; the same command is looked at again when something has changed.
+bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesView> argv) {
+  Client& client = session->client;
+  Call call;
+  call.found = CommandTable::Get().Find(argv);
+  call.argv = argv;
+  call.now = now;
+
+  const std::optional<Reply> refusal = Refusal(*session, call);
+  if (!refusal && !client.in_multi()) {
+    const CommandSpec& leaf = call.found.leaf();
+    if (MustWait(*session, leaf)) return false;
+    session->stalled = HeldByPause(now, leaf);
+    if (session->stalled) return false;
+  }
+  if (!refusal && client.in_multi() && !session->idle()) return false;
+
+  call.started = clock_();
+  client.last_active = now;
+  ++client.commands;
+  ++host_->stats().commands_processed;
+  call.muted = client.reply_mode != Client::ReplyMode::kOn;
+  if (client.reply_mode == Client::ReplyMode::kSkipNext) {
+    client.reply_mode = Client::ReplyMode::kOn;
+  }
+  if (refusal) {
+    if (client.in_multi()) client.dirty_exec = true;
+    if (call.found.command != nullptr) {
+      const size_t leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+      ++host_->stats().Of(leaf).rejected;
+    }
+    host_->stats().CountError(refusal->text);
+    session->Answer(*refusal, call.muted);
+    return true;
+  }
+  Admit(session, call);
+  return true;
+}
+
+// Why the command may not run or be queued at all, if so.
+std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& call) const {
+  const Client& client = session.client;
+  if (call.found.command == nullptr) return UnknownCommand(call.argv);
+  const CommandSpec& leaf = call.found.leaf();
+  if (leaf.handler == nullptr && !IsTransactionControl(leaf)) {
+    if (call.argv.size() < 2) return WrongArity(call.found);
+    return UnknownSubcommand(call.argv);
+  }
+  if (!ArityFits(leaf, call.argv.size())) return WrongArity(call.found);
+  if (!client.authenticated && host_->PasswordNeeded() && (leaf.flags & kNoAuth) == 0) {
+    return Reply::Error("NOAUTH", "Authentication required.");
+  }
+  if (client.restricted_by_subscription() && (leaf.flags & kPubSub) == 0) {
+    static constexpr const char* kAllowed[] = {"ping", "quit", "reset"};
+    const Bytes name = Lower(call.argv[0]);
+    const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed),
+                                     [&](const char* a) { return name == a; });
+    if (!allowed || name == "publish") {
+      return Reply::Error("ERR", Format("Can't execute '%s': only (P|S)SUBSCRIBE / "
+                                        "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+                                        "this context", Printable(name).c_str()));
+    }
+  }
+  if (client.in_multi() && (leaf.flags & kNoMulti) != 0) {
+    return Reply::Error("ERR", "Command not allowed inside a transaction");
+  }
+  return std::nullopt;
+}
+
+// Rule 2 of the session: what goes to the same group may follow on its heels.
+bool Dispatcher::MustWait(const Session& session, const CommandSpec& leaf) const {
+  if (session.idle()) return false;
+  return !IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup);
+}
+
+bool Dispatcher::HeldByPause(MonoTime now, const CommandSpec& leaf) const {
+  if (now >= paused_until_ || (leaf.flags & kAdmin) != 0) return false;
+  return !pause_writes_only_ || (leaf.flags & kWrite) != 0;
+}
+
+void Dispatcher::Admit(Session* session, const Call& call) {
+  const CommandSpec& leaf = call.found.leaf();
+  if (watch_ && (leaf.flags & kSkipMonitor) == 0) watch_(*session, call.argv);
+  session->client.last_command =
+      CommandTable::Get().LeafName(CommandTable::Get().LeafNumber(leaf));
+  if (IsTransactionControl(leaf)) {
+    bool answered_later = false;
+    Reply reply = RunTransactionControl(session, call, &answered_later);
+    if (!answered_later) Answer(session, call, std::move(reply));
+  } else if (session->client.in_multi() && !EqualsIgnoreCase(leaf.name, "QUIT") &&
+             !EqualsIgnoreCase(leaf.name, "RESET")) {
+    Queue(session, call);
+  } else {
+    RunNow(session, call);
+  }
+}
+
+void Dispatcher::Queue(Session* session, const Call& call) {
+  if (session->queue.size() >= kMultiQueueMax) {
+    session->client.dirty_exec = true;
+    session->Answer(Reply::Error("LIMIT", "a transaction holds at most 16384 commands; nothing was "
+                                          "changed, DISCARD and use smaller ones"), call.muted);
+    return;
+  }
+  session->queue.emplace_back(call.argv.begin(), call.argv.end());
+  session->client.queued = static_cast<int64_t>(session->queue.size());
+  session->Answer(Reply::Simple("QUEUED"), call.muted);
+}
+
+void Dispatcher::RunNow(Session* session, const Call& call) {
+  Client& client = session->client;
+  Context context{client, *host_, false};
+  Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
+  const bool was_off = client.reply_mode == Client::ReplyMode::kOff;
+  Action action = call.found.leaf().handler(context, args);
+
+  if (auto* reply = std::get_if<Reply>(&action)) {
+    Call now_known = call;
+    // CLIENT REPLY ON answers OK though replies were off when it came.
+    if (was_off && client.reply_mode == Client::ReplyMode::kOn) now_known.muted = false;
+    Answer(session, now_known, std::move(*reply));
+    if (client.close_after_reply) session->closing = true;
+  } else if (auto* propose = std::get_if<Propose>(&action)) {
+    const bool binds = std::any_of(call.argv.begin() + 1, call.argv.end(), [](BytesView arg) {
+      return EqualsIgnoreCase(arg, "BIND");
+    });
+    if (binds) session->bound = true;  // A lock of that name costs one needless Hangup, no more.
+    Ask(session, call, propose->group, Gateway::Kind::kWrite, std::move(propose->op),
+        propose->may_wait);
+  } else {
+    Query& query = std::get<Query>(action);
+    Ask(session, call, query.group, Gateway::Kind::kRead, std::move(query.query), false);
+  }
+}
+
+void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway::Kind kind,
+                     Bytes op, bool may_wait) {
+  Session::Slot slot;
+  slot.muted = call.muted;
+  slot.waits = may_wait;
+  slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+  slot.started = call.started;
+  slot.group = group;
+  slot.subject = Subject(call.argv);
+  const uint64_t number = session->Open(std::move(slot));
+  const uint64_t seq = gateway_->Ask(call.now, group, kind, std::move(op), may_wait,
+                                     {session->client.id, number});
+  if (seq == 0) {
+    OnReply(call.now, session, number,
+            Reply::Error("CLUSTERDOWN", "this node is not part of a formed cluster yet, or has too "
+                                        "many requests under way; nothing was changed; see CLUSTER "
+                                        "STATUS"));
+    return;
+  }
+  session->Find(number)->seq = seq;
+  if (may_wait) session->client.waiting_for = "lock:" + Subject(call.argv);
+}
+
+void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
+  Account(*session, CommandTable::Get().LeafNumber(call.found.leaf()), call.started, false, reply,
+          call.argv);
+  session->Answer(std::move(reply), call.muted);
+}
+
+void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, Reply reply) {
+  Session::Slot* slot = session->Find(number);
+  if (slot == nullptr) return;
+  if (slot->exec != nullptr) reply = CompleteExec(std::move(*slot->exec), std::move(reply));
+  const Bytes& name = CommandTable::Get().LeafName(slot->leaf);
+  const BytesView argv[] = {name, slot->subject};
+  Account(*session, slot->leaf, slot->started, slot->waits, reply, argv);
+  if (slot->waits) session->client.waiting_for.clear();
+  session->client.last_active = now;
+  session->Fill(number, std::move(reply));
+}
+
+void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, bool waited,
+                         const Reply& reply, std::span<const BytesView> argv) {
+  Stats& stats = host_->stats();
+  Stats::PerCommand& figures = stats.Of(leaf);
+  const int64_t us = std::max<int64_t>(0, clock_() - started);
+  ++figures.calls;
+  if (reply.is_error()) {
+    ++figures.failed;
+    stats.CountError(reply.text);
+  }
+  if (waited) return;  // Waiting for a lock is not slowness.
+  figures.usec += static_cast<uint64_t>(us);
+  figures.latency.Add(static_cast<uint64_t>(us));
+  if (host_->slowlog().Wants(us)) {
+    host_->slowlog().Add(host_->WallClockUs() / kUsPerSecond, us, argv, session.client.address,
+                         session.client.name);
+  }
+}
+
+}  // namespace lockstep

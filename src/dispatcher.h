@@ -1,0 +1,75 @@
+// From what a client has sent to what happens: the one place where a command is admitted (known,
+// whole, authenticated, allowed in this state), run, queued for EXEC, or made to wait.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "commands/command.h"
+#include "commands/host.h"
+#include "src/gateway.h"
+#include "src/session.h"
+
+namespace lockstep {
+
+class Dispatcher {
+ public:
+  // `clock` is for measuring how long commands take, and decides nothing.
+  Dispatcher(Host* host, Gateway* gateway, std::function<MonoTime()> clock);
+
+  // Runs what the session has received until it must wait: for bytes, an answer, the end of a pause,
+  // or its turn (at most kCommandsATurn at once). True: there is more that could run now.
+  bool Run(MonoTime now, Session* session);
+
+  // An answer from a group.
+  void OnReply(MonoTime now, Session* session, uint64_t slot, Reply reply);
+
+  // CLIENT PAUSE. Sessions that wait for its end are marked `stalled`.
+  void Pause(MonoTime until, bool writes_only);
+  void Unpause() { paused_until_ = MonoTime{}; }
+  MonoTime paused_until() const { return paused_until_; }
+
+  // Someone watches: MONITOR. Called for each command that runs.
+  using Watch = std::function<void(const Session& session, std::span<const BytesView> argv)>;
+  void set_watch(Watch watch) { watch_ = std::move(watch); }
+
+ private:
+  struct Call {  // A command on its way through.
+    FoundCommand found;
+    std::span<const BytesView> argv;
+    MonoTime now;
+    MonoTime started;
+    bool muted = false;
+  };
+
+  bool Next(MonoTime now, Session* session);
+  bool Execute(MonoTime now, Session* session, std::span<const BytesView> argv);
+  std::optional<Reply> Refusal(const Session& session, const Call& call) const;
+  bool MustWait(const Session& session, const CommandSpec& leaf) const;
+  bool HeldByPause(MonoTime now, const CommandSpec& leaf) const;
+  void Admit(Session* session, const Call& call);
+  void Queue(Session* session, const Call& call);
+  void RunNow(Session* session, const Call& call);
+  void Ask(Session* session, const Call& call, GroupId group, Gateway::Kind kind, Bytes op,
+           bool may_wait);
+  void Answer(Session* session, const Call& call, Reply reply);
+  void Account(const Session& session, size_t leaf, MonoTime started, bool waited,
+               const Reply& reply, std::span<const BytesView> argv);
+
+  // src/transaction.cc
+  bool IsTransactionControl(const CommandSpec& leaf) const;
+  Reply RunTransactionControl(Session* session, const Call& call, bool* answered_later);
+  Reply Exec(Session* session, const Call& call, bool* answered_later);
+
+  Host* host_;
+  Gateway* gateway_;
+  std::function<MonoTime()> clock_;
+  Watch watch_;
+  MonoTime paused_until_;
+  bool pause_writes_only_ = false;
+};
+
+// Puts the group's answers where EXEC's reply has left room for them.
+Reply CompleteExec(ExecReply exec, Reply batch);
+
+}  // namespace lockstep

@@ -1,0 +1,161 @@
+#include "src/forwarding.h"
+
+#include <utility>
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kAnswerFrameAnswersMax = 4096;
+
+}  // namespace
+
+Reply TryAgainFull() {
+  return Reply::Error("TRYAGAIN", "the leader holds raft-uncommitted-bytes that no majority has "
+                                  "yet; nothing was changed, try again in a moment");
+}
+
+void EncodeForward(const Forward& forward, Writer* out) {
+  out->Varint(forward.incarnation);
+  out->Varint(forward.stream);
+  out->Varint(forward.position);
+  out->Varint(forward.requests.size());
+  for (const Forward::Request& request : forward.requests) {
+    out->Bool(request.read);
+    out->Varint(request.seq);
+    out->Varint(request.answered_below);
+    request.answered.Encode(out);
+    out->String(request.op);
+  }
+}
+
+bool DecodeForward(Reader* in, Forward* out) {
+  out->incarnation = in->Varint();
+  out->stream = in->Varint();
+  out->position = in->Varint();
+  out->requests.resize(in->Count(5));
+  for (Forward::Request& request : out->requests) {
+    request.read = in->Bool();
+    request.seq = in->Varint();
+    request.answered_below = in->Varint();
+    request.answered = IntervalSet::Decode(in);
+    request.op = in->String();
+  }
+  return in->done();
+}
+
+void EncodeForwardNack(const ForwardNack& nack, Writer* out) {
+  out->Varint(nack.incarnation);
+  out->Varint(nack.stream);
+  out->Bool(nack.not_leader);
+  out->Varint(nack.expected);
+}
+
+bool DecodeForwardNack(Reader* in, ForwardNack* out) {
+  out->incarnation = in->Varint();
+  out->stream = in->Varint();
+  out->not_leader = in->Bool();
+  out->expected = in->Varint();
+  return in->done();
+}
+
+void EncodeForwardAnswer(const ForwardAnswer& answer, Writer* out) {
+  out->Varint(answer.incarnation);
+  out->Varint(answer.stream);
+  out->Varint(answer.taken);
+  out->Varint(answer.answers.size());
+  for (const ForwardAnswer::One& one : answer.answers) {
+    out->Varint(one.seq);
+    EncodeReply(one.reply, out);
+  }
+}
+
+bool DecodeForwardAnswer(Reader* in, ForwardAnswer* out) {
+  out->incarnation = in->Varint();
+  out->stream = in->Varint();
+  out->taken = in->Varint();
+  const size_t n = in->Count(2);
+  out->answers.clear();
+  for (size_t i = 0; i < n && in->ok(); ++i) {
+    const uint64_t seq = in->Varint();
+    out->answers.push_back({seq, DecodeReply(in)});
+  }
+  return in->done();
+}
+
+void Intake::Nack(NodeId to, const Group& group, const Forward& forward, bool not_leader,
+                  uint64_t expected) {
+  outbox_->Send(to, bus::Lane::kBulk, bus::MessageType::kForwardNack, group.id(),
+                group.raft().term(), [&](Writer* out) {
+                  EncodeForwardNack({forward.incarnation, forward.stream, not_leader, expected},
+                                    out);
+                });
+}
+
+// False: not taken, and nothing behind it may be.
+bool Intake::TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
+                     const Forward::Request& request, Stream* stream) {
+  const RequestId id{from, forward.incarnation, request.seq};
+  Group::Taken taken = Group::Taken::kYes;
+  if (request.read) {
+    taken = group.Read(now, id, request.op);
+  } else {
+    Bytes logged;
+    Writer out(&logged);
+    EncodeRequest({id, request.answered_below, request.answered, request.op}, &out);
+    taken = group.Write(now, std::move(logged));
+  }
+  if (taken == Group::Taken::kFull) {
+    // Full is an answer: it did not enter the log, the client may try again.
+    stream->answers.push_back({request.seq, TryAgainFull()});
+    return true;
+  }
+  return taken == Group::Taken::kYes;
+}
+
+void Intake::OnForward(MonoTime now, NodeId from, Group& group, const Forward& forward) {
+  if (!group.raft().is_leader()) return Nack(from, group, forward, true, 0);
+
+  Stream& stream = streams_[{from, group.id()}];
+  const auto theirs = std::make_pair(forward.incarnation, forward.stream);
+  const auto known = std::make_pair(stream.incarnation, stream.stream);
+  if (theirs < known) return;  // A straggler; its gateway has long begun a new stream.
+  if (theirs > known) stream = {forward.incarnation, forward.stream, 0, false, {}};
+  if (forward.position > stream.expected) {
+    return Nack(from, group, forward, false, stream.expected);
+  }
+
+  stream.moved = true;
+  for (size_t i = 0; i < forward.requests.size(); ++i) {
+    if (forward.position + i < stream.expected) continue;  // Taken before.
+    if (!TakeOne(now, from, group, forward, forward.requests[i], &stream)) {
+      return Nack(from, group, forward, true, stream.expected);
+    }
+    ++stream.expected;
+  }
+}
+
+void Intake::OnAnswer(const Group& group, const RequestId& request, Reply reply) {
+  if (!group.raft().is_leader()) return;
+  const auto found = streams_.find({request.origin, group.id()});
+  if (found == streams_.end() || found->second.incarnation != request.incarnation) return;
+  found->second.answers.push_back({request.seq, std::move(reply)});
+}
+
+void Intake::Flush() {
+  for (auto& [key, stream] : streams_) {
+    if (!stream.moved && stream.answers.empty()) continue;
+    stream.moved = false;
+    size_t at = 0;
+    do {  // Once even with no answer: to say what was taken.
+      ForwardAnswer answer{stream.incarnation, stream.stream, stream.expected, {}};
+      for (; at < stream.answers.size() && answer.answers.size() < kAnswerFrameAnswersMax; ++at) {
+        answer.answers.push_back(std::move(stream.answers[at]));
+      }
+      outbox_->Send(key.first, bus::Lane::kBulk, bus::MessageType::kAnswer, key.second, Term{0},
+                    [&](Writer* out) { EncodeForwardAnswer(answer, out); });
+    } while (at < stream.answers.size());
+    stream.answers.clear();
+  }
+}
+
+}  // namespace lockstep

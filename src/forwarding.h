@@ -1,0 +1,93 @@
+// How a request gets from the node that the client talks to (its gateway) to the group's leader, and
+// the answer back.
+//
+// Links may lose, repeat and reorder, and a connection's requests must take effect in order. So each
+// gateway numbers what it sends to a leader: a stream, restarted whenever the leader changes or
+// something was lost (go-back-N). The leader takes position after position, passes over what it has,
+// and says so when one is missing. What is sent twice is harmless: see commands/replica.h.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "commands/replica.h"
+#include "src/base/codec.h"
+#include "src/group.h"
+#include "src/outbox.h"
+
+namespace lockstep {
+
+// A kForward's data.
+struct Forward {
+  struct Request {
+    bool read = false;
+    uint64_t seq = 0;
+    uint64_t answered_below = 0;
+    IntervalSet answered;
+    BytesView op;  // Borrows from the frame, or from the gateway.
+  };
+  uint64_t incarnation = 0;
+  uint64_t stream = 0;
+  uint64_t position = 0;  // Of the first of `requests` in the stream, from 0.
+  std::vector<Request> requests;
+};
+void EncodeForward(const Forward& forward, Writer* out);
+bool DecodeForward(Reader* in, Forward* out);
+
+// A kForwardNack's data: go on from `expected`, or find out who leads.
+struct ForwardNack {
+  uint64_t incarnation = 0;
+  uint64_t stream = 0;
+  bool not_leader = false;
+  uint64_t expected = 0;
+};
+void EncodeForwardNack(const ForwardNack& nack, Writer* out);
+bool DecodeForwardNack(Reader* in, ForwardNack* out);
+
+// A kAnswer's data. `taken`: positions of `stream` below it are in the leader's log, or answered.
+struct ForwardAnswer {
+  struct One {
+    uint64_t seq = 0;
+    Reply reply;
+  };
+  uint64_t incarnation = 0;
+  uint64_t stream = 0;
+  uint64_t taken = 0;
+  std::vector<One> answers;
+};
+void EncodeForwardAnswer(const ForwardAnswer& answer, Writer* out);
+bool DecodeForwardAnswer(Reader* in, ForwardAnswer* out);
+
+// The leader has more uncommitted than it may hold: refused before it entered the log.
+Reply TryAgainFull();
+
+// The leader's side: takes what other nodes' gateways send, in order, and gathers the answers.
+class Intake {
+ public:
+  explicit Intake(Outbox* outbox) : outbox_(outbox) {}
+
+  void OnForward(MonoTime now, NodeId from, Group& group, const Forward& forward);
+  // An answer for a request of another node, heard in our Apply; goes out if we lead `group`.
+  void OnAnswer(const Group& group, const RequestId& request, Reply reply);
+  // Sends what this turn has gathered.
+  void Flush();
+
+ private:
+  struct Stream {
+    uint64_t incarnation = 0;
+    uint64_t stream = 0;
+    uint64_t expected = 0;
+    bool moved = false;  // Its sender is owed a word.
+    std::vector<ForwardAnswer::One> answers;
+  };
+  using Key = std::pair<NodeId, GroupId>;
+  bool TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
+               const Forward::Request& request, Stream* stream);
+  void Nack(NodeId to, const Group& group, const Forward& forward, bool not_leader,
+            uint64_t expected);
+
+  Outbox* outbox_;
+  std::map<Key, Stream> streams_;  // At most one for each member and group.
+};
+
+}  // namespace lockstep

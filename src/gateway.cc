@@ -1,0 +1,305 @@
+#include "src/gateway.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "commands/lock_ops.h"
+#include "src/base/log.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int64_t kLookEveryUs = 50 * kUsPerMs;   // For what is late.
+constexpr int64_t kResendAfterUs = kUsPerSecond;  // No answer, though the leader stayed.
+constexpr int64_t kRefusedPauseUs = 20 * kUsPerMs;
+constexpr size_t kForwardBytesMax = 1024 * 1024;
+constexpr size_t kForwardRequestsMax = 4096;
+constexpr size_t kAnsweredRunsToldMax = 64;
+
+Reply ClusterDown(const Bytes& reason) {
+  return Reply::Error("CLUSTERDOWN", (reason.empty() ? Bytes("no leader: a majority of the nodes is "
+                                                             "not reachable")
+                                                     : reason) +
+                                         "; nothing was changed; see CLUSTER STATUS, then try again");
+}
+
+Reply Uncertain() {
+  return Reply::Error("UNCERTAIN",
+                      "the leader was lost while this was in flight; it may have happened: read "
+                      "before you retry");
+}
+
+}  // namespace
+
+Gateway::Gateway(const Options& options, Outbox* outbox, Listener* listener)
+    : options_(options), outbox_(outbox), listener_(listener) {}
+
+void Gateway::AddGroup(MonoTime now, Group* group) {
+  Route& route = routes_[group->id()];
+  route.group = group;
+  route.leaderless_since = now;
+}
+
+void Gateway::set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us) {
+  options_.leader_wait_us = leader_wait_us;
+  options_.uncertain_after_us = uncertain_after_us;
+}
+
+size_t Gateway::pending() const {
+  size_t n = 0;
+  for (const auto& [id, route] : routes_) n += route.pending.size();
+  return n;
+}
+
+uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait,
+                      const Asker& asker) {
+  const auto found = routes_.find(group);
+  if (found == routes_.end()) return 0;
+  Route& route = found->second;
+  if (route.pending.size() >= options_.pending_max) return 0;
+  const uint64_t seq = route.next_seq++;
+  route.pending.emplace_hint(route.pending.end(), seq,
+                             Pending{kind, may_wait, false, asker, now, {}, std::move(op), {}});
+  return seq;
+}
+
+void Gateway::Forget(GroupId group, uint64_t seq) {
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return;
+  const auto at = route->second.pending.find(seq);
+  if (at != route->second.pending.end()) at->second.asker = Asker{};
+}
+
+// Sessions of a lower incarnation are over, as far as the machines are concerned: what was sent under
+// it has an unknown outcome, and its waits have ended.
+void Gateway::SetIncarnation(MonoTime now, uint64_t incarnation) {
+  CHECK(incarnation > incarnation_);
+  const bool first = incarnation_ == 0;
+  incarnation_ = incarnation;
+  if (first) return;
+  LOCKSTEP_LOG(kWarn, "the cluster has ended this node's sessions (it was not heard for "
+                      "node-timeout); going on as incarnation %lu", incarnation);
+  for (auto& [id, route] : routes_) {
+    for (auto at = route.pending.begin(); at != route.pending.end();) {
+      const auto next = std::next(at);
+      if (at->second.ever_sent) {
+        Finish(&route, at, at->second.kind == Kind::kRead ? ClusterDown({}) : Uncertain());
+      }
+      at = next;
+    }
+    Restart(&route);
+    route.answered.clear();
+    route.leaderless_since = now;
+  }
+}
+
+void Gateway::Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply) {
+  const Asker asker = at->second.asker;
+  const uint64_t seq = at->first;
+  route->pending.erase(at);
+  const bool lowest = route->pending.empty() || seq < route->pending.begin()->first;
+  if (!lowest) route->answered.Add(seq);
+  if (asker.client.value != 0) listener_->OnReply(asker, std::move(reply));
+}
+
+void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
+  if (request.origin != options_.self || request.incarnation != incarnation_) return;
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return;
+  const auto at = route->second.pending.find(request.seq);
+  if (at != route->second.pending.end()) Finish(&route->second, at, std::move(reply));
+}
+
+void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) {
+  const auto found = routes_.find(group);
+  if (found == routes_.end() || answer.incarnation != incarnation_) return;
+  Route& route = found->second;
+  if (from == route.leader && answer.stream == route.stream) {
+    route.taken = std::max(route.taken, answer.taken);
+  }
+  for (ForwardAnswer::One& one : answer.answers) {
+    OnAnswer(group, IdOf(one.seq), std::move(one.reply));
+  }
+}
+
+void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack) {
+  const auto found = routes_.find(group);
+  if (found == routes_.end() || nack.incarnation != incarnation_) return;
+  Route& route = found->second;
+  if (from != route.leader || nack.stream != route.stream) return;
+  Restart(&route);
+  if (nack.not_leader) route.retry_at = now + kRefusedPauseUs;
+}
+
+void Gateway::OnPeerUp(NodeId peer) {
+  for (auto& [id, route] : routes_) {
+    if (route.leader == peer) Restart(&route);
+  }
+}
+
+// Everything pending is sent again, in order, as a new stream.
+void Gateway::Restart(Route* route) {
+  ++route->stream;
+  route->position = 0;
+  route->taken = 0;
+  route->first_unsent = route->pending.empty() ? route->next_seq : route->pending.begin()->first;
+}
+
+void Gateway::FollowLeader(MonoTime now, Route* route) {
+  const raft::Raft& raft = route->group->raft();
+  const NodeId leader = raft.leader();
+  if (leader == route->leader && (leader == kNoNode || raft.term() == route->term)) return;
+  if (leader == kNoNode) route->leaderless_since = now;
+  route->leader = leader;
+  route->term = raft.term();
+  route->retry_at = MonoTime{0};
+  Restart(route);
+}
+
+Forward::Request Gateway::Describe(Route* route, uint64_t seq, Pending* pending) {
+  const uint64_t lowest = route->pending.begin()->first;
+  if (pending->kind == Kind::kWrite && !pending->ever_sent) {
+    route->answered.DropBelow(lowest);
+    while (!route->answered.empty() && pending->answered.runs() < kAnsweredRunsToldMax) {
+      const auto [from, to] = *route->answered.all().begin();
+      pending->answered.AddRun(from, to);
+      route->answered.DropBelow(to);
+    }
+  }
+  if (pending->ever_sent) ++resent_;
+  return {pending->kind == Kind::kRead, seq, lowest, pending->answered, pending->op};
+}
+
+void Gateway::Flush(MonoTime now) {
+  for (auto& [id, route] : routes_) {
+    FollowLeader(now, &route);
+    if (incarnation_ == 0 || route.leader == kNoNode || now < route.retry_at) continue;
+    if (route.leader == options_.self) {
+      FlushHere(now, &route);
+    } else {
+      FlushAway(now, &route);
+    }
+  }
+}
+
+void Gateway::FlushHere(MonoTime now, Route* route) {
+  for (auto at = route->pending.lower_bound(route->first_unsent); at != route->pending.end();) {
+    Pending& pending = at->second;
+    const RequestId id = IdOf(at->first);
+    Group::Taken taken = Group::Taken::kYes;
+    if (pending.kind == Kind::kRead) {
+      taken = route->group->Read(now, id, pending.op);
+    } else {
+      const Forward::Request request = Describe(route, at->first, &pending);
+      Bytes logged;
+      Writer out(&logged);
+      EncodeRequest({id, request.answered_below, request.answered, request.op}, &out);
+      taken = route->group->Write(now, std::move(logged));
+    }
+    if (taken == Group::Taken::kNotLeader) {
+      route->retry_at = now + kRefusedPauseUs;
+      return;
+    }
+    route->first_unsent = at->first + 1;
+    route->moved = now;
+    const auto next = std::next(at);
+    if (taken == Group::Taken::kFull) {
+      Finish(route, at, TryAgainFull());
+    } else {
+      pending.ever_sent = true;
+      pending.sent = now;
+    }
+    at = next;
+  }
+}
+
+void Gateway::FlushAway(MonoTime now, Route* route) {
+  auto at = route->pending.lower_bound(route->first_unsent);
+  while (at != route->pending.end()) {
+    Forward forward{incarnation_, route->stream, route->position, {}};
+    size_t bytes = 0;
+    while (at != route->pending.end() && bytes < kForwardBytesMax &&
+           forward.requests.size() < kForwardRequestsMax) {
+      bytes += at->second.op.size();
+      forward.requests.push_back(Describe(route, at->first, &at->second));
+      at->second.ever_sent = true;
+      at->second.sent = now;
+      route->first_unsent = at->first + 1;
+      ++at;
+    }
+    outbox_->Send(route->leader, bus::Lane::kBulk, bus::MessageType::kForward, route->group->id(),
+                  route->term, [&](Writer* out) { EncodeForward(forward, out); });
+    route->position += forward.requests.size();
+    route->moved = now;
+    forwarded_ += forward.requests.size();
+  }
+}
+
+void Gateway::Tick(MonoTime now) {
+  if (now < next_look_) return;
+  next_look_ = now + kLookEveryUs;
+  for (auto& [id, route] : routes_) {
+    GiveUpLate(now, &route);
+    ResendIfLost(now, &route);
+  }
+}
+
+MonoTime Gateway::NextWakeup() const {
+  const bool any = std::any_of(routes_.begin(), routes_.end(),
+                               [](const auto& route) { return !route.second.pending.empty(); });
+  return any ? next_look_ : kNeverMono;
+}
+
+void Gateway::GiveUpLate(MonoTime now, Route* route) {
+  const bool leaderless = route->leader == kNoNode;
+  const int64_t leaderless_us = leaderless ? now - route->leaderless_since : 0;
+  for (auto at = route->pending.begin(); at != route->pending.end();) {
+    const auto next = std::next(at);
+    const Pending& pending = at->second;
+    const bool own = pending.asker.client.value == 0;
+    const bool overdue = !pending.may_wait && now - pending.asked >= options_.uncertain_after_us;
+    if (own) {
+      // The node's own requests wait for ever: a Cancel must not be lost.
+    } else if (!pending.ever_sent || pending.kind == Kind::kRead) {
+      if (leaderless_us >= options_.leader_wait_us || overdue) {
+        GiveUp(now, route, at, ClusterDown(down_reason_));
+      }
+    } else if (leaderless_us >= options_.uncertain_after_us || overdue) {
+      GiveUp(now, route, at, Uncertain());
+    }
+    at = next;
+  }
+}
+
+void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::iterator at,
+                     Reply reply) {
+  if (at->second.may_wait && at->second.ever_sent) {
+    Ask(now, route->group->id(), Kind::kWrite,
+        CancelOp{IdOf(at->first), CancelOp::Why::kGone}.Encode(), false, Asker{});
+  }
+  Finish(route, at, std::move(reply));
+}
+
+// The leader stayed, and yet something that should have been answered was not: a message was lost.
+void Gateway::ResendIfLost(MonoTime now, Route* route) {
+  if (route->leader == kNoNode || now - route->moved < kResendAfterUs) return;
+  const bool here = route->leader == options_.self;
+  bool lost = !here && route->taken < route->position;
+  for (const auto& [seq, pending] : route->pending) {
+    if (lost) break;
+    lost = pending.ever_sent && !pending.may_wait && now - pending.sent >= kResendAfterUs;
+  }
+  if (!lost) return;
+  route->moved = now;
+  Restart(route);
+}
+
+void Gateway::CheckInvariants() const {
+  for (const auto& [id, route] : routes_) {
+    if (route.pending.empty()) continue;
+    CHECK(route.pending.rbegin()->first < route.next_seq);
+    for (const auto& [seq, pending] : route.pending) CHECK(!route.answered.Contains(seq));
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,129 @@
+// The clients' side of the replicated groups: this node's requests that are not answered yet.
+//
+// A request gets its number here, goes to the group's leader (this node or another), and is sent again
+// under the same number when the leader changes or something was lost, until it is answered. So a
+// failover costs a client time, not an error, unless it takes too long:
+//
+//   CLUSTERDOWN   never sent to a leader, and there has been none for `leader_wait`.
+//   TRYAGAIN      refused by the leader before it entered the log.
+//   UNCERTAIN     sent, and its outcome not heard for `uncertain_after`. It may have happened.
+//
+// Always true:
+//   1. Each Ask is followed by exactly one OnReply, or by Forget.
+//   2. Requests of one group reach its leader's log in the order of Ask.
+//   3. A request that has been given up is never left waiting in the machine: a Cancel follows it.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "commands/replica.h"
+#include "src/forwarding.h"
+#include "src/group.h"
+#include "src/outbox.h"
+
+namespace lockstep {
+
+class Gateway {
+ public:
+  struct Options {
+    NodeId self;
+    int64_t leader_wait_us = 2 * kUsPerSecond;
+    int64_t uncertain_after_us = 5 * kUsPerSecond;
+    size_t pending_max = 1'000'000;
+  };
+  // Who wants the answer. `client` 0: nobody, the request is the node's own.
+  struct Asker {
+    ClientId client;
+    uint64_t slot = 0;
+  };
+  enum class Kind : uint8_t { kWrite, kRead };
+
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void OnReply(const Asker& asker, Reply reply) = 0;
+  };
+
+  Gateway(const Options& options, Outbox* outbox, Listener* listener);
+  void AddGroup(MonoTime now, Group* group);
+
+  // 0: there is no such group, or too many requests are pending; nothing follows. Else the number.
+  // `may_wait`: the answer may rightly be long in coming.
+  uint64_t Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait, const Asker& asker);
+  // Nobody wants this answer any more.
+  void Forget(GroupId group, uint64_t seq);
+  RequestId IdOf(uint64_t seq) const { return {options_.self, incarnation_, seq}; }
+
+  // The node's sessions: persisted before it is used, above every one used before. Until it is set
+  // nothing is sent. A higher one later on means that the cluster has declared our sessions over.
+  void SetIncarnation(MonoTime now, uint64_t incarnation);
+  uint64_t incarnation() const { return incarnation_; }
+
+  void OnAnswer(GroupId group, const RequestId& request, Reply reply);
+  void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
+  void OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack);
+  void OnPeerUp(NodeId peer);  // What was under way to it may be lost.
+
+  void Tick(MonoTime now);
+  MonoTime NextWakeup() const;
+  // Sends what can be sent. At the end of each turn.
+  void Flush(MonoTime now);
+
+  void set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us);
+  void set_down_reason(Bytes reason) { down_reason_ = std::move(reason); }
+  size_t pending() const;
+  uint64_t forwarded() const { return forwarded_; }
+  uint64_t resent() const { return resent_; }
+  void CheckInvariants() const;
+
+ private:
+  struct Pending {
+    Kind kind = Kind::kWrite;
+    bool may_wait = false;
+    bool ever_sent = false;
+    Asker asker;
+    MonoTime asked;
+    MonoTime sent;
+    Bytes op;
+    IntervalSet answered;  // What it tells the machine; told again when it is sent again.
+  };
+  // The way to one group's leader.
+  struct Route {
+    Group* group = nullptr;
+    NodeId leader;
+    Term term;
+    MonoTime leaderless_since;
+    uint64_t stream = 0;
+    uint64_t position = 0;    // Of the next request sent in the stream.
+    uint64_t taken = 0;       // The leader has said that it has everything below.
+    MonoTime moved;           // When something was last sent or acknowledged.
+    MonoTime retry_at;        // Not before: the leader refused.
+    uint64_t next_seq = 1;
+    uint64_t first_unsent = 1;
+    std::map<uint64_t, Pending> pending;
+    IntervalSet answered;     // Above the lowest pending, not yet told.
+  };
+
+  void FollowLeader(MonoTime now, Route* route);
+  void Restart(Route* route);
+  void FlushHere(MonoTime now, Route* route);
+  void FlushAway(MonoTime now, Route* route);
+  Forward::Request Describe(Route* route, uint64_t seq, Pending* pending);
+  void Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply);
+  void GiveUpLate(MonoTime now, Route* route);
+  void GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply);
+  void ResendIfLost(MonoTime now, Route* route);
+
+  Options options_;
+  Outbox* outbox_;
+  Listener* listener_;
+  uint64_t incarnation_ = 0;
+  std::map<GroupId, Route> routes_;
+  Bytes down_reason_;
+  MonoTime next_look_{0};
+  uint64_t forwarded_ = 0;
+  uint64_t resent_ = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,210 @@
+#include "src/group.h"
+
+#include <algorithm>
+
+#include "src/base/log.h"
+
+namespace lockstep {
+namespace {
+
+constexpr uint64_t kHashEvery = 1024;       // Entries between two comparisons of state.
+constexpr size_t kHashesKept = 64;
+constexpr size_t kEntriesKeptMax = 10'000;  // In memory behind a snapshot, for members a bit behind.
+constexpr size_t kReadsWaitingMax = 1'000'000;
+
+}  // namespace
+
+Group::Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft> raft,
+             std::unique_ptr<Replica> replica, ClusterTime time, Listener* listener)
+    : options_(options),
+      store_(std::move(store)),
+      raft_(std::move(raft)),
+      replica_(std::move(replica)),
+      listener_(listener),
+      applied_(raft_->snapshot_id().index),
+      applied_id_(raft_->snapshot_id()),
+      applied_time_(time),
+      snapshot_index_(applied_) {}
+
+Group::Taken Group::Write(MonoTime now, Bytes logged) {
+  const raft::Raft::Proposal proposal =
+      raft_->Propose(now, raft::EntryKind::kOp, std::move(logged));
+  switch (proposal.refusal) {
+    case raft::Raft::Refusal::kNone:
+      return Taken::kYes;
+    case raft::Raft::Refusal::kFull:
+      return Taken::kFull;
+    default:
+      return Taken::kNotLeader;
+  }
+}
+
+Group::Taken Group::Read(MonoTime now, const RequestId& request, BytesView query) {
+  if (reads_.size() >= kReadsWaitingMax) return Taken::kFull;
+  const uint64_t position = raft_->Read(now);
+  if (position == 0) return Taken::kNotLeader;
+  reads_.push_back({position, request, Bytes(query), std::nullopt});
+  return Taken::kYes;
+}
+
+void Group::Tick(MonoTime now) {
+  raft_->Tick(now);
+  ProposePulseIfDue(now);
+}
+
+// A deadline has passed and no entry has carried the time past it: the leader says what time it is.
+void Group::ProposePulseIfDue(MonoTime now) {
+  if (!raft_->is_leader() || pulse_ > applied_) return;
+  if (replica_->NextDeadline() > raft_->time(now)) return;
+  const raft::Raft::Proposal proposal = raft_->Propose(now, raft::EntryKind::kPulse, {});
+  if (proposal.refusal == raft::Raft::Refusal::kNone) pulse_ = proposal.index;
+}
+
+MonoTime Group::NextWakeup(MonoTime now) const {
+  MonoTime next = raft_->NextTick();
+  const ClusterTime deadline = replica_->NextDeadline();
+  if (raft_->is_leader() && pulse_ <= applied_ && deadline != kNeverCluster) {
+    const int64_t wait_ms = std::max<int64_t>(0, deadline - raft_->time(now));
+    next = std::min(next, now + wait_ms * kUsPerMs);
+  }
+  return next;
+}
+
+void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
+  // Applying may lead to more (a single voter commits at once): until nothing is left.
+  while (raft_->HasReady()) {
+    raft::Ready ready = raft_->Drain(now, write);
+    if (ready.hard) store_.PutHardState(*ready.hard, batch);
+    if (ready.install) Install(*ready.install, batch);
+    store_.Append(ready.append, batch);
+    if (ready.reads_lost) reads_.clear();  // Their gateways ask the next leader.
+    for (raft::Message& message : ready.messages) listener_->OnMessage(*this, std::move(message));
+    for (const raft::Ready::Confirmed& confirmed : ready.reads) ConfirmReads(confirmed);
+    Apply(ready.apply_from, ready.apply_to);
+    if (ready.wants_snapshot) raft_->ProvideSnapshot(SnapshotNow());
+  }
+  AnswerReads(now);
+  ProposePulseIfDue(now);
+  TakeSnapshotIfDue(now, batch);
+  CompareKnownHashes();
+}
+
+void Group::Apply(Index from, Index to) {
+  for (Index index = from; index <= to; index = Next(index)) {
+    CHECK(index == Next(applied_));
+    const raft::Entry& entry = raft_->entry(index);
+    const Position at{index, entry.time};
+    effects_.answers.clear();
+    effects_.events.clear();
+    if (entry.kind == raft::EntryKind::kOp) {
+      if (!replica_->Apply(at, entry.data, &effects_)) {
+        LOCKSTEP_LOG(kError, "%s: entry %lu does not decode; every node passes over it",
+                     options_.name.c_str(), index.value);
+      }
+    } else {
+      replica_->Pulse(at, &effects_);
+    }
+    applied_ = index;
+    applied_id_ = entry.id;
+    applied_time_ = entry.time;
+    for (Effects::Answer& answer : effects_.answers) {
+      listener_->OnAnswer(*this, answer.request, std::move(answer.reply));
+    }
+    for (const Effects::Event& event : effects_.events) {
+      listener_->OnEvent(event.channel, event.payload);
+    }
+    if (index.value % kHashEvery == 0) RememberHash(index);
+  }
+}
+
+void Group::ConfirmReads(const raft::Ready::Confirmed& confirmed) {
+  for (WaitingRead& read : reads_) {  // In order of position.
+    if (read.position > confirmed.position) break;
+    if (!read.index) read.index = confirmed.index;
+  }
+}
+
+void Group::AnswerReads(MonoTime now) {
+  while (!reads_.empty() && reads_.front().index && *reads_.front().index <= applied_) {
+    // Remaining times are shown by the leader's running clock, held just short of the next deadline.
+    const ClusterTime shown =
+        std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline() + -1));
+    const WaitingRead& read = reads_.front();
+    listener_->OnAnswer(*this, read.request, replica_->Query(shown, read.query));
+    reads_.pop_front();
+  }
+}
+
+void Group::Install(const raft::Snapshot& snapshot, WriteBatch* batch) {
+  const Result<void> loaded = replica_->Load(snapshot.data);
+  CHECK_SAYS(loaded.ok(), "group %s: snapshot of %lu does not load: %s", options_.name.c_str(),
+             snapshot.last.index.value, loaded.error().message.c_str());
+  store_.PutSnapshot(snapshot, false, batch);
+  applied_ = snapshot.last.index;
+  applied_id_ = snapshot.last;
+  applied_time_ = snapshot.time;
+  snapshot_index_ = applied_;
+  own_hashes_.clear();
+  ++snapshots_installed_;
+  LOCKSTEP_LOG(kInfo, "%s: installed the leader's snapshot of %lu, %zu bytes",
+               options_.name.c_str(), applied_.value, snapshot.data.size());
+}
+
+raft::Snapshot Group::SnapshotNow() const {
+  raft::Snapshot snapshot;
+  snapshot.last = applied_id_;
+  snapshot.time = applied_time_;
+  snapshot.config = raft_->ConfigAt(applied_);
+  snapshot.data = replica_->Save();
+  return snapshot;
+}
+
+void Group::TakeSnapshotIfDue(MonoTime, WriteBatch* batch) {
+  const uint64_t since = applied_.value - snapshot_index_.value;
+  if (since == 0) return;
+  const bool large = raft_->log_bytes() > options_.log_bytes_max && since > kEntriesKeptMax / 2;
+  if (!large && since < options_.snapshot_entries) return;
+
+  store_.PutSnapshot(SnapshotNow(), true, batch);
+  snapshot_index_ = applied_;
+  ++snapshots_taken_;
+  const size_t keep = std::min<size_t>(kEntriesKeptMax, options_.snapshot_entries / 4);
+  raft_->Compact(applied_, keep);
+  LOCKSTEP_LOG(kDebug, "%s: snapshot at %lu, %zu bytes of log stay", options_.name.c_str(),
+               applied_.value, raft_->log_bytes());
+}
+
+void Group::RememberHash(Index index) {
+  const uint64_t hash = replica_->Hash();
+  own_hashes_.push_back({index, hash});
+  if (own_hashes_.size() > kHashesKept) own_hashes_.pop_front();
+  if (raft_->is_leader()) listener_->OnStateHash(*this, index, hash);
+}
+
+void Group::CompareStateHash(Index index, uint64_t hash) {
+  leader_hashes_.push_back({index, hash});
+  if (leader_hashes_.size() > kHashesKept) leader_hashes_.pop_front();
+  CompareKnownHashes();
+}
+
+void Group::CompareKnownHashes() {
+  std::erase_if(leader_hashes_, [this](const HashAt& told) {
+    if (told.index > applied_) return false;
+    for (const HashAt& own : own_hashes_) {
+      CHECK_SAYS(own.index != told.index || own.hash == told.hash,
+                 "group %s differs from its leader at entry %lu: %lx here, %lx there; take this "
+                 "node out, keep its folder for analysis",
+                 options_.name.c_str(), own.index.value, own.hash, told.hash);
+    }
+    return true;
+  });
+}
+
+void Group::CheckInvariants() const {
+  raft_->CheckInvariants();
+  replica_->CheckInvariants();
+  CHECK(applied_ <= raft_->commit());
+  for (size_t i = 1; i < reads_.size(); ++i) CHECK(reads_[i - 1].position <= reads_[i].position);
+}
+
+}  // namespace lockstep

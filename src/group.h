@@ -1,0 +1,119 @@
+// One Raft group on this node: the log's engine, the machine that it drives, and the disk's records.
+//
+// Requests come in (from this node's gateway or another's), are logged, replicated, applied on every
+// member, and answered: each member hears each answer in its own Apply and tells its own clients; the
+// leader also tells the gateways elsewhere, which saves them the wait for their own commit index.
+//
+// Always true:
+//   1. A read is answered from a state at least as new as everything that was in the leader's log when
+//      the read came: so it sees every write answered before it, and the writes before it on its own
+//      connection.
+//   2. No lease ends in a read: only an entry's stamp ends it. So a read never tells of an expiry that
+//      a next leader could take back.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "cluster/raft/raft.h"
+#include "commands/replica.h"
+#include "src/log_store.h"
+
+namespace lockstep {
+
+class Group {
+ public:
+  struct Options {
+    GroupId id;
+    Bytes name;                       // "control", "locks".
+    size_t log_bytes_max = 64 << 20;  // A snapshot is taken when the log in memory is larger,
+    uint64_t snapshot_entries = 200'000;  // or when this many entries were applied since the last.
+  };
+
+  // Told during Drain.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void OnAnswer(Group& group, const RequestId& request, Reply reply) = 0;
+    virtual void OnEvent(const Bytes& channel, const Bytes& payload) = 0;
+    virtual void OnMessage(Group& group, raft::Message message) = 0;
+    virtual void OnStateHash(Group& group, Index index, uint64_t hash) = 0;  // Due to be compared.
+  };
+
+  // `raft` and `replica` stand at the same snapshot; `time` is its stamp.
+  Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft> raft,
+        std::unique_ptr<Replica> replica, ClusterTime time, Listener* listener);
+
+  // Requests. -------------------------------------------------------------------------------------
+  enum class Taken : uint8_t { kYes, kNotLeader, kFull };
+  // `logged`: as EncodeRequest or EncodeSessionsOver made it.
+  Taken Write(MonoTime now, Bytes logged);
+  Taken Read(MonoTime now, const RequestId& request, BytesView query);
+
+  // Raft's inputs. --------------------------------------------------------------------------------
+  void Step(MonoTime now, raft::Message message) { raft_->Step(now, std::move(message)); }
+  void Tick(MonoTime now);
+  void Persisted(MonoTime now, uint64_t write) { raft_->Persisted(now, write); }
+
+  // Records go to `batch`, which is write number `write`; the rest to the listener.
+  void Drain(MonoTime now, uint64_t write, WriteBatch* batch);
+  bool HasWork() const { return raft_->HasReady(); }
+  MonoTime NextWakeup(MonoTime now) const;
+
+  // What the leader's machine hashed to at `index`. CHECKs that ours did too: nodes that differ have
+  // granted different things, and going on would make it worse.
+  void CompareStateHash(Index index, uint64_t hash);
+
+  GroupId id() const { return options_.id; }
+  const Bytes& name() const { return options_.name; }
+  raft::Raft& raft() { return *raft_; }
+  const raft::Raft& raft() const { return *raft_; }
+  Replica& replica() { return *replica_; }
+  const Replica& replica() const { return *replica_; }
+  Index applied() const { return applied_; }
+  uint64_t snapshots_taken() const { return snapshots_taken_; }
+  uint64_t snapshots_installed() const { return snapshots_installed_; }
+  void CheckInvariants() const;
+
+ private:
+  struct WaitingRead {
+    uint64_t position = 0;
+    RequestId request;
+    Bytes query;
+    std::optional<Index> index;  // Confirmed: to be answered once this is applied.
+  };
+  struct HashAt {
+    Index index;
+    uint64_t hash = 0;
+  };
+
+  void Apply(Index from, Index to);
+  void ConfirmReads(const raft::Ready::Confirmed& confirmed);
+  void AnswerReads(MonoTime now);
+  void Install(const raft::Snapshot& snapshot, WriteBatch* batch);
+  void TakeSnapshotIfDue(MonoTime now, WriteBatch* batch);
+  raft::Snapshot SnapshotNow() const;
+  void ProposePulseIfDue(MonoTime now);
+  void RememberHash(Index index);
+  void CompareKnownHashes();
+
+  Options options_;
+  LogStore store_;
+  std::unique_ptr<raft::Raft> raft_;
+  std::unique_ptr<Replica> replica_;
+  Listener* listener_;
+  Index applied_;
+  raft::LogId applied_id_;
+  ClusterTime applied_time_;
+  Index snapshot_index_;      // Of the snapshot on disk.
+  Index pulse_;               // The latest pulse proposed; in flight while above applied_.
+  std::deque<WaitingRead> reads_;
+  std::deque<HashAt> own_hashes_;     // The last few, ascending.
+  std::deque<HashAt> leader_hashes_;  // Told of indexes that we have not applied yet.
+  Effects effects_;                   // Reused.
+  uint64_t snapshots_taken_ = 0;
+  uint64_t snapshots_installed_ = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,101 @@
+#include "src/io/client_conn.h"
+
+namespace lockstep::io {
+
+ClientConn::ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id)
+    : loop_(loop), port_(port), watcher_(watcher), id_(id), conn_(loop, this) {}
+
+void ClientConn::Enter(State state, MonoTime deadline) {
+  state_ = state;
+  deadline_ = deadline;
+  watcher_->OnChanged(id_);
+}
+
+void ClientConn::Open() {
+  state_ = State::kServing;
+  node_knows_ = true;
+  const Endpoint remote = Remote();
+  port_->Step(ClientOpened{.id = id_,
+                           .address = remote.text,
+                           .local_address = Local().text,
+                           .loopback = remote.loopback});
+  conn_.Read();
+}
+
+void ClientConn::TurnAway(Bytes last_words) {
+  conn_.Write(std::move(last_words));
+  Finish();
+}
+
+void ClientConn::Send(Bytes bytes) {
+  if (state_ == State::kServing) conn_.Write(std::move(bytes));
+}
+
+void ClientConn::StopReading() {
+  if (state_ == State::kServing) conn_.StopReading();
+}
+
+void ClientConn::ReadAgain() {
+  if (state_ == State::kServing) conn_.Read();
+}
+
+void ClientConn::Finish() {
+  if (state_ > State::kFlushing) return;
+  Enter(State::kFlushing, loop_->Now() + kFlushUsMax);
+  conn_.StopReading();
+  if (conn_.backlog() == 0) Linger();
+}
+
+bool ClientConn::ReportBacklog() {
+  if (state_ != State::kServing) return false;
+  const size_t now = conn_.backlog();
+  if (now != backlog_told_) {
+    backlog_told_ = now;
+    port_->Step(ClientBacklog{.id = id_, .bytes = now});
+  }
+  return now > 0;
+}
+
+void ClientConn::OnDeadline() { Go(); }
+
+std::span<char> ClientConn::Room() {
+  if (state_ == State::kServing) return port_->ReadBuffer(id_, kReadBytes);
+  // Whoever lingers is heard by nobody: all of them on this thread may write over each other.
+  static thread_local char nowhere[kReadBytes];
+  return nowhere;
+}
+
+void ClientConn::OnBytes(size_t bytes) {
+  if (state_ != State::kServing) return;
+  last_bytes_ = loop_->Now();
+  port_->Step(ClientRead{.id = id_, .bytes = bytes});
+}
+
+void ClientConn::OnEnd(const Bytes& why) {
+  const bool half_closed = why.empty() && state_ == State::kServing;
+  const MonoTime grace_ends = last_bytes_ + kHalfClosedGraceUs;
+  if (half_closed && grace_ends > loop_->Now()) {
+    Enter(State::kServing, grace_ends);
+  } else {
+    Go();
+  }
+}
+
+void ClientConn::OnWritten() {
+  if (state_ == State::kFlushing && conn_.backlog() == 0) Linger();
+}
+
+void ClientConn::Linger() {
+  Enter(State::kLingering, loop_->Now() + kLingerUsMax);
+  conn_.FinishWriting();
+  conn_.Read();
+  if (std::exchange(node_knows_, false)) port_->Step(ClientClosed{.id = id_});
+}
+
+void ClientConn::Go() {
+  Enter(State::kGone, kNeverMono);
+  conn_.StopReading();
+  if (std::exchange(node_knows_, false)) port_->Step(ClientClosed{.id = id_});
+}
+
+}  // namespace lockstep::io

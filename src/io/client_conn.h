@@ -1,0 +1,88 @@
+// One client's connection: its bytes to the node, the node's replies to it, and its end.
+//
+//   serving -> flushing -> lingering -> gone
+//
+// Serving: the node knows the client. Flushing: the node has said its last word, which is on its way.
+// Lingering: that has left, the client has been told that no more comes (FIN), and what it still sends
+// is read and thrown away: a socket that is closed with bytes unread sends a reset, and a reset can
+// overtake the last reply and destroy it.
+//
+// A client that has shut its own side (`printf 'PING\r\n' | nc`) looks exactly like one that has died.
+// What it asked in the last moment may still be answered: the node hears of the end when
+// kHalfClosedGraceUs have passed since its last bytes. A client that has long been silent, waiting for
+// a lock, is gone at once.
+#pragma once
+
+#include "src/io/node_port.h"
+#include "src/io/tcp_conn.h"
+
+namespace lockstep::io {
+
+class ClientConn final : private TcpConn::Events {
+ public:
+  static constexpr size_t kReadBytes = size_t{16} << 10;
+  static constexpr int64_t kHalfClosedGraceUs = 250 * kUsPerMs;
+  static constexpr int64_t kFlushUsMax = 10 * kUsPerSecond;
+  static constexpr int64_t kLingerUsMax = kUsPerSecond;
+
+  enum class State : uint8_t { kServing, kFlushing, kLingering, kGone };
+
+  // Told that state() or deadline() has changed. The connection must not be destroyed meanwhile.
+  class Watcher {
+   public:
+    virtual void OnChanged(ClientId id) = 0;
+
+   protected:
+    ~Watcher() = default;
+  };
+
+  // `port` and `watcher` must outlive it.
+  ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id);
+
+  Result<void> Accept(uv_stream_t* listener) { return conn_.Accept(listener); }
+  void KeepAlive(int64_t seconds) { conn_.KeepAlive(seconds); }
+  Endpoint Remote() const { return conn_.Remote(); }
+  Endpoint Local() const { return conn_.Local(); }
+
+  // Tells the node of it and begins to read.
+  void Open();
+  // The same for one that the node never hears of: says `last_words` and ends.
+  void TurnAway(Bytes last_words);
+
+  void Send(Bytes bytes);
+  void StopReading();
+  void ReadAgain();
+  // The node's: no more is said or heard, what was said leaves first.
+  void Finish();
+
+  // Steps ClientBacklog if the node knows another figure. True: ask again next turn.
+  bool ReportBacklog();
+
+  State state() const { return state_; }
+  size_t backlog() const { return conn_.backlog(); }
+  // When OnDeadline wants to be called; kNeverMono: need not.
+  MonoTime deadline() const { return deadline_; }
+  void OnDeadline();
+
+ private:
+  std::span<char> Room() override;
+  void OnBytes(size_t bytes) override;
+  void OnEnd(const Bytes& why) override;
+  void OnWritten() override;
+  void Linger();
+  void Go();
+  void Enter(State state, MonoTime deadline);
+
+  Loop* loop_;
+  NodePort* port_;
+  Watcher* watcher_;
+  const ClientId id_;
+  TcpConn conn_;
+  State state_ = State::kFlushing;  // Until Open.
+  bool node_knows_ = false;
+  MonoTime last_bytes_;
+  MonoTime deadline_ = kNeverMono;
+  size_t backlog_told_ = 0;
+};
+
+}  // namespace lockstep::io

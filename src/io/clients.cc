@@ -1,0 +1,140 @@
+#include "src/io/clients.h"
+
+#include <algorithm>
+
+#include "src/base/log.h"
+
+namespace lockstep::io {
+namespace {
+
+constexpr size_t kTurnedAwayMax = 64;
+constexpr char kTooMany[] = "-ERR max number of clients reached\r\n";
+
+// Redis's text (networking.c, clientAcceptHandler), its name replaced by ours.
+constexpr char kProtected[] =
+    "-DENIED Lockstep is running in protected mode because protected mode is enabled and no password "
+    "is set for the default user. In this mode connections are only accepted from the loopback "
+    "interface. If you want to connect from external computers to Lockstep you may adopt one of the "
+    "following solutions: 1) Just disable protected mode sending the command 'CONFIG SET "
+    "protected-mode no' from the loopback interface by connecting to Lockstep from the same host the "
+    "server is running, however MAKE SURE Lockstep is not publicly accessible from internet if you "
+    "do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable "
+    "the protected mode by editing the Lockstep configuration file, and setting the protected mode "
+    "option to 'no', and then restarting the server. 3) If you started the server manually just for "
+    "testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication "
+    "password for the default user. NOTE: You only need to do one of the above things in order for "
+    "the server to start accepting connections from the outside.\r\n";
+
+}  // namespace
+
+Clients::Clients(Loop* loop, NodePort* port, const Settings* settings)
+    : loop_(loop),
+      port_(port),
+      settings_(settings),
+      listener_(loop, [this](uv_stream_t* from) { Accept(from); }) {}
+
+Result<void> Clients::Listen(std::span<const Bytes> addresses, uint16_t port, int64_t backlog) {
+  return listener_.Listen(addresses, port, backlog);
+}
+
+void Clients::Accept(uv_stream_t* from) {
+  latest_id_ = Next(latest_id_);
+  ClientConn::Watcher* const watcher = this;
+  auto conn = std::make_unique<ClientConn>(loop_, port_, watcher, latest_id_);
+  if (const auto accepted = conn->Accept(from); !accepted) {
+    LOCKSTEP_LOG(kDebug, "a client was gone before it was let in: %s",
+                 accepted.error().message.c_str());
+    return;
+  }
+  // Those that are told why they are turned away need descriptors too, for a moment.
+  if (conns_.size() >= ClientsMax() + kTurnedAwayMax) return;
+  conn->KeepAlive(settings_->tcp_keepalive);
+  const Bytes refusal = ReasonToRefuse(conn->Remote());
+  ClientConn& kept = *conns_.emplace(latest_id_, std::move(conn)).first->second;
+  if (refusal.empty()) {
+    kept.Open();
+  } else {
+    kept.TurnAway(refusal);
+  }
+}
+
+size_t Clients::ClientsMax() const {
+  return std::min(room_, static_cast<size_t>(settings_->maxclients));
+}
+
+Bytes Clients::ReasonToRefuse(const Endpoint& remote) const {
+  if (conns_.size() >= ClientsMax()) return kTooMany;
+  const bool is_protected = settings_->protected_mode && settings_->requirepass.empty();
+  return is_protected && !remote.loopback ? kProtected : "";
+}
+
+ClientConn* Clients::Find(ClientId id) const {
+  const auto at = conns_.find(id);
+  return at != conns_.end() ? at->second.get() : nullptr;
+}
+
+void Clients::Deliver(std::vector<Output::ToClient> replies) {
+  for (Output::ToClient& reply : replies) {
+    ClientConn* conn = Find(reply.id);
+    if (conn == nullptr) continue;
+    conn->Send(std::move(reply.bytes));
+    if (conn->backlog() > 0) lagging_.insert(reply.id);
+    if (reply.close) conn->Finish();
+  }
+}
+
+void Clients::StopReading(const std::vector<ClientId>& ids) {
+  for (const ClientId id : ids) {
+    if (ClientConn* conn = Find(id)) conn->StopReading();
+  }
+}
+
+void Clients::ReadAgain(const std::vector<ClientId>& ids) {
+  for (const ClientId id : ids) {
+    if (ClientConn* conn = Find(id)) conn->ReadAgain();
+  }
+}
+
+void Clients::Turn() {
+  std::erase_if(lagging_, [this](ClientId id) {
+    ClientConn* conn = Find(id);
+    return conn == nullptr || !conn->ReportBacklog();
+  });
+  SettleChanged();
+  CallDue();
+}
+
+void Clients::SettleChanged() {
+  for (const ClientId id : std::exchange(changed_, {})) {
+    const ClientConn* conn = Find(id);
+    if (conn == nullptr) continue;
+    if (conn->state() == ClientConn::State::kGone) {
+      conns_.erase(id);
+    } else if (conn->deadline() != kNeverMono) {
+      deadlines_.emplace(conn->deadline(), id);
+    }
+  }
+}
+
+void Clients::CallDue() {
+  const MonoTime now = loop_->Now();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const ClientId id = deadlines_.extract(deadlines_.begin()).value().second;
+    ClientConn* conn = Find(id);
+    if (conn != nullptr && conn->deadline() <= now) conn->OnDeadline();
+  }
+  SettleChanged();
+}
+
+MonoTime Clients::NextWakeup() const {
+  return deadlines_.empty() ? kNeverMono : deadlines_.begin()->first;
+}
+
+bool Clients::AllIsSent() const {
+  for (const auto& [id, conn] : conns_) {
+    if (conn->backlog() > 0) return false;
+  }
+  return true;
+}
+
+}  // namespace lockstep::io

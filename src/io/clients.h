@@ -1,0 +1,59 @@
+// All clients of this node: lets them in, hands out what the node has for them, sees them out.
+#pragma once
+
+#include <set>
+#include <unordered_map>
+
+#include "src/io/client_conn.h"
+#include "src/io/listener.h"
+#include "src/settings.h"
+
+namespace lockstep::io {
+
+class Clients final : private ClientConn::Watcher {
+ public:
+  // `settings` and `port` must outlive it; the settings are read at each connection, so that CONFIG
+  // SET holds for the next.
+  Clients(Loop* loop, NodePort* port, const Settings* settings);
+
+  // However many `maxclients` allows: the process has no descriptors for more.
+  void LimitTo(size_t connections) { room_ = connections; }
+
+  Result<void> Listen(std::span<const Bytes> addresses, uint16_t port, int64_t backlog);
+  uint16_t port() const { return listener_.port(); }
+
+  // Output's, each. A client that is gone is passed over.
+  void Deliver(std::vector<Output::ToClient> replies);
+  void StopReading(const std::vector<ClientId>& ids);
+  void ReadAgain(const std::vector<ClientId>& ids);
+
+  // Once a turn, after Deliver: tells the node who lags, ends what is due.
+  void Turn();
+  MonoTime NextWakeup() const;
+
+  // For the end of the process.
+  void StopListening() { listener_.Close(); }
+  bool AllIsSent() const;
+
+ private:
+  void Accept(uv_stream_t* from);
+  size_t ClientsMax() const;
+  Bytes ReasonToRefuse(const Endpoint& remote) const;
+  void OnChanged(ClientId id) override { changed_.push_back(id); }
+  void SettleChanged();
+  void CallDue();
+  ClientConn* Find(ClientId id) const;
+
+  Loop* loop_;
+  NodePort* port_;
+  const Settings* settings_;
+  Listener listener_;
+  size_t room_ = SIZE_MAX;
+  ClientId latest_id_;
+  std::unordered_map<ClientId, std::unique_ptr<ClientConn>> conns_;
+  std::set<ClientId> lagging_;      // Their sockets have not taken all.
+  std::vector<ClientId> changed_;
+  std::set<std::pair<MonoTime, ClientId>> deadlines_;  // Some stale: the connection knows.
+};
+
+}  // namespace lockstep::io

@@ -1,0 +1,87 @@
+// One TCP connection: bounded reads, ordered writes, closed once.
+//
+// Always true:
+//   1. Nobody waits behind a neighbour: a connection gives at most kReadsPerTurn pieces a turn, the
+//      rest stays in the kernel and pushes back on the sender.
+//   2. OnEnd comes at most once, never from inside a call of ours, and nothing comes after it.
+//   3. The owner may destroy the connection in any of its callbacks.
+//
+// What waits to be sent has no bound here: whoever writes looks at backlog().
+#pragma once
+
+#include <span>
+
+#include "src/base/result.h"
+#include "src/io/loop.h"
+
+namespace lockstep::io {
+
+// An end of a connection, in words: "127.0.0.1:7379", "[::1]:7379".
+struct Endpoint {
+  Bytes text;
+  bool loopback = false;
+};
+Endpoint Describe(const sockaddr_storage& address);
+
+class TcpConn final : private Loop::AfterTurn {
+ public:
+  class Events {
+   public:
+    // Where the next bytes go. Empty: the connection ends.
+    virtual std::span<char> Room() = 0;
+    virtual void OnBytes(size_t bytes) = 0;
+    // No byte will come any more. Empty: the other side has closed; it may still be reading.
+    virtual void OnEnd(const Bytes& why) = 0;
+    virtual void OnConnected() {}
+    virtual void OnWritten() {}  // Some of what waited has left.
+
+   protected:
+    ~Events() = default;
+  };
+  static constexpr int kReadsPerTurn = 4;
+
+  TcpConn(Loop* loop, Events* events);
+  ~TcpConn();
+  TcpConn(const TcpConn&) = delete;
+  TcpConn& operator=(const TcpConn&) = delete;
+
+  // One of these two, once.
+  Result<void> Accept(uv_stream_t* listener);
+  void Connect(const sockaddr_storage& address);
+
+  // Seconds after which a silent peer is asked for a sign of life; 0: never.
+  void KeepAlive(int64_t seconds);
+  Endpoint Remote() const;
+  Endpoint Local() const;
+
+  void Read();
+  void StopReading();
+
+  void Write(Bytes bytes);
+  size_t backlog() const { return uv_stream_get_write_queue_size(stream()); }
+  // After what waits: tells the other side that no more comes.
+  void FinishWriting();
+
+ private:
+  struct Socket;        // What libuv keeps a pointer to; outlives us until it is closed.
+  struct WriteRequest;
+  uv_stream_t* stream() const;
+  void OnRead(ssize_t got);
+  void OnConnect(int status);
+  void End(Bytes why);
+  void OnAfterTurn() override;
+  void CallMeAfterTurn();
+
+  Loop* loop_;
+  Events* events_;
+  Socket* socket_;
+  bool wants_bytes_ = false;
+  bool ended_ = false;
+  Bytes why_ended_;
+  uint64_t read_in_turn_ = 0;  // The turn that reads_ counts.
+  int reads_ = 0;
+  bool paused_ = false;  // This turn has had its reads.
+  bool called_after_turn_ = false;
+};
+
+}  // namespace lockstep::io

@@ -1,0 +1,51 @@
+#include "src/membership.h"
+
+#include <algorithm>
+
+namespace lockstep {
+namespace {
+
+constexpr uint64_t kCaughtUpEntries = 256;  // A learner this close to the commit index may vote.
+
+bool IsWanted(const raft::Member& member, const std::map<NodeId, NodeRecord>& wanted) {
+  const auto record = wanted.find(member.node);
+  return record != wanted.end() && record->second.disk == member.disk;
+}
+
+bool HasCaughtUp(const raft::MemberStatus& status, Index commit) {
+  return status.active && !status.snapshotting &&
+         status.match.value + kCaughtUpEntries >= commit.value;
+}
+
+}  // namespace
+
+std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
+                                                 const std::map<NodeId, NodeRecord>& wanted) {
+  if (!raft.is_leader() || raft.config_pending() || raft.transfer_target() != kNoNode) return {};
+  const raft::Config& config = raft.config();
+
+  MembershipStep step;
+  for (const raft::Member& voter : config.voters) {
+    if (IsWanted(voter, wanted)) step.voters.push_back(voter);
+  }
+  if (step.voters.empty()) return {};  // Somebody must stay to decide.
+  for (const raft::Member& learner : config.learners) {
+    if (IsWanted(learner, wanted)) step.learners.push_back(learner);
+  }
+  for (const auto& [id, record] : wanted) {
+    const raft::Member member{id, record.disk};
+    if (record.disk.value != 0 && config.DiskOf(id) != record.disk) step.learners.push_back(member);
+  }
+  for (const raft::MemberStatus& status : raft.members()) {
+    const auto at = std::find(step.learners.begin(), step.learners.end(), status.member);
+    if (at == step.learners.end() || !HasCaughtUp(status, raft.commit())) continue;
+    step.voters.push_back(*at);
+    step.learners.erase(at);
+  }
+  std::sort(step.voters.begin(), step.voters.end());
+  std::sort(step.learners.begin(), step.learners.end());
+  if (step == MembershipStep{config.voters, config.learners}) return {};
+  return step;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,176 @@
+// A turn of the node: inputs in, outputs out.
+#include "src/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/log.h"
+#include "src/node_core.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int64_t kHousekeepUs = 100 * kUsPerMs;
+constexpr int64_t kPingUs = 500 * kUsPerMs;
+constexpr int kRoundsATurn = 8;  // A reply lets a client's next command run within the same turn.
+
+}  // namespace
+
+Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Node::~Node() = default;
+
+void Node::Step(MonoTime now, const Input& input) { parts_->Step(now, input); }
+Output Node::Drain(MonoTime now) { return parts_->Drain(now); }
+MonoTime Node::NextWakeup() const { return parts_->NextWakeup(); }
+const Config& Node::config() const { return parts_->options.config; }
+
+std::span<char> Node::ReadBuffer(ClientId id, size_t bytes) {
+  Session* session = parts_->FindSession(id);
+  if (session == nullptr || session->closing) return {};
+  return {session->parser.Reserve(bytes), bytes};
+}
+
+bus::Identity Node::identity() const {
+  const Self& me = parts_->me;
+  const Settings& settings = config().settings();
+  bus::Identity identity;
+  identity.cluster = me.cluster;
+  identity.node = me.node;
+  identity.disk = me.disk;
+  identity.incarnation = me.first_incarnation();
+  identity.server_version = "lockstep";
+  identity.host = settings.AnnouncedHost();
+  identity.client_port = settings.AnnouncedPort();
+  return identity;
+}
+
+const raft::Raft* Node::group(GroupId id) const {
+  const auto group = parts_->groups.find(id);
+  return group == parts_->groups.end() ? nullptr : &group->second->raft();
+}
+
+const Replica* Node::replica(GroupId id) const {
+  const auto group = parts_->groups.find(id);
+  return group == parts_->groups.end() ? nullptr : &group->second->replica();
+}
+
+void Node::CheckInvariants() const {
+  for (const auto& [id, group] : parts_->groups) group->CheckInvariants();
+  parts_->gateway.CheckInvariants();
+}
+
+void Node::Parts::Step(MonoTime at, const Input& input) {
+  CHECK(at >= now);
+  now = at;
+  std::visit([this](const auto& one) { On(one); }, input);
+}
+
+void Node::Parts::On(const Persisted& input) {
+  persisted = std::max(persisted, input.write);
+  if (!birth_persisted && self_write != 0 && persisted >= self_write) {
+    birth_persisted = true;
+    gateway.SetIncarnation(now, me.first_incarnation());
+  }
+  for (const auto& [id, group] : groups) group->Persisted(now, input.write);
+}
+
+void Node::Parts::On(const Tick&) {
+  for (const auto& [id, group] : groups) group->Tick(now);
+  gateway.Tick(now);
+  if (formation != nullptr) {
+    formation->Tick(now);
+    if (formation->done()) FinishForming();
+  }
+  if (now >= next_housekeeping) Housekeep();
+}
+
+void Node::Parts::On(const SystemFigures& input) {
+  system = input;
+  rss_peak = std::max(rss_peak, input.rss_bytes);
+}
+
+void Node::Parts::On(const Terminate& input) {
+  if (!terminating) {
+    LOCKSTEP_LOG(kInfo, "shutting down: handing leadership over");
+    terminate_by = now + settings().shutdown_timeout * kUsPerSecond;
+  }
+  terminating = true;
+  if (input.now) terminate_by = now;
+  next_housekeeping = now;
+}
+
+void Node::Parts::Housekeep() {
+  next_housekeeping = now + kHousekeepUs;
+  figures.Sample(now.us);
+  FollowMembers();
+  for (const NodeId id : peers.Tick(now).failed) {
+    LOCKSTEP_LOG(kWarn, "node %lu was not heard for %ld ms: marked failed", id.value,
+                 settings().node_timeout);
+  }
+  GuideMembership();
+  EndSessionsOfFailed();
+  if (now >= next_ping) {
+    next_ping = now + kPingUs;
+    for (const PeerAddress& peer : peers.addresses()) {
+      outbox.Send(peer.id, bus::Lane::kControl, bus::MessageType::kPing, kControlGroup, Term{0},
+                  [](Writer*) {});
+    }
+  }
+  if (now >= next_second) {
+    next_second = now + kUsPerSecond;
+    CloseIdleClients();
+  }
+  if (dispatcher.paused_until() != MonoTime{} && now >= dispatcher.paused_until()) UnpauseClients();
+  if (terminating) HandOver();
+}
+
+void Node::Parts::ApplySettings() {
+  const Settings& s = settings();
+  gateway.set_timeouts(s.leader_wait_ms * kUsPerMs, s.uncertain_after_ms * kUsPerMs);
+  latencies.Configure(s.latency_monitor_threshold);
+  slow.Configure(s.slowlog_log_slower_than, static_cast<size_t>(s.slowlog_max_len));
+  peers.set_node_timeout_us(s.node_timeout * kUsPerMs);
+  SetLogLevel(s.loglevel);
+  for (const auto& [id, session] : sessions) ApplyParserLimits(session.get());
+}
+
+Output Node::Parts::Drain(MonoTime at) {
+  CHECK(at >= now);
+  now = at;
+  Output out;
+  for (int round = 0; round < kRoundsATurn; ++round) {
+    RunSessions();
+    gateway.Flush(now);
+    WantEvents();
+    for (const auto& [id, group] : groups) group->Drain(now, next_write, &batch);
+    NoticeEndedSessions();
+    if (runnable.empty()) break;
+  }
+  intake.Flush();
+  CollectClients(&out);
+  outbox.Drain([&out](NodeId to, bus::Lane lane, Bytes frames) {
+    out.peers.push_back({to, lane, std::move(frames)});
+  });
+  if (!batch.empty()) {
+    out.write = std::exchange(batch, WriteBatch());
+    out.write_number = next_write++;
+    if (self_write == 0) self_write = out.write_number;
+  }
+  if (std::exchange(peers_changed, false)) out.peer_addresses = peers.addresses();
+  out.relink = std::exchange(relink, false);
+  out.cut_peers = std::exchange(cut_peers, {});
+  out.rewrite_config = std::exchange(rewrite_config, std::nullopt);
+  out.sleep_us = std::exchange(sleep_us, 0);
+  out.exit = exit;
+  return out;
+}
+
+MonoTime Node::Parts::NextWakeup() const {
+  if (!runnable.empty()) return now;
+  MonoTime next = std::min(next_housekeeping, gateway.NextWakeup());
+  for (const auto& [id, group] : groups) next = std::min(next, group->NextWakeup(now));
+  if (formation != nullptr) next = std::min(next, formation->NextWakeup());
+  return next;
+}
+
+}  // namespace lockstep

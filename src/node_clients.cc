@@ -1,0 +1,256 @@
+// The node's side of its clients' connections.
+#include <algorithm>
+#include <utility>
+
+#include "commands/lock_ops.h"
+#include "commands/lock_table.h"
+#include "src/base/log.h"
+#include "src/node_core.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kReadPauseBytes = 1024 * 1024;  // Unread commands of a client that cannot run now.
+constexpr size_t kOutputUnauthenticatedMax = 64 * 1024;
+constexpr int64_t kAuthDeadlineUs = 10 * kUsPerSecond;
+
+}  // namespace
+
+Session* Node::Parts::FindSession(ClientId id) {
+  const auto session = sessions.find(id);
+  return session == sessions.end() ? nullptr : session->second.get();
+}
+
+void Node::Parts::MakeRunnable(Session* session) {
+  if (session->runnable) return;
+  session->runnable = true;
+  runnable.push_back(session->client.id);
+}
+
+void Node::Parts::MakeDirty(Session* session) {
+  if (session->dirty) return;
+  session->dirty = true;
+  dirty.push_back(session->client.id);
+}
+
+void Node::Parts::ApplyParserLimits(Session* session) {
+  resp::ParserLimits limits;
+  if (PasswordNeeded() && !session->client.authenticated) {
+    limits = resp::ParserLimits::Unauthenticated();
+  } else {
+    limits.bulk_bytes_max = static_cast<size_t>(settings().proto_max_bulk_len);
+    limits.buffer_bytes_max = static_cast<size_t>(settings().client_query_buffer_limit);
+  }
+  session->parser.set_limits(limits);
+}
+
+void Node::Parts::On(const ClientOpened& input) {
+  Client client;
+  client.id = input.id;
+  client.address = input.address;
+  client.local_address = input.local_address;
+  client.loopback = input.loopback;
+  client.authenticated = !PasswordNeeded();
+  client.connected_at = now;
+  client.last_active = now;
+  auto session = std::make_unique<Session>(std::move(client));
+  ApplyParserLimits(session.get());
+  sessions[input.id] = std::move(session);
+  ++figures.connections_received;
+}
+
+void Node::Parts::On(const ClientData& input) {
+  Session* session = FindSession(input.id);
+  if (session == nullptr || session->closing) return;
+  session->parser.Append(input.bytes);
+  figures.net_input_bytes += input.bytes.size();
+  MakeRunnable(session);
+}
+
+void Node::Parts::On(const ClientRead& input) {
+  Session* session = FindSession(input.id);
+  if (session == nullptr || session->closing) return;
+  session->parser.Commit(input.bytes);
+  figures.net_input_bytes += input.bytes;
+  MakeRunnable(session);
+}
+
+void Node::Parts::On(const ClientBacklog& input) {
+  Session* session = FindSession(input.id);
+  if (session == nullptr) return;
+  session->backlog = input.bytes;
+  EnforceLimits(session);
+  MakeRunnable(session);
+  MakeDirty(session);
+}
+
+void Node::Parts::On(const ClientClosed& input) {
+  Session* session = FindSession(input.id);
+  if (session != nullptr) HangUp(session);
+}
+
+// The connection is gone: what it waits for ends, and what was bound to it.
+void Node::Parts::HangUp(Session* session) {
+  for (const Session::Slot& slot : session->slots()) {
+    if (slot.filled || slot.seq == 0) continue;
+    gateway.Forget(slot.group, slot.seq);
+    if (!slot.waits) continue;
+    gateway.Ask(now, slot.group, Gateway::Kind::kWrite,
+                CancelOp{gateway.IdOf(slot.seq), CancelOp::Why::kGone}.Encode(), false, {});
+  }
+  if (session->bound) {
+    gateway.Ask(now, kLocksGroup, Gateway::Kind::kWrite,
+                HangupOp{me.node, gateway.incarnation(), session->client.id}.Encode(), false, {});
+  }
+  channels.Leave(&session->client);
+  if (session->client.monitor) --monitors;
+  if (session->client.bus_tap) --taps;
+  sessions.erase(session->client.id);
+}
+
+void Node::Parts::RunSessions() {
+  size_t turns = runnable.size();  // Each once: who is made runnable meanwhile runs next time.
+  while (turns-- > 0) {
+    const ClientId id = runnable.front();
+    runnable.pop_front();
+    Session* session = FindSession(id);
+    if (session == nullptr) continue;
+    session->runnable = false;
+    Client& client = session->client;
+    const bool monitored = client.monitor;
+    const bool tapped = client.bus_tap;
+    const bool authenticated = client.authenticated;
+    const bool more = dispatcher.Run(now, session);
+    monitors += (client.monitor ? 1 : 0) - static_cast<size_t>(monitored ? 1 : 0);
+    taps += (client.bus_tap ? 1 : 0) - static_cast<size_t>(tapped ? 1 : 0);
+    if (client.authenticated != authenticated) ApplyParserLimits(session);
+    if (more) MakeRunnable(session);
+    client.input_buffered = session->parser.buffered();
+    client.input_capacity = session->parser.capacity();
+    MakeDirty(session);
+  }
+  if (taps > 0 && !tapping) {
+    outbox.set_tap([this](NodeId to, BytesView body) { Tap(to, body, true); });
+    tapping = true;
+  } else if (taps == 0 && tapping) {
+    outbox.set_tap(nullptr);
+    tapping = false;
+  }
+}
+
+void Node::Parts::OnReply(const Gateway::Asker& asker, Reply reply) {
+  Session* session = FindSession(asker.client);
+  if (session == nullptr) return;
+  dispatcher.OnReply(now, session, asker.slot, std::move(reply));
+  MakeDirty(session);
+  // What was held back behind this reply may run now.
+  if (session->parsed || session->parser.buffered() > 0) MakeRunnable(session);
+}
+
+void Node::Parts::CollectClients(Output* out) {
+  for (const ClientId id : std::exchange(dirty, {})) {
+    Session* session = FindSession(id);
+    if (session == nullptr) continue;
+    session->dirty = false;
+    EnforceLimits(session);
+    const bool close = session->killed || (session->closing && session->idle());
+    Bytes bytes = session->TakeOutput();
+    if (session->killed) bytes.clear();
+    if (!session->close_told && (close || !bytes.empty())) {
+      figures.net_output_bytes += bytes.size();
+      out->clients.push_back({id, std::move(bytes), close});
+      session->close_told = close;
+    }
+    session->client.output_buffered = session->backlog;
+    const bool read = !session->closing && (session->parser.buffered() < kReadPauseBytes ||
+                                            session->runnable);
+    if (read != session->reading) {
+      session->reading = read;
+      (read ? out->read_again : out->stop_reading).push_back(id);
+    }
+  }
+}
+
+// A client that does not read what it asked for is cut off before it costs the others their memory.
+void Node::Parts::EnforceLimits(Session* session) {
+  const Client& client = session->client;
+  const OutputLimits& limits = settings().client_output_buffer_limit;
+  OutputLimit limit = client.subscriptions() > 0 ? limits.pubsub : limits.normal;
+  if (PasswordNeeded() && !client.authenticated) {
+    limit.hard_bytes = static_cast<int64_t>(kOutputUnauthenticatedMax);
+  }
+  const auto bytes = static_cast<int64_t>(session->output_bytes());
+  if (limit.soft_bytes == 0 || bytes < limit.soft_bytes) {
+    session->soft_limit_since.reset();
+  } else if (!session->soft_limit_since) {
+    session->soft_limit_since = now;
+  }
+  const bool soft = session->soft_limit_since &&
+                    now - *session->soft_limit_since >= limit.soft_seconds * kUsPerSecond;
+  if (!soft && (limit.hard_bytes == 0 || bytes < limit.hard_bytes)) return;
+  if (session->closing) return;
+  LOCKSTEP_LOG(kWarn, "client %s closed: %ld bytes of output not read, client-output-buffer-limit",
+               client.address.c_str(), bytes);
+  ++figures.output_buffer_disconnections;
+  CloseSession(client.id);
+}
+
+// At once, whatever it is owed.
+void Node::Parts::CloseSession(ClientId id) {
+  Session* session = FindSession(id);
+  if (session == nullptr) return;
+  session->closing = true;
+  session->killed = true;
+  MakeDirty(session);
+}
+
+void Node::Parts::CloseIdleClients() {
+  const int64_t timeout_us = settings().timeout * kUsPerSecond;
+  std::vector<ClientId> idle;
+  for (const auto& [id, session] : sessions) {
+    const Client& client = session->client;
+    const bool exempt = client.monitor || client.subscriptions() > 0 || !session->idle();
+    const bool silent = timeout_us > 0 && !exempt && now - client.last_active >= timeout_us;
+    const bool stranger = PasswordNeeded() && !client.authenticated &&
+                          now - client.connected_at >= kAuthDeadlineUs;
+    if (silent || stranger) idle.push_back(id);
+  }
+  for (const ClientId id : idle) CloseSession(id);
+}
+
+void Node::Parts::FeedMonitors(const Session& watched, std::span<const BytesView> argv) {
+  const int64_t us = WallClockUs();
+  Bytes line = Format("%ld.%06ld [0 %s]", us / kUsPerSecond, us % kUsPerSecond,
+                      watched.client.address.c_str());
+  for (const BytesView arg : argv) line += " \"" + Printable(arg, arg.size()) + "\"";
+  for (const auto& [id, session] : sessions) {
+    if (!session->client.monitor || session.get() == &watched) continue;
+    session->Write(Reply::Simple(line));
+    MakeDirty(session.get());
+  }
+}
+
+// Events cost their making; none are made while nobody here can hear one.
+void Node::Parts::WantEvents() {
+  const auto locks = groups.find(kLocksGroup);
+  if (locks == groups.end()) return;
+  static_cast<LockTable&>(locks->second->replica().machine())
+      .set_events_wanted(channels.AnyoneUnder("__lock__:"));
+}
+
+void Node::Parts::Deliver(BytesView channel, BytesView payload, bool shard) {
+  const auto deliver = [&](ClientId id, const Bytes* pattern) {
+    Reply message = Reply::Push();
+    message.Add(Reply::Bulk(pattern != nullptr ? "pmessage" : shard ? "smessage" : "message"));
+    if (pattern != nullptr) message.Add(Reply::Bulk(*pattern));
+    message.Add(Reply::Bulk(Bytes(channel))).Add(Reply::Bulk(Bytes(payload)));
+    PushTo(id, message);
+  };
+  if (shard) {
+    channels.ShardPublish(channel, deliver);
+  } else {
+    channels.Publish(channel, deliver);
+  }
+}
+
+}  // namespace lockstep

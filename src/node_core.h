@@ -1,0 +1,195 @@
+// The parts of a node and how they hang together. Private to src/node*.cc.
+//
+//   client bytes -> Session -> Dispatcher -> handler -> Gateway ----> Group (the leader is here)
+//                                                          \---> Outbox -> leader's Intake -> Group
+//   Group -> Raft -> records, messages;   applied -> Replica -> answers -> Gateway -> Session
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "commands/host.h"
+#include "src/dispatcher.h"
+#include "src/formation.h"
+#include "src/forwarding.h"
+#include "src/gateway.h"
+#include "src/group.h"
+#include "src/info.h"
+#include "src/node.h"
+#include "src/outbox.h"
+#include "src/peers.h"
+#include "src/self.h"
+#include "src/session.h"
+
+namespace lockstep {
+
+// An engine's narration as lines of the debug log.
+class LogNarrator final : public Narrator {
+ public:
+  explicit LogNarrator(Bytes name) : name_(std::move(name)) {}
+  bool Narrating() const override { return LogEnabled(LogLevel::kDebug); }
+  void Say(Bytes line) override { Log(LogLevel::kDebug, name_ + ": " + line); }
+
+ private:
+  Bytes name_;
+};
+
+struct Node::Parts final : public Host, public Group::Listener, public Gateway::Listener {
+  Parts(NodeOptions o, const Self& s, MonoTime at);
+
+  // src/node.cc: a turn. --------------------------------------------------------------------------
+  void Step(MonoTime at, const Input& input);
+  Output Drain(MonoTime at);
+  MonoTime NextWakeup() const;
+  void On(const ClientOpened& input);
+  void On(const ClientData& input);
+  void On(const ClientRead& input);
+  void On(const ClientBacklog& input);
+  void On(const ClientClosed& input);
+  void On(const PeerUp& input);
+  void On(const PeerDown& input);
+  void On(const PeerFrame& input);
+  void On(const Persisted& input);
+  void On(const Tick& input);
+  void On(const Terminate& input);
+  void On(const SystemFigures& input);
+  void Housekeep();       // What is done every kHousekeepUs.
+  void ApplySettings();   // After CONFIG SET.
+
+  // src/node_open.cc: from the disk to running groups. -----------------------------------------------
+  Result<void> LoadGroups(StorageReader& storage);
+  Result<void> AddGroup(GroupId id, StorageReader* storage);
+  void FinishForming();
+  raft::Options RaftOptions(GroupId id) const;
+
+  // src/node_clients.cc: sessions. -----------------------------------------------------------------
+  Session* FindSession(ClientId id);
+  void MakeRunnable(Session* session);
+  void MakeDirty(Session* session);
+  void RunSessions();
+  void CollectClients(Output* out);
+  void CloseSession(ClientId id);
+  void HangUp(Session* session);
+  void EnforceLimits(Session* session);
+  void CloseIdleClients();
+  void ApplyParserLimits(Session* session);
+  void FeedMonitors(const Session& session, std::span<const BytesView> argv);
+  void Deliver(BytesView channel, BytesView payload, bool shard);
+  void WantEvents();
+
+  // src/node_peers.cc: messages, membership. -----------------------------------------------------------
+  bool OnMessage(NodeId from, const bus::Envelope& envelope);  // False: it makes no sense.
+  bool OnRaftMessage(NodeId from, const bus::Envelope& envelope);
+  bool OnForwarding(NodeId from, const bus::Envelope& envelope);
+  bool OnForming(NodeId from, const bus::Envelope& envelope);
+  void Tap(NodeId to, BytesView body, bool sent);
+  void FollowMembers();
+  void GuideMembership();
+  void EndSessionsOfFailed();
+  void NoticeEndedSessions();
+  void HandOver();
+  NodeId BestSuccessor(const raft::Raft& raft) const;
+
+  // Group::Listener
+  void OnAnswer(Group& group, const RequestId& request, Reply reply) override;
+  void OnEvent(const Bytes& channel, const Bytes& payload) override;
+  void OnMessage(Group& group, raft::Message message) override;
+  void OnStateHash(Group& group, Index index, uint64_t hash) override;
+  // Gateway::Listener
+  void OnReply(const Gateway::Asker& asker, Reply reply) override;
+
+  // src/node_host.cc: Host. ----------------------------------------------------------------------------
+  MonoTime Now() const override { return now; }
+  int64_t WallClockUs() const override { return options.wall_clock_us + (now - started); }
+  std::vector<std::pair<Bytes, Bytes>> ConfigGet(BytesView pattern) const override;
+  Result<void> ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& values) override;
+  Result<void> ConfigRewrite() override;
+  int64_t LockDefaultTtlMs() const override { return settings().lock_default_ttl; }
+  bool DebugCommandAllowed(const Client& client) const override;
+  bool PasswordNeeded() const override { return !settings().requirepass.empty(); }
+  bool PasswordMatches(BytesView user, BytesView password) const override;
+  Bytes PasswordHash() const override;
+  AclLog& acl_log() override { return refused_logins; }
+  Bytes RandomBytes(size_t n) override;
+  void ForEachClient(const std::function<void(Client&)>& visit) override;
+  Client* FindClient(ClientId id) override;
+  void KillClient(ClientId id) override;
+  bool UnblockClient(ClientId id, bool with_error) override;
+  void PauseClients(MonoTime until, bool writes_only) override;
+  void UnpauseClients() override;
+  void ResetClient(Client* client) override;
+  void PushTo(ClientId id, const Reply& message) override;
+  PubSub& pubsub() override { return channels; }
+  size_t Publish(BytesView channel, BytesView payload, bool shard) override;
+  Stats& stats() override { return figures; }
+  Slowlog& slowlog() override { return slow; }
+  LatencyMonitor& latency() override { return latencies; }
+  Bytes Info(const std::vector<Bytes>& sections) const override;
+  size_t MemoryUsed() const override { return system.rss_bytes; }
+  ClusterView Cluster() const override;
+  NodeId self() const override { return me.node; }
+  Result<void> TransferLeadership(GroupId group, NodeId target) override;
+  void Rebalance() override;
+  void Shutdown(bool at_once) override { On(Terminate{at_once}); }
+  bool AbortShutdown() override;
+  void Sleep(int64_t us) override { sleep_us += us; }
+
+  const Settings& settings() const { return options.config.settings(); }
+  const ControlMachine* control() const;
+  void FillMember(const NodeRecord& record, ClusterView::Member* member) const;
+  ClusterView::Group ViewOf(const Group& group) const;
+
+  NodeOptions options;
+  Self me;
+  MonoTime started;
+  MonoTime now;
+  Outbox outbox;
+  Peers peers;
+  std::unique_ptr<Formation> formation;  // Only until the cluster has formed.
+  std::map<GroupId, std::unique_ptr<LogNarrator>> narrators;
+  std::map<GroupId, std::unique_ptr<Group>> groups;
+  Intake intake;
+  Gateway gateway;
+  Dispatcher dispatcher;
+  PubSub channels;
+  Stats figures;
+  Slowlog slow;
+  LatencyMonitor latencies;
+  AclLog refused_logins;
+  SystemFigures system;
+  size_t rss_peak = 0;
+  Bytes run_id;
+
+  std::map<ClientId, std::unique_ptr<Session>> sessions;
+  std::deque<ClientId> runnable;
+  std::vector<ClientId> dirty;
+  size_t monitors = 0;
+  size_t taps = 0;
+  bool tapping = false;  // A tap's own output is not tapped.
+
+  WriteBatch batch;             // Of this turn.
+  uint64_t next_write = 1;
+  uint64_t persisted = 0;
+  uint64_t self_write = 0;      // The write that holds this start's record.
+  bool birth_persisted = false;
+  MonoTime next_housekeeping;
+  MonoTime next_ping;
+  MonoTime next_second;
+  std::set<std::pair<GroupId, NodeId>> sessions_ended;  // Already proposed for a failed node.
+  std::map<NodeId, DiskId> disks_told;                  // Already proposed to group control.
+
+  bool peers_changed = false;
+  bool relink = false;
+  std::vector<NodeId> cut_peers;
+  std::optional<Bytes> rewrite_config;
+  int64_t sleep_us = 0;
+  bool terminating = false;
+  bool exit = false;
+  MonoTime terminate_by;
+  uint64_t seeds_used = 0;
+};
+
+}  // namespace lockstep

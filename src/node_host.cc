@@ -1,0 +1,339 @@
+// The node as its commands see it (commands/host.h), and what INFO and CLUSTER show of it.
+#include <algorithm>
+#include <utility>
+
+#include "commands/lock_ops.h"
+#include "commands/lock_table.h"
+#include "src/base/hash.h"
+#include "src/node_core.h"
+
+namespace lockstep {
+namespace {
+
+constexpr uint16_t kBusPortOffset = 10'000;
+
+// The time depends on the length of `given` alone.
+bool EqualInConstantTime(BytesView secret, BytesView given) {
+  unsigned different = secret.size() == given.size() ? 0 : 1;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const char known = secret.empty() ? '\0' : secret[i % secret.size()];
+    different |= static_cast<unsigned>(static_cast<unsigned char>(known ^ given[i]));
+  }
+  return different == 0;
+}
+
+// 40 hex digits that name a node for all time, as Redis names nodes.
+Bytes NodeName(ClusterId cluster, NodeId node) {
+  Bytes name;
+  for (uint64_t part = 0; part < 5; ++part) {
+    const uint64_t mixed = HashMix(HashMix(cluster.value, node.value), part);
+    name += Format("%08x", static_cast<uint32_t>(mixed));
+  }
+  return name;
+}
+
+}  // namespace
+
+// Settings -------------------------------------------------------------------------------------------
+
+std::vector<std::pair<Bytes, Bytes>> Node::Parts::ConfigGet(BytesView pattern) const {
+  return options.config.Get(pattern);
+}
+
+Result<void> Node::Parts::ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& values) {
+  Result<void> set = options.config.Set(values);
+  if (set) ApplySettings();
+  return set;
+}
+
+Result<void> Node::Parts::ConfigRewrite() {
+  if (options.config_text.empty()) return Error{"The server is running without a config file"};
+  options.config_text = options.config.Rewrite(options.config_text);
+  rewrite_config = options.config_text;
+  return {};
+}
+
+bool Node::Parts::DebugCommandAllowed(const Client& client) const {
+  switch (settings().enable_debug_command) {
+    case DebugAccess::kNo:
+      return false;
+    case DebugAccess::kLocal:
+      return client.loopback;
+    case DebugAccess::kYes:
+      return true;
+  }
+  return false;
+}
+
+bool Node::Parts::PasswordMatches(BytesView user, BytesView password) const {
+  const bool known = user == "default";
+  return EqualInConstantTime(settings().requirepass, password) && known;
+}
+
+Bytes Node::Parts::PasswordHash() const {
+  return options.sha256_hex ? options.sha256_hex(settings().requirepass) : Bytes();
+}
+
+Bytes Node::Parts::RandomBytes(size_t n) {
+  if (options.random) return options.random(n);
+  Bytes out;
+  Rng rng(HashMix(options.seed, ++seeds_used));
+  while (out.size() < n) out.push_back(static_cast<char>(rng.Next() & 0xff));
+  return out;
+}
+
+// Connections ----------------------------------------------------------------------------------------
+
+void Node::Parts::ForEachClient(const std::function<void(Client&)>& visit) {
+  for (const auto& [id, session] : sessions) visit(session->client);
+}
+
+Client* Node::Parts::FindClient(ClientId id) {
+  Session* session = FindSession(id);
+  return session == nullptr ? nullptr : &session->client;
+}
+
+void Node::Parts::KillClient(ClientId id) { CloseSession(id); }
+
+bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
+  Session* session = FindSession(id);
+  Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
+  if (slot == nullptr || slot->seq == 0) return false;
+  // Through the log, like the grant that may be on its way: the client gets one of the two.
+  const CancelOp cancel{gateway.IdOf(slot->seq),
+                        with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout};
+  gateway.Ask(now, slot->group, Gateway::Kind::kWrite, cancel.Encode(), false, {});
+  return true;
+}
+
+void Node::Parts::PauseClients(MonoTime until, bool writes_only) {
+  dispatcher.Pause(until, writes_only);
+}
+
+void Node::Parts::UnpauseClients() {
+  dispatcher.Unpause();
+  for (const auto& [id, session] : sessions) {
+    if (session->stalled) MakeRunnable(session.get());
+  }
+}
+
+void Node::Parts::ResetClient(Client* client) {
+  channels.Leave(client);
+  Session* session = FindSession(client->id);
+  CHECK(session != nullptr);
+  session->queue.clear();
+  client->queued = -1;
+  client->dirty_exec = false;
+  client->monitor = false;
+  client->bus_tap = false;
+  client->readonly = false;
+  client->no_evict = false;
+  client->no_touch = false;
+  client->tracking = false;
+  client->reply_mode = Client::ReplyMode::kOn;
+  client->name.clear();
+  client->user = "default";
+  client->protocol = 2;
+  client->authenticated = !PasswordNeeded();
+}
+
+void Node::Parts::PushTo(ClientId id, const Reply& message) {
+  Session* session = FindSession(id);
+  if (session == nullptr || session->killed) return;
+  session->Write(message);
+  MakeDirty(session);
+}
+
+size_t Node::Parts::Publish(BytesView channel, BytesView payload, bool shard) {
+  size_t here = 0;
+  const auto count = [&here](ClientId, const Bytes*) { ++here; };
+  if (shard) {
+    channels.ShardPublish(channel, count);
+  } else {
+    channels.Publish(channel, count);
+  }
+  Deliver(channel, payload, shard);
+  for (const PeerAddress& peer : peers.addresses()) {
+    outbox.Send(peer.id, bus::Lane::kBulk, bus::MessageType::kPublish, kControlGroup, Term{0},
+                [&](Writer* out) {
+                  out->Bool(shard);
+                  out->String(channel);
+                  out->String(payload);
+                });
+  }
+  ++figures.published;
+  return here;
+}
+
+// The cluster ----------------------------------------------------------------------------------------
+
+void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* member) const {
+  const bool own = record.id == me.node;
+  const Peers::Peer* peer = peers.Find(record.id);
+  member->id = record.id;
+  member->name = NodeName(me.cluster, record.id);
+  member->host = record.host;
+  member->bus_port = record.bus_port;
+  member->port = record.bus_port > kBusPortOffset
+                     ? static_cast<uint16_t>(record.bus_port - kBusPortOffset)
+                     : uint16_t{0};
+  member->self = own;
+  member->connected = own;
+  if (own) {
+    member->port = settings().AnnouncedPort();
+    if (!settings().AnnouncedHost().empty()) member->host = settings().AnnouncedHost();
+  } else if (peer != nullptr && peer->introduced) {
+    member->port = peer->hello.client_port;
+    if (!peer->hello.host.empty()) member->host = peer->hello.host;
+    member->connected = peer->linked;
+    member->heard_ms_ago = (now - peer->heard) / kUsPerMs;
+  }
+  member->failed = peers.failed(record.id);
+}
+
+ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
+  const raft::Raft& raft = group.raft();
+  ClusterView::Group view;
+  view.id = group.id();
+  view.name = group.name();
+  view.role = raft::RoleName(raft.role());
+  view.leader = raft.leader();
+  view.term = raft.term();
+  view.commit = raft.commit();
+  view.applied = group.applied();
+  view.last = raft.last().index;
+  view.snapshot = raft.snapshot_id().index;
+  view.elections = raft.elections();
+  for (const raft::Member& voter : raft.config().voters) view.voters.push_back(voter.node);
+  for (const raft::Member& learner : raft.config().learners) view.learners.push_back(learner.node);
+  view.changing = raft.config_pending();
+  view.log_bytes = raft.log_bytes();
+  view.remembered = group.replica().remembered();
+  return view;
+}
+
+ClusterView Node::Parts::Cluster() const {
+  ClusterView view;
+  view.cluster = me.cluster;
+  std::vector<NodeRecord> records;
+  if (const ControlMachine* machine = control()) {
+    for (const auto& [id, record] : machine->nodes()) records.push_back(record);
+    view.epoch = machine->epoch();
+  } else if (formation != nullptr) {
+    records = formation->nodes();
+    view.waiting_for = formation->WaitingFor();
+  }
+  for (const auto& [id, group] : groups) view.groups.push_back(ViewOf(*group));
+  view.ok = !view.groups.empty() &&
+            std::all_of(view.groups.begin(), view.groups.end(),
+                        [](const ClusterView::Group& group) { return group.leader != kNoNode; });
+  const auto n = static_cast<unsigned>(records.size());
+  for (unsigned i = 0; i < n; ++i) {
+    ClusterView::Member member;
+    FillMember(records[i], &member);
+    // Equal shares, in order of id: every node draws the same map.
+    const unsigned first = kSlots * i / n;
+    const unsigned last = kSlots * (i + 1) / n - 1;
+    member.slots.emplace_back(static_cast<uint16_t>(first), static_cast<uint16_t>(last));
+    const auto& locks = groups.find(kLocksGroup);
+    member.voter = locks == groups.end() || locks->second->raft().config().IsVoter(member.id);
+    view.members.push_back(std::move(member));
+  }
+  return view;
+}
+
+Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
+  const auto found = groups.find(id);
+  if (found == groups.end()) return Error{Format("there is no group %lu", id.value)};
+  raft::Raft& raft = found->second->raft();
+  if (!raft.config().IsVoter(target)) {
+    return Error{Format("node %lu is no voter of group %s", target.value,
+                        found->second->name().c_str())};
+  }
+  if (raft.leader() == kNoNode) {
+    return Error{Format("group %s has no leader now", found->second->name().c_str())};
+  }
+  if (raft.is_leader()) {
+    raft.TransferLeadership(now, target);
+  } else {
+    outbox.Send(raft.leader(), bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
+                [target](Writer* out) { out->Put(target); });
+  }
+  return {};
+}
+
+// Leaders spread over the nodes: group g belongs to the g-th voter.
+void Node::Parts::Rebalance() {
+  for (const auto& [id, group] : groups) {
+    const std::vector<raft::Member>& voters = group->raft().config().voters;
+    if (voters.empty()) continue;
+    const NodeId wanted = voters[id.value % voters.size()].node;
+    if (group->raft().leader() != wanted) (void)TransferLeadership(id, wanted);
+  }
+}
+
+bool Node::Parts::AbortShutdown() {
+  if (!terminating || exit) return false;
+  terminating = false;
+  return true;
+}
+
+// Figures --------------------------------------------------------------------------------------------
+
+Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
+  InfoFigures info;
+  info.os = options.os;
+  info.process_id = static_cast<int64_t>(options.process_id);
+  info.run_id = run_id;
+  info.tcp_port = settings().Port();
+  info.bus_port = settings().BusPort();
+  info.server_time_us = WallClockUs();
+  info.uptime_seconds = (now - started) / kUsPerSecond;
+  info.executable = options.executable;
+  info.config_file = options.config_file;
+  info.node = me.node;
+
+  info.connected_clients = sessions.size();
+  info.clients_max = static_cast<size_t>(settings().maxclients);
+  for (const auto& [id, session] : sessions) {
+    const Client& client = session->client;
+    info.input_buffer_max = std::max(info.input_buffer_max, client.input_buffered);
+    info.output_buffer_max = std::max(info.output_buffer_max, client.output_buffered);
+    info.memory_of_clients += client.input_capacity + client.output_buffered;
+    info.blocked_clients += client.waiting_for.empty() ? 0 : 1;
+    info.tracking_clients += client.tracking ? 1 : 0;
+    info.pubsub_clients += client.subscriptions() > 0 ? 1 : 0;
+  }
+  info.monitors = monitors;
+  info.memory_used = system.rss_bytes;
+  info.memory_rss = system.rss_bytes;
+  info.memory_peak = rss_peak;
+  info.memory_total_system = system.total_memory_bytes;
+  info.memory_max = static_cast<size_t>(settings().maxmemory);
+  for (const auto& [id, group] : groups) info.snapshots += group->snapshots_taken();
+  info.pubsub_channels = channels.Channels("", false).size();
+  info.pubsub_patterns = channels.patterns();
+  info.pubsub_shard_channels = channels.Channels("", true).size();
+  info.cpu_user_us = static_cast<int64_t>(system.cpu_user_seconds * 1e6);
+  info.cpu_system_us = static_cast<int64_t>(system.cpu_system_seconds * 1e6);
+
+  const auto locks = groups.find(kLocksGroup);
+  if (locks != groups.end()) {
+    const auto& table = static_cast<const LockTable&>(locks->second->replica().machine());
+    const LockTable::Figures known = table.figures();
+    info.locks.held = known.locks;
+    info.locks.holders = known.holds;
+    info.locks.waiters = known.waits;
+    info.locks.owners = known.owners;
+    info.locks.deadlocks = known.deadlocks;
+    info.locks.highest_token = known.last_token;
+  }
+  info.cluster = Cluster();
+  Stats with_forwarding = figures;
+  with_forwarding.forwarded = gateway.forwarded();
+  with_forwarding.resent = gateway.resent();
+  info.stats = &with_forwarding;
+  return BuildInfo(info, sections);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,179 @@
+// From a disk to a running node.
+#include <algorithm>
+#include <utility>
+
+#include "commands/control_machine.h"
+#include "commands/lock_table.h"
+#include "src/base/hash.h"
+#include "src/base/log.h"
+#include "src/membership.h"
+#include "src/node_core.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
+  std::vector<NodeRecord> nodes;
+  for (const NodeAddress& address : settings.cluster_nodes) {
+    nodes.push_back({address.id, address.host, address.bus_port, DiskId{}});
+  }
+  if (nodes.empty()) {
+    const Bytes& announced = settings.AnnouncedHost();
+    nodes.push_back({self, announced.empty() ? settings.bind.front() : announced,
+                     settings.AnnouncedBusPort(), DiskId{}});
+  }
+  return nodes;
+}
+
+raft::Config FirstConfig(const std::vector<NodeRecord>& genesis) {
+  raft::Config config;
+  for (const NodeRecord& record : genesis) config.voters.push_back({record.id, record.disk});
+  return config;
+}
+
+std::unique_ptr<StateMachine> MakeMachine(GroupId id, const Self& me) {
+  if (id == kControlGroup) return std::make_unique<ControlMachine>(me.genesis);
+  CHECK(id == kLocksGroup);
+  return std::make_unique<LockTable>();
+}
+
+const char* GroupName(GroupId id) { return id == kControlGroup ? "control" : "locks"; }
+
+// The folder's node, or a new one.
+Result<Self> Awaken(const Settings& settings, StorageReader& storage, uint64_t seed) {
+  Result<Self> self = LoadSelf(storage);
+  if (!self) return self;
+  const NodeId configured{static_cast<uint64_t>(settings.node_id)};
+  if (self->node == kNoNode) {
+    self->node = configured;
+    self->disk = DiskId{std::max<uint64_t>(1, HashMix(seed, configured.value))};
+  } else if (self->node != configured) {
+    return Error{Format("the data folder belongs to node %lu, and node-id says %lu: start it as what it "
+                        "is, or give this node a folder of its own",
+                        self->node.value, configured.value)};
+  }
+  ++self->boot;
+  return self;
+}
+
+}  // namespace
+
+Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
+    : options(std::move(o)),
+      me(s),
+      started(at),
+      now(at),
+      outbox(s.node),
+      peers(s.node, options.config.settings().node_timeout * kUsPerMs),
+      intake(&outbox),
+      gateway({s.node}, &outbox, this),
+      dispatcher(this, &gateway,
+                 options.clock ? options.clock : [this]() { return now; }) {
+  Rng rng(options.seed);
+  for (int i = 0; i < 5; ++i) run_id += Format("%08x", static_cast<uint32_t>(rng.Next()));
+  dispatcher.set_watch([this](const Session& session, std::span<const BytesView> argv) {
+    if (monitors > 0) FeedMonitors(session, argv);
+  });
+  ApplySettings();
+}
+
+Result<std::unique_ptr<Node>> Node::Open(NodeOptions options, StorageReader& storage, MonoTime now) {
+  const Settings& settings = options.config.settings();
+  SetHashKey(HashMix(options.seed, 1), HashMix(options.seed, 2));
+  const Result<Self> self = Awaken(settings, storage, options.seed);
+  if (!self) return self.error();
+  std::vector<NodeRecord> nodes = ConfiguredNodes(settings, self->node);
+
+  auto parts = std::make_unique<Parts>(std::move(options), *self, now);
+  PutSelf(parts->me, &parts->batch);
+  if (self->formed()) {
+    const Result<void> loaded = parts->LoadGroups(storage);
+    if (!loaded) return loaded.error();
+  } else {
+    const bool named = std::any_of(nodes.begin(), nodes.end(), [&](const NodeRecord& node) {
+      return node.id == self->node;
+    });
+    if (!named) {
+      return Error{Format("cluster-nodes does not name node %lu, which node-id says this is",
+                          self->node.value)};
+    }
+    parts->formation = std::make_unique<Formation>(*self, std::move(nodes), &parts->outbox);
+    if (parts->formation->done()) parts->FinishForming();
+  }
+  parts->FollowMembers();
+  return std::unique_ptr<Node>(new Node(std::move(parts)));
+}
+
+void Node::Parts::FinishForming() {
+  const uint64_t boot = me.boot;
+  me = formation->self();
+  me.boot = boot;
+  formation.reset();
+  PutSelf(me, &batch);
+  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+    const Result<void> added = AddGroup(id, nullptr);
+    CHECK(added.ok());  // Nothing is read.
+  }
+  relink = true;  // Who we are has changed.
+  FollowMembers();
+}
+
+Result<void> Node::Parts::LoadGroups(StorageReader& storage) {
+  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+    Result<void> added = AddGroup(id, &storage);
+    if (!added) return added;
+  }
+  return {};
+}
+
+raft::Options Node::Parts::RaftOptions(GroupId id) const {
+  raft::Options raft;
+  const Settings& from = settings();
+  raft.self = {me.node, me.disk};
+  raft.election_timeout_us = from.raft_election_timeout_ms * kUsPerMs;
+  raft.heartbeat_us = from.raft_heartbeat_ms * kUsPerMs;
+  raft.window_entries_max = static_cast<size_t>(from.raft_window_entries);
+  raft.window_bytes_max = static_cast<size_t>(from.raft_window_bytes);
+  raft.append_bytes_max = static_cast<size_t>(from.raft_append_bytes);
+  raft.uncommitted_bytes_max = static_cast<size_t>(from.raft_uncommitted_bytes);
+  raft.seed = HashMix(HashMix(options.seed, me.node.value), id.value + 1);
+  return raft;
+}
+
+Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
+  LogStore store(id);
+  raft::Recovered recovered;
+  auto replica = std::make_unique<Replica>(MakeMachine(id, me));
+  if (storage != nullptr) {
+    Result<LogStore::Loaded> loaded = store.Load(*storage);
+    if (!loaded) return loaded.error();
+    recovered = std::move(loaded->recovered);
+  }
+  if (recovered.snapshot.last.index.value == 0) {
+    recovered.snapshot.config = FirstConfig(me.genesis);
+  } else {
+    const Result<void> restored = replica->Load(recovered.snapshot.data);
+    if (!restored) {
+      return Error{Format("the snapshot of group %s does not load: %s", GroupName(id),
+                          restored.error().message.c_str())};
+    }
+    recovered.snapshot.data = Bytes();
+  }
+
+  const ClusterTime snapshot_time = recovered.snapshot.time;
+  auto& narrator = narrators[id];
+  narrator = std::make_unique<LogNarrator>(GroupName(id));
+  auto raft = std::make_unique<raft::Raft>(RaftOptions(id), std::move(recovered), now,
+                                           narrator.get());
+  Group::Options group_options;
+  group_options.id = id;
+  group_options.name = GroupName(id);
+  group_options.log_bytes_max = static_cast<size_t>(settings().raft_log_max_bytes);
+  group_options.snapshot_entries = static_cast<uint64_t>(settings().raft_snapshot_entries);
+  groups[id] = std::make_unique<Group>(group_options, std::move(store), std::move(raft),
+                                       std::move(replica), snapshot_time, this);
+  gateway.AddGroup(now, groups[id].get());
+  return {};
+}
+
+}  // namespace lockstep

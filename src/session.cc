@@ -1,0 +1,64 @@
+#include "src/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/resp/writer.h"
+
+namespace lockstep {
+
+void Session::Write(const Reply& reply) {
+  if (reply.kind != Reply::Kind::kNothing) resp::WriteReply(reply, client.protocol, &out_);
+}
+
+void Session::Answer(Reply reply, bool muted) {
+  if (slots_.empty()) {
+    if (!muted) Write(reply);
+    return;
+  }
+  Slot slot;
+  slot.filled = true;
+  slot.muted = muted;
+  slot.reply = std::move(reply);
+  slots_.push_back(std::move(slot));
+}
+
+uint64_t Session::Open(Slot slot) {
+  slots_.push_back(std::move(slot));
+  return first_slot_ + slots_.size() - 1;
+}
+
+Session::Slot* Session::Find(uint64_t number) {
+  if (number < first_slot_ || number - first_slot_ >= slots_.size()) return nullptr;
+  return &slots_[number - first_slot_];
+}
+
+void Session::Fill(uint64_t number, Reply reply) {
+  Slot* slot = Find(number);
+  if (slot == nullptr || slot->filled) return;
+  slot->filled = true;
+  slot->reply = std::move(reply);
+  WriteReady();
+}
+
+void Session::WriteReady() {
+  while (!slots_.empty() && slots_.front().filled) {
+    if (!slots_.front().muted) Write(slots_.front().reply);
+    slots_.pop_front();
+    ++first_slot_;
+  }
+}
+
+Session::Slot* Session::Blocking() {
+  // A command that may wait is the last to be started until it is answered.
+  if (slots_.empty() || !slots_.back().waits || slots_.back().filled) return nullptr;
+  return &slots_.back();
+}
+
+bool Session::AllSlotsAsk(GroupId group) const {
+  return !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+    return slot.filled || (slot.seq != 0 && slot.group == group);
+  });
+}
+
+}  // namespace lockstep

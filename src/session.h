@@ -1,0 +1,93 @@
+// One client's connection: what it has sent, what it is owed, in the order in which it asked.
+//
+// Always true:
+//   1. Replies leave in the order of the commands. A command whose answer comes from a replicated
+//      group opens a slot; what is answered behind it waits in a slot of its own.
+//   2. Commands take effect in the order in which they were sent: a command runs only when those
+//      before it have been answered, or are on their way to the same group in order.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "commands/client.h"
+#include "src/base/ids.h"
+#include "src/resp/parser.h"
+#include "src/resp/reply.h"
+
+namespace lockstep {
+
+// What EXEC answers while the group's part of it is on its way: the replies that are known, and
+// where the group's go.
+struct ExecReply {
+  std::vector<Reply> replies;
+  std::vector<size_t> from_group;  // Positions in `replies`, in the order of the batch.
+};
+
+class Session {
+ public:
+  struct Slot {
+    bool filled = false;
+    bool muted = false;     // CLIENT REPLY OFF or SKIP.
+    bool waits = false;     // The client may rightly wait long for it: it blocks the connection.
+    Reply reply;
+    std::unique_ptr<ExecReply> exec;
+    size_t leaf = 0;        // Its command, for statistics.
+    MonoTime started;
+    GroupId group;
+    uint64_t seq = 0;       // The gateway's number; 0: not a group's.
+    Bytes subject;          // Its first argument, for SLOWLOG.
+  };
+
+  explicit Session(Client c) : client(std::move(c)) {}
+
+  Client client;
+  resp::Parser parser;
+  bool parsed = false;        // parser.args() holds a command that has not run yet.
+  bool closing = false;       // Nothing more is read; closes when all is answered.
+  bool killed = false;        // Closes at once, whatever it is owed.
+  bool close_told = false;    // The shell knows; its ClientClosed is on the way.
+  bool bound = false;         // Has used BIND.
+  bool stalled = false;       // Its command waits for the end of a pause.
+  bool runnable = false;      // In the node's list of sessions to run.
+  bool dirty = false;         // In the node's list of sessions whose output is to be collected.
+  bool reading = true;        // The shell reads from its socket.
+  size_t backlog = 0;         // Output that the socket has not taken.
+  std::optional<MonoTime> soft_limit_since;
+  std::vector<std::vector<Bytes>> queue;  // Between MULTI and EXEC.
+
+  // Output. ---------------------------------------------------------------------------------------
+  // What is to be written now, in the client's protocol.
+  void Write(const Reply& reply);
+  void WriteRaw(BytesView bytes) { out_ += bytes; }
+  // The reply of a command that is answered at once. In order: behind open slots it waits.
+  void Answer(Reply reply, bool muted);
+  uint64_t Open(Slot slot);
+  Slot* Find(uint64_t number);
+  Slot& BackSlot() { return slots_.back(); }
+  // Gives an open slot its reply and writes all that is ready.
+  void Fill(uint64_t number, Reply reply);
+  void WriteReady();
+
+  bool idle() const { return slots_.empty(); }
+  size_t open_slots() const { return slots_.size(); }
+  // The slot that blocks the connection, if one does.
+  Slot* Blocking();
+  const std::deque<Slot>& slots() const { return slots_; }
+  // The one group that all open slots ask; none if there is another kind among them, or none open.
+  bool AllSlotsAsk(GroupId group) const;
+
+  bool HasOutput() const { return !out_.empty(); }
+  Bytes TakeOutput() { return std::exchange(out_, Bytes()); }
+  size_t output_bytes() const { return out_.size() + backlog; }
+
+ private:
+  std::deque<Slot> slots_;
+  uint64_t first_slot_ = 1;
+  Bytes out_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,86 @@
+// MULTI, EXEC, DISCARD. What is queued for a group goes into its log as one entry: nothing comes
+// between, and all of it is applied or none.
+#include <utility>
+
+#include "commands/lock_ops.h"
+#include "src/dispatcher.h"
+
+namespace lockstep {
+namespace {
+
+void LeaveMulti(Session* session) {
+  session->queue.clear();
+  session->client.queued = -1;
+  session->client.dirty_exec = false;
+}
+
+}  // namespace
+
+bool Dispatcher::IsTransactionControl(const CommandSpec& leaf) const {
+  const BytesView name = leaf.name;
+  return name == "MULTI" || name == "EXEC" || name == "DISCARD";
+}
+
+Reply Dispatcher::RunTransactionControl(Session* session, const Call& call, bool* answered_later) {
+  Client& client = session->client;
+  const BytesView name = call.found.leaf().name;
+  if (name == "MULTI") {
+    if (client.in_multi()) return Reply::Error("ERR", "MULTI calls can not be nested");
+    client.queued = 0;
+    return Reply::Ok();
+  }
+  if (!client.in_multi()) return Reply::Error("ERR", Bytes(name) + " without MULTI");
+  if (name == "EXEC") return Exec(session, call, answered_later);
+  LeaveMulti(session);
+  return Reply::Ok();
+}
+
+Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later) {
+  const std::vector<std::vector<Bytes>> queue = std::move(session->queue);
+  const bool dirty = session->client.dirty_exec;
+  LeaveMulti(session);
+  if (dirty) {
+    return Reply::Error("EXECABORT", "Transaction discarded because of previous errors.");
+  }
+
+  auto exec = std::make_unique<ExecReply>();
+  BatchOp batch;
+  for (const std::vector<Bytes>& queued : queue) {
+    const std::vector<BytesView> argv(queued.begin(), queued.end());
+    const FoundCommand found = CommandTable::Get().Find(argv);
+    Context context{session->client, *host_, true};
+    Args args(argv, found.subcommand != nullptr ? 2 : 1);
+    Action action = found.leaf().handler(context, args);
+    if (auto* reply = std::get_if<Reply>(&action)) {
+      exec->replies.push_back(std::move(*reply));
+      continue;
+    }
+    auto* propose = std::get_if<Propose>(&action);
+    const GroupId group = propose != nullptr ? propose->group : std::get<Query>(action).group;
+    exec->replies.push_back(Reply::Error(
+        "ERR", "this command is for another group of the cluster than the locks and can not be part "
+               "of a transaction; it did not happen"));
+    if (group != kLocksGroup) continue;
+    exec->from_group.push_back(exec->replies.size() - 1);
+    batch.items.push_back({propose == nullptr, propose != nullptr
+                                                   ? std::move(propose->op)
+                                                   : std::move(std::get<Query>(action).query)});
+  }
+  if (batch.items.empty()) return Reply::Array(std::move(exec->replies));
+
+  *answered_later = true;
+  const uint64_t number = session->open_slots();
+  Ask(session, call, kLocksGroup, Gateway::Kind::kWrite, batch.Encode(), false);
+  if (session->open_slots() > number) session->BackSlot().exec = std::move(exec);
+  return Reply::Nothing();
+}
+
+Reply CompleteExec(ExecReply exec, Reply batch) {
+  if (batch.is_error()) return batch;
+  for (size_t i = 0; i < exec.from_group.size() && i < batch.items.size(); ++i) {
+    exec.replies[exec.from_group[i]] = std::move(batch.items[i]);
+  }
+  return Reply::Array(std::move(exec.replies));
+}
+
+}  // namespace lockstep
