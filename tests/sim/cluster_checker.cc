@@ -1,0 +1,130 @@
+#include "tests/sim/cluster_checker.h"
+
+#include <algorithm>
+
+#include "cluster/raft/raft.h"
+#include "commands/replica.h"
+#include "src/base/hash.h"
+#include "tests/sim/world.h"
+
+namespace lockstep::sim {
+namespace {
+
+constexpr uint64_t kInvariantsEvery = 8;  // Turns.
+
+uint64_t HashOf(const raft::Entry& entry) {
+  uint64_t hash = HashMix(entry.id.term.value, entry.id.index.value);
+  hash = HashMix(hash, static_cast<uint64_t>(entry.time.ms));
+  hash = HashMix(hash, static_cast<uint64_t>(entry.kind));
+  return HashMix(hash, Hash64(entry.data));
+}
+
+}  // namespace
+
+void ClusterChecker::OnStart(const Process& process) {
+  for (const GroupId id : {kControlGroup, kLocksGroup}) seen_[{process.id(), id}] = {};
+}
+
+void ClusterChecker::OnTurn(const Process& process) {
+  world_->Mix(process.id().value);
+  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+    if (process.node()->group(id) != nullptr) CheckGroup(process, id);
+  }
+  if (++turns_ % kInvariantsEvery == 0) process.node()->CheckInvariants();
+}
+
+void ClusterChecker::LookOver() {
+  for (const auto& [id, process] : world_->processes()) {
+    if (!process->up()) continue;
+    process->Enter();
+    process->node()->CheckInvariants();
+  }
+}
+
+void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
+  const raft::Raft& raft = *process.node()->group(id);
+  Seen& seen = seen_[{process.id(), id}];
+  if (seen.instance != process.instance()) seen = {process.instance(), {}, {}, 0, {}};
+
+  CHECK_SIM(raft.term() >= seen.term, "the term of node %lu falls in group %lu", process.id().value,
+            id.value);
+  CHECK_SIM(raft.commit() >= seen.commit, "the commit index of node %lu falls in group %lu",
+            process.id().value, id.value);
+  if (raft.is_leader()) CheckLeader(process, id, raft, &seen);
+  if (raft.commit() > seen.commit) {
+    CheckCommitted(process, id, raft, seen);
+    CheckState(process, id, raft);
+    CountSnapshots(raft, &seen);
+  }
+  seen.term = raft.term();
+  seen.commit = raft.commit();
+  world_->Mix(raft.commit().value);
+}
+
+void ClusterChecker::CheckLeader(const Process& process, GroupId id, const raft::Raft& raft,
+                                 Seen* seen) {
+  world_->counters()[Count::kElections] += raft.elections() - seen->elections;
+  seen->elections = raft.elections();
+  PerGroup& group = groups_[id];
+  const auto [leader, is_new] = group.leaders.try_emplace(raft.term(), process.id());
+  CHECK_SIM(leader->second == process.id(), "nodes %lu and %lu both lead group %lu in term %lu",
+            leader->second.value, process.id().value, id.value, raft.term().value);
+  if (!is_new) return;
+  world_->Say("node %lu leads group %lu in term %lu", process.id().value, id.value,
+              raft.term().value);
+  if (leader != group.leaders.begin() && std::prev(leader)->second != process.id()) {
+    ++world_->counters()[Count::kFailovers];
+  }
+  // A candidate whose votes come late may win an old term, without what newer terms committed.
+  auto needed = group.committed.rbegin();
+  while (needed != group.committed.rend() && needed->second.known_in >= raft.term().value) ++needed;
+  if (needed == group.committed.rend()) return;
+  CHECK_SIM(raft.last().index >= needed->first,
+            "leader %lu of term %lu in group %lu ends at %lu, %lu was committed before",
+            process.id().value, raft.term().value, id.value, raft.last().index.value,
+            needed->first.value);
+  if (needed->first < raft.first_index()) return;
+  CHECK_SIM(raft.entry(needed->first).id.term.value == needed->second.term,
+            "leader %lu of term %lu in group %lu has another entry at %lu than was committed there",
+            process.id().value, raft.term().value, id.value, needed->first.value);
+}
+
+void ClusterChecker::CheckCommitted(const Process& process, GroupId id, const raft::Raft& raft,
+                                    const Seen& seen) {
+  PerGroup& group = groups_[id];
+  // What has been compacted away already was applied, and the state hash stands for it.
+  const Index from = std::max(Next(seen.commit), raft.first_index());
+  for (Index at = from; at <= raft.commit(); at = Next(at)) {
+    const raft::Entry& entry = raft.entry(at);
+    const uint64_t hash = HashOf(entry);
+    const auto [known, is_new] = group.committed.try_emplace(
+        at, Committed{hash, entry.id.term.value, raft.term().value});
+    CHECK_SIM(known->second.hash == hash,
+              "node %lu commits another entry at %lu of group %lu (term %lu) than others did (term "
+              "%lu)",
+              process.id().value, at.value, id.value, entry.id.term.value, known->second.term);
+    known->second.known_in = std::min(known->second.known_in, raft.term().value);
+    if (!is_new) ++world_->counters()[Count::kEntriesCompared];
+  }
+}
+
+void ClusterChecker::CheckState(const Process& process, GroupId id, const raft::Raft& raft) {
+  const Replica* replica = process.node()->replica(id);
+  const uint64_t hash = replica->Hash();
+  const auto [known, is_new] = groups_[id].state_hashes.try_emplace(raft.applied(), hash);
+  CHECK_SIM(known->second == hash, "the replica of node %lu in group %lu differs at %lu",
+            process.id().value, id.value, raft.applied().value);
+  if (!is_new) ++world_->counters()[Count::kHashesCompared];
+  world_->Mix(hash);
+}
+
+void ClusterChecker::CountSnapshots(const raft::Raft& raft, Seen* seen) {
+  const Index snapshot = raft.snapshot_id().index;
+  if (snapshot <= seen->snapshot) return;
+  // A snapshot of the leader's replaces the log; after its own a node keeps the log's end.
+  const bool replaced = raft.first_index() == Next(snapshot) && seen->commit.value > 0;
+  ++world_->counters()[replaced ? Count::kSnapshotsInstalled : Count::kSnapshotsTaken];
+  seen->snapshot = snapshot;
+}
+
+}  // namespace lockstep::sim

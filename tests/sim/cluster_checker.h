@@ -1,0 +1,68 @@
+// Watches all nodes at once for what must always hold, whatever clients see.
+//
+//   1. At most one leader a term in each group.
+//   2. What is committed at an index is the same on every node, for all time; a new leader has all that
+//      was committed before its term (Raft figure 3).
+//   3. Replicas that have applied the same entries are in the same state.
+//   4. Each node's own invariants.
+//
+// Knows nodes by group() and replica() only.
+#pragma once
+
+#include <map>
+
+#include "src/base/ids.h"
+
+namespace lockstep::raft {
+class Raft;
+struct Entry;
+}  // namespace lockstep::raft
+
+namespace lockstep::sim {
+
+class Process;
+class World;
+
+class ClusterChecker {
+ public:
+  explicit ClusterChecker(World* world) : world_(world) {}
+
+  // After each turn of `process`.
+  void OnTurn(const Process& process);
+  void OnStart(const Process& process);
+  // Every node's own invariants: dearer, so not after each turn.
+  void LookOver();
+
+ private:
+  struct Committed {
+    uint64_t hash = 0;
+    uint64_t term = 0;        // Of the entry.
+    uint64_t known_in = 0;    // The lowest term in which a node knew that it is committed.
+  };
+  struct PerGroup {
+    std::map<Index, Committed> committed;
+    std::map<Index, uint64_t> state_hashes;    // Of the replica after that index.
+    std::map<Term, NodeId> leaders;
+  };
+  // What a process looked like after its last turn.
+  struct Seen {
+    uint64_t instance = 0;
+    Index commit;
+    Term term;
+    uint64_t elections = 0;
+    Index snapshot;
+  };
+
+  void CheckGroup(const Process& process, GroupId id);
+  void CheckCommitted(const Process& process, GroupId id, const raft::Raft& raft, const Seen& seen);
+  void CheckLeader(const Process& process, GroupId id, const raft::Raft& raft, Seen* seen);
+  void CheckState(const Process& process, GroupId id, const raft::Raft& raft);
+  void CountSnapshots(const raft::Raft& raft, Seen* seen);
+
+  World* world_;
+  std::map<GroupId, PerGroup> groups_;
+  std::map<std::pair<NodeId, GroupId>, Seen> seen_;
+  uint64_t turns_ = 0;
+};
+
+}  // namespace lockstep::sim

@@ -1,0 +1,101 @@
+// What all clients together were told about locks, and whether it can be true.
+//
+// While the run goes on: who believes to hold what. Two who believe to hold the same exclusive lock at
+// one moment, a token that falls, a wait that was given up too early are found at once. At the end:
+// each lock's whole history must be linearizable (lock_model.h).
+//
+// A client believes that it holds a lock from the answer on, until its lease, counted from when it
+// asked, may be over by the fastest clock; no longer than nobody else can have ended it, itself
+// included: by a release, a revocation, a deadlock.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "src/base/ids.h"
+#include "tests/sim/lock_command.h"
+
+namespace lockstep::sim {
+
+class World;
+
+class LockChecker {
+ public:
+  explicit LockChecker(World* world) : world_(world) {}
+
+  // A client sends this command. The ticket is for Conclude, which always follows.
+  size_t Issue(const LockCommand& command);
+  // `socket`: what BIND has tied it to.
+  void Conclude(size_t ticket, const LockAnswer& answer, ClientId socket);
+
+  // At the end: histories of all locks.
+  void Check();
+
+  std::vector<Bytes> names() const;
+
+ private:
+  // An owner and a lock: what is under way between the two, and what was lost and may yet come.
+  struct Tie {
+    int open_acquires = 0;
+    int lost_acquires = 0;
+    int open_releases = 0;
+    int lost_releases = 0;
+    uint64_t touched = 0;          // Changes with each acquire and release that is sent.
+    int64_t first_lost_us = INT64_MAX;  // The earliest acquire whose outcome nobody knows.
+  };
+  struct Belief {
+    Bytes owner;
+    bool shared = false;
+    uint64_t token = 0;
+    int64_t until_us = 0;
+  };
+  struct Lock {
+    std::vector<Operation> history;
+    std::map<Bytes, Tie> ties;
+    std::vector<Belief> beliefs;
+    uint64_t highest_written = 0;  // The register of STYLE.md: tokens of those who write under it.
+    int64_t revoked_us = -1;       // When a revocation was last sent.
+    bool line_of_many = false;
+  };
+  struct Owner {
+    std::set<Bytes> names;
+    int waiting = 0;  // Blocking acquires under way, those included that nobody will hear of.
+  };
+  // Something that happens to all that an owner holds, wherever.
+  struct OwnerWide {
+    Operation operation;
+    std::set<Bytes> only;  // Empty: everywhere.
+  };
+  struct Issued {
+    LockCommand command;
+    int64_t call_us = 0;
+    std::vector<size_t> places;    // In the history of each name.
+    uint64_t touched = 0;
+  };
+
+  Operation MakeOperation(const Issued& issued) const;
+  void IssueAcquire(Issued* issued);
+  void ConcludeAcquire(const Issued& issued, const LockAnswer& answer, ClientId socket);
+  void ConcludeOwnerWide(const Issued& issued, const LockAnswer& answer);
+  void Fill(Operation* operation, const LockAnswer& answer) const;
+  void Count_(const Issued& issued, const LockAnswer& answer);
+
+  void Believe(const Issued& issued, const LockAnswer& answer);
+  void WriteRegister(Lock* lock, const Bytes& name, const Belief& belief);
+  void Doubt(const Bytes& name, const Bytes& owner);  // Empty owner: everybody's.
+  void CheckToken(const Issued& issued, uint64_t token);
+  void CheckPatience(const Issued& issued);
+  void CheckHistory(const Bytes& name, Lock* lock);
+
+  World* world_;
+  std::map<Bytes, Lock> locks_;
+  std::map<Bytes, Owner> owners_;
+  std::vector<Issued> issued_;
+  std::vector<OwnerWide> owner_wide_;
+  std::map<uint64_t, Bytes> token_owner_;
+  std::map<int64_t, uint64_t> highest_by_time_;  // Highest token returned by then.
+  uint64_t touches_ = 0;
+};
+
+}  // namespace lockstep::sim

@@ -1,0 +1,190 @@
+// lockstep-sim: runs seeds, or one seed again with all that it has to tell.
+//
+//   lockstep-sim [--seeds N] [--from K]   the seeds that once failed, then N from K on
+//   lockstep-sim --seed N                 that seed, narrated
+//   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
+//
+// Each seed runs in a process of its own: whatever it does, hang included, the others go on.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <set>
+
+#include "tests/sim/run.h"
+
+namespace lockstep::sim {
+namespace {
+
+constexpr unsigned kSecondsMax = 120;   // Of one seed, on a busy machine.
+constexpr size_t kProcesses = 2;
+constexpr uint64_t kCountersFrom = 300; // Seeds from which every counter has to have moved.
+
+struct Outcome {
+  bool passed = false;
+  Counters counters;
+  uint64_t story_hash = 0;
+};
+
+// Left standing after a failure: what is broken is not taken apart.
+Outcome RunSeed(uint64_t seed, bool narrating) {
+  SetCheckFailureHook([](const Bytes& what) { throw Failure{what}; });
+  auto* run = new Run(seed, narrating);
+  Outcome outcome;
+  try {
+    run->Go();
+    outcome.passed = true;
+  } catch (const Failure& failure) {
+    std::printf("at %.6f s: %s\n", static_cast<double>(run->world().now_us()) / kUsPerSecond,
+                failure.what.c_str());
+  } catch (const std::exception& exception) {
+    std::printf("exception: %s\n", exception.what());
+  }
+  outcome.counters = run->world().counters();
+  outcome.story_hash = run->world().story_hash();
+  if (outcome.passed) delete run;
+  return outcome;
+}
+
+class Runner {
+ public:
+  void Add(uint64_t seed) {
+    if (running_.size() == kProcesses) WaitForOne();
+    int ends[2];
+    if (pipe(ends) != 0) Die("pipe");
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child < 0) Die("fork");
+    if (child == 0) {
+      close(ends[0]);
+      Child(seed, ends[1]);
+    }
+    close(ends[1]);
+    running_[child] = {seed, ends[0]};
+  }
+
+  bool Finish() {
+    while (!running_.empty()) WaitForOne();
+    PrintCounters();
+    bool all = failed_ == 0;
+    if (passed_ >= kCountersFrom) all = EveryCounterMoved() && all;
+    std::printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed_, failed_);
+    return all;
+  }
+
+ private:
+  struct Child_ {
+    uint64_t seed;
+    int pipe;
+  };
+  [[noreturn]] static void Die(const char* what) {
+    std::perror(what);
+    std::exit(2);
+  }
+
+  [[noreturn]] static void Child(uint64_t seed, int pipe) {
+    alarm(kSecondsMax);
+    const Outcome outcome = RunSeed(seed, false);
+    std::fflush(stdout);
+    if (write(pipe, &outcome, sizeof outcome) != static_cast<ssize_t>(sizeof outcome)) _exit(1);
+    _exit(outcome.passed ? 0 : 1);
+  }
+
+  void WaitForOne() {
+    int status = 0;
+    const pid_t child = wait(&status);
+    const auto found = running_.find(child);
+    if (found == running_.end()) Die("wait");
+    const Child_ ended = found->second;
+    running_.erase(found);
+    Outcome outcome;
+    const bool told = read(ended.pipe, &outcome, sizeof outcome) ==
+                      static_cast<ssize_t>(sizeof outcome);
+    close(ended.pipe);
+    if (told) counters_.Add(outcome.counters);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+      if (++passed_ % 50 == 0) std::printf("%" PRIu64 " seeds passed\n", passed_);
+    } else {
+      ++failed_;
+      if (WIFSIGNALED(status)) std::printf("ended by signal %d\n", WTERMSIG(status));
+      std::printf("make sim SEED=%" PRIu64 "\n", ended.seed);
+    }
+    std::fflush(stdout);
+  }
+
+  void PrintCounters() const {
+    for (size_t i = 0; i < kCountNames.size(); ++i) {
+      std::printf("  %12" PRIu64 "  %s\n", counters_[static_cast<Count>(i)], kCountNames[i]);
+    }
+  }
+
+  bool EveryCounterMoved() const {
+    bool all = true;
+    for (size_t i = 0; i < kCountNames.size(); ++i) {
+      const auto count = static_cast<Count>(i);
+      if (count == Count::kHistoriesTooHard || counters_[count] > 0) continue;
+      std::printf("nothing was seen of: %s\n", kCountNames[i]);
+      all = false;
+    }
+    return all;
+  }
+
+  std::map<pid_t, Child_> running_;
+  Counters counters_;
+  uint64_t passed_ = 0;
+  uint64_t failed_ = 0;
+};
+
+// One a line; what follows the number says what it once found.
+std::vector<uint64_t> SeedsThatOnceFailed() {
+  std::vector<uint64_t> seeds;
+  std::FILE* file = std::fopen("tests/sim/seeds.txt", "r");
+  if (file == nullptr) return seeds;
+  char line[1024];
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    if (line[0] >= '0' && line[0] <= '9') seeds.push_back(std::strtoull(line, nullptr, 10));
+  }
+  std::fclose(file);
+  return seeds;
+}
+
+int CheckDeterminism(uint64_t seed) {
+  const uint64_t first = RunSeed(seed, false).story_hash;
+  const uint64_t second = RunSeed(seed, false).story_hash;
+  std::printf("seed %" PRIu64 ": %016" PRIx64 " and %016" PRIx64 "\n", seed, first, second);
+  std::printf("%d passed, %d failed\n", first == second ? 1 : 0, first == second ? 0 : 1);
+  return first == second ? 0 : 1;
+}
+
+int Replay(uint64_t seed) {
+  alarm(kSecondsMax);
+  const bool passed = RunSeed(seed, true).passed;
+  std::printf("seed %" PRIu64 ": %d passed, %d failed\n", seed, passed ? 1 : 0, passed ? 0 : 1);
+  return passed ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace lockstep::sim
+
+int main(int argc, char** argv) {
+  using namespace lockstep::sim;
+  uint64_t seeds = 300;
+  uint64_t from = 1;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
+    if (std::strcmp(argv[i], "--seed") == 0) return Replay(value);
+    if (std::strcmp(argv[i], "--check-determinism") == 0) return CheckDeterminism(value);
+    if (std::strcmp(argv[i], "--seeds") == 0) seeds = value;
+    if (std::strcmp(argv[i], "--from") == 0) from = value;
+  }
+  Runner runner;
+  for (const uint64_t seed : SeedsThatOnceFailed()) runner.Add(seed);
+  for (uint64_t seed = from; seed < from + seeds; ++seed) runner.Add(seed);
+  return runner.Finish() ? 0 : 1;
+}

@@ -1,0 +1,385 @@
+#include "tests/sim/nemesis.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "cluster/raft/raft.h"
+#include "tests/sim/world.h"
+
+namespace lockstep::sim {
+namespace {
+
+constexpr int64_t kExitWithinUs = 8'000'000;  // shutdown-timeout, and what a slow disk adds.
+
+}  // namespace
+
+Nemesis::Nemesis(World* world) : world_(world), operator_(world) {}
+
+int64_t Nemesis::Between(int64_t low, int64_t high) { return world_->rng().Between(low, high); }
+
+void Nemesis::Start() {
+  if (world_->swarm().fault_every_ms > 0) ScheduleNext();
+}
+
+void Nemesis::ScheduleNext() {
+  const int64_t every_us = world_->swarm().fault_every_ms * kUsPerMs;
+  world_->events().After(Between(every_us / 4, every_us * 2), [this] {
+    if (stopped_) return;
+    const Fault fault = Draw();
+    if (fault != Fault::kEnd) {
+      world_->Disturb();
+      Cause(fault);
+    }
+    ScheduleNext();
+  });
+}
+
+Fault Nemesis::Draw() {
+  const auto& weights = world_->swarm().fault_weight;
+  const uint64_t all = std::accumulate(weights.begin(), weights.end(), uint64_t{0});
+  if (all == 0) return Fault::kEnd;
+  uint64_t at = world_->rng().Below(all);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (at < weights[i]) return static_cast<Fault>(i);
+    at -= weights[i];
+  }
+  return Fault::kEnd;
+}
+
+void Nemesis::Cause(Fault fault) {
+  switch (fault) {
+    case Fault::kCrash: return Crash(AnyProcess());
+    case Fault::kCrashLeader: return Crash(Leader());
+    case Fault::kPowerCut: return PowerCut();
+    case Fault::kPause: return Pause(AnyProcess());
+    case Fault::kPauseLeader: return Pause(Leader());
+    case Fault::kTerminate: return Terminate(AnyProcess());
+    case Fault::kEmptyDisk: return EmptyDisk(20);
+    case Fault::kDiskStall: return StallDisk();
+    case Fault::kClockJump: return JumpClock();
+    case Fault::kLinkReset: return ResetLinks();
+    case Fault::kOneWayCut: return CutOneWay();
+    case Fault::kIsolate: return Isolate(AnyProcess());
+    case Fault::kIsolateLeader: return Isolate(Leader());
+    case Fault::kHalve: return Halve();
+    case Fault::kRing: return Ring();
+    case Fault::kBridge: return Bridge();
+    case Fault::kClog: return Clog();
+    case Fault::kCutClients: return CutClients();
+    case Fault::kMoveLeader: return MoveLeader();
+    case Fault::kAddNode: return AddNode();
+    case Fault::kRemoveNode: return RemoveNode();
+    case Fault::kEnd: return;
+  }
+}
+
+// Whom to hit ------------------------------------------------------------------------------------
+
+std::vector<NodeId> Nemesis::Shuffled() {
+  std::vector<NodeId> ids;
+  for (const auto& [id, process] : world_->processes()) {
+    if (!process->removed()) ids.push_back(id);
+  }
+  for (size_t i = ids.size(); i > 1; --i) std::swap(ids[i - 1], ids[world_->rng().Below(i)]);
+  return ids;
+}
+
+Process* Nemesis::AnyProcess() { return &world_->process(Shuffled().front()); }
+
+Process* Nemesis::Leader() {
+  Process* leader = world_->LeaderOf(kLocksGroup);
+  return leader != nullptr ? leader : AnyProcess();
+}
+
+// Processes --------------------------------------------------------------------------------------
+
+void Nemesis::StartLater(Process* process, int64_t within_us) {
+  world_->events().After(Between(1000, within_us), [this, process] {
+    if (process->up() || process->removed()) return;
+    ++world_->counters()[Count::kRestarts];
+    process->Start();
+  });
+}
+
+void Nemesis::Crash(Process* process) {
+  if (!process->up()) return;
+  ++world_->counters()[Count::kCrashes];
+  process->Crash();
+  StartLater(process, world_->Chance(700'000) ? 300'000 : 4'000'000);
+}
+
+void Nemesis::PowerCut() {
+  ++world_->counters()[Count::kPowerCuts];
+  for (const NodeId id : Shuffled()) Crash(&world_->process(id));
+}
+
+void Nemesis::Pause(Process* process) {
+  if (!process->running()) return;
+  ++world_->counters()[Count::kPauses];
+  process->Pause();
+  const int64_t for_us = world_->Chance(500'000) ? Between(10'000, 500'000)
+                                                 : Between(500'000, 6'000'000);
+  world_->events().After(for_us, [process, instance = process->instance()] {
+    if (process->instance() == instance && process->state() == Process::State::kPaused) {
+      process->Resume();
+    }
+  });
+}
+
+void Nemesis::Terminate(Process* process) {
+  if (!process->running() || process->terminating()) return;
+  ++world_->counters()[Count::kTerminations];
+  process->Terminate();
+  world_->events().After(kExitWithinUs, [this, process, instance = process->instance()] {
+    CHECK_SIM(process->instance() != instance || !process->running() || stopped_,
+              "node %lu was told to end, and runs on", process->id().value);
+    StartLater(process, 500'000);
+  });
+}
+
+// Disks and clocks -------------------------------------------------------------------------------
+
+bool Nemesis::CanSpare(const std::vector<NodeId>& away) const {
+  for (const GroupId group : {kControlGroup, kLocksGroup}) {
+    const Process* leader = world_->LeaderOf(group);
+    if (leader == nullptr) return false;
+    const raft::Config& config = leader->node()->group(group)->config();
+    if (config.joint() || leader->node()->group(group)->config_pending()) return false;
+    size_t whole = 0;
+    for (const raft::Member& voter : config.voters) {
+      const bool goes = std::find(away.begin(), away.end(), voter.node) != away.end();
+      const Process* process = world_->FindProcess(voter.node);
+      if (!goes && process != nullptr && process->disk_id() == voter.disk) ++whole;
+    }
+    if (whole < config.voters.size() / 2 + 1) return false;
+    // Nobody may be of another opinion about who decides.
+    for (const auto& [id, process] : world_->processes()) {
+      if (process->removed()) continue;
+      if (!process->running() || process->cluster_id().value == 0) return false;
+      const raft::Raft* raft = process->node()->group(group);
+      if (raft == nullptr || raft->config() != config) return false;
+    }
+  }
+  return true;
+}
+
+bool Nemesis::CanSpareDisk(NodeId id) const { return CanSpare({id}); }
+
+// The loss of a majority's disks is a loss of data by definition, so this waits until the others are
+// whole and agree on it.
+void Nemesis::EmptyDisk(int patience) {
+  if (stopped_ || patience == 0) return;
+  Process* process = AnyProcess();
+  if (!CanSpareDisk(process->id())) {
+    world_->events().After(200'000, [this, patience] { EmptyDisk(patience - 1); });
+    return;
+  }
+  ++world_->counters()[Count::kDisksEmptied];
+  process->Crash();
+  process->EmptyDisk();
+  StartLater(process, 1'000'000);
+}
+
+void Nemesis::StallDisk() {
+  Process* process = AnyProcess();
+  ++world_->counters()[Count::kDiskStalls];
+  world_->Say("the disk of node %lu is slow", process->id().value);
+  process->disk().Slow(Between(10'000, world_->Chance(300'000) ? 3'000'000 : 200'000));
+  world_->events().After(Between(200'000, 5'000'000), [process] { process->disk().Slow(0); });
+}
+
+void Nemesis::JumpClock() {
+  Process* process = AnyProcess();
+  if (!process->up()) return;
+  ++world_->counters()[Count::kClockJumps];
+  process->JumpClock(Between(1000, 3'000'000));
+}
+
+// The network ------------------------------------------------------------------------------------
+
+void Nemesis::CutPairs(std::vector<std::pair<NodeId, NodeId>> pairs, int64_t for_us) {
+  for (const auto& [from, to] : pairs) {
+    world_->Say("cut %lu -> %lu", from.value, to.value);
+    world_->network().Cut(from, to);
+  }
+  world_->events().After(for_us, [this, pairs = std::move(pairs)] {
+    for (const auto& [from, to] : pairs) world_->network().Mend(from, to);
+    world_->Say("cuts are mended");
+  });
+}
+
+void Nemesis::ResetLinks() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 2) return;
+  ++world_->counters()[Count::kLinkResets];
+  world_->network().Reset(ids[0], ids[1]);
+}
+
+void Nemesis::CutOneWay() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 2) return;
+  ++world_->counters()[Count::kOneWayCuts];
+  CutPairs({{ids[0], ids[1]}}, Between(100'000, 5'000'000));
+}
+
+void Nemesis::Isolate(Process* process) {
+  std::vector<std::pair<NodeId, NodeId>> pairs;
+  for (const NodeId id : Shuffled()) {
+    if (id == process->id()) continue;
+    pairs.push_back({id, process->id()});
+    pairs.push_back({process->id(), id});
+  }
+  if (pairs.empty()) return;
+  ++world_->counters()[Count::kIsolations];
+  CutPairs(std::move(pairs), Between(100'000, 6'000'000));
+}
+
+void Nemesis::Halve() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 2) return;
+  ++world_->counters()[Count::kHalvings];
+  std::vector<std::pair<NodeId, NodeId>> pairs;
+  const auto middle = static_cast<size_t>(Between(1, static_cast<int64_t>(ids.size()) - 1));
+  for (size_t a = 0; a < middle; ++a) {
+    for (size_t b = middle; b < ids.size(); ++b) {
+      pairs.push_back({ids[a], ids[b]});
+      pairs.push_back({ids[b], ids[a]});
+    }
+  }
+  CutPairs(std::move(pairs), Between(100'000, 5'000'000));
+}
+
+void Nemesis::Ring() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 4) return;
+  ++world_->counters()[Count::kRings];
+  std::vector<std::pair<NodeId, NodeId>> pairs;
+  for (size_t a = 0; a < ids.size(); ++a) {
+    for (size_t b = 0; b < ids.size(); ++b) {
+      const size_t apart = (b + ids.size() - a) % ids.size();
+      if (apart > 1 && apart < ids.size() - 1) pairs.push_back({ids[a], ids[b]});
+    }
+  }
+  CutPairs(std::move(pairs), Between(500'000, 5'000'000));
+}
+
+void Nemesis::Bridge() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 3) return;
+  ++world_->counters()[Count::kBridges];
+  std::vector<std::pair<NodeId, NodeId>> pairs;
+  for (size_t a = 1; a < ids.size(); ++a) {  // ids[0] is the bridge.
+    for (size_t b = 1; b < ids.size(); ++b) {
+      if (a % 2 != b % 2) pairs.push_back({ids[a], ids[b]});
+    }
+  }
+  CutPairs(std::move(pairs), Between(500'000, 5'000'000));
+}
+
+void Nemesis::Clog() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 2) return;
+  ++world_->counters()[Count::kClogs];
+  world_->Say("the link %lu -> %lu is clogged", ids[0].value, ids[1].value);
+  world_->network().Clog(ids[0], ids[1], Between(10'000, 2'000'000));
+  world_->events().After(Between(100'000, 5'000'000), [this, from = ids[0], to = ids[1]] {
+    world_->network().Mend(from, to);
+  });
+}
+
+void Nemesis::CutClients() {
+  const NodeId id = AnyProcess()->id();
+  ++world_->counters()[Count::kClientsCutOff];
+  world_->Say("clients of node %lu are cut off", id.value);
+  world_->wires().CutOff(id);
+  world_->events().After(Between(100'000, 5'000'000), [this, id] { world_->wires().Mend(id); });
+}
+
+// The operator -----------------------------------------------------------------------------------
+
+void Nemesis::MoveLeader() {
+  const bool locks = world_->Chance(700'000);
+  operator_.Call({"CLUSTER", "LEADER", locks ? "locks" : "control",
+                  std::to_string(AnyProcess()->id().value)},
+                 5'000'000, [this](const Reply* reply, bool) {
+                   if (reply != nullptr && !reply->is_error()) {
+                     ++world_->counters()[Count::kLeadersMoved];
+                   }
+                 });
+}
+
+void Nemesis::AddNode() {
+  if (changing_members_ || world_->processes().size() > 8) return;
+  const NodeId id = Next(world_->processes().rbegin()->first);
+  std::vector<NodeId> nodes = Shuffled();
+  nodes.push_back(id);
+  std::sort(nodes.begin(), nodes.end());
+  changing_members_ = true;
+  Process* process = &world_->AddProcess(id, nodes);
+  operator_.Call({"CLUSTER", "ADD", std::to_string(id.value),
+                  Format("node%lu:%lu", id.value, 17'000 + id.value)},
+                 8'000'000, [this, process](const Reply* reply, bool sent) {
+                   changing_members_ = false;
+                   const bool refused = reply == nullptr ? !sent : reply->is_error();
+                   world_->Say("CLUSTER ADD %lu: %s", process->id().value,
+                               reply == nullptr ? "no answer" : reply->text.c_str());
+                   if (refused) return process->MarkRemoved();
+                   ++world_->counters()[Count::kNodesAdded];
+                   StartLater(process, 2'000'000);
+                 });
+}
+
+void Nemesis::RemoveNode() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (changing_members_ || ids.size() < 4) return;
+  changing_members_ = true;
+  Process* process = &world_->process(ids.front());
+  operator_.Call({"CLUSTER", "REMOVE", std::to_string(process->id().value)}, 8'000'000,
+                 [this, process](const Reply* reply, bool sent) {
+                   changing_members_ = false;
+                   world_->Say("CLUSTER REMOVE %lu: %s", process->id().value,
+                               reply == nullptr ? "no answer" : reply->text.c_str());
+                   if (reply == nullptr ? !sent : reply->is_error()) return;
+                   process->MarkRemoved();
+                   ++world_->counters()[Count::kNodesRemoved];
+                 });
+}
+
+// The end ----------------------------------------------------------------------------------------
+
+std::vector<NodeId> Nemesis::Heal(bool core_only) {
+  Stop();
+  world_->Say("all faults end");
+  world_->network().CalmDown();
+  world_->network().MendAll();
+  world_->wires().MendAll();
+  std::vector<NodeId> away;
+  std::vector<NodeId> ids = Shuffled();
+  if (core_only) {
+    away.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>((ids.size() - 1) / 2));
+    if (!CanSpare(away)) away.clear();
+  }
+  std::vector<NodeId> core;
+  for (const NodeId id : ids) {
+    Process& process = world_->process(id);
+    process.disk().Slow(0);
+    if (std::find(away.begin(), away.end(), id) != away.end()) {
+      world_->Say("node %lu stays away", id.value);
+      if (process.up() && world_->Chance(500'000)) {
+        process.Crash();
+        continue;
+      }
+      for (const NodeId other : ids) {
+        world_->network().Cut(id, other);
+        if (world_->Chance(500'000)) world_->network().Cut(other, id);
+      }
+      continue;
+    }
+    core.push_back(id);
+    if (process.state() == Process::State::kPaused) process.Resume();
+    if (!process.up()) process.Start();
+  }
+  return core;
+}
+
+}  // namespace lockstep::sim

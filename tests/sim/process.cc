@@ -1,0 +1,249 @@
+#include "tests/sim/process.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "cluster/bus/frame.h"
+#include "tests/sim/world.h"
+
+namespace lockstep::sim {
+namespace {
+
+constexpr int64_t kIdleTurnsMax = 20'000;  // In a second, without any input.
+
+}  // namespace
+
+Process::Process(World* world, NodeId id, Bytes config_text)
+    : world_(world), id_(id), config_text_(std::move(config_text)), disk_(world) {}
+
+Process::~Process() = default;
+
+MonoTime Process::LocalNow() const {
+  const int64_t passed_us = world_->now_us() - started_us_;
+  return MonoTime{clock_base_us_ + passed_us + passed_us * clock_ppm_ / 1'000'000};
+}
+
+NodeOptions Process::Options() const {
+  NodeOptions options;
+  const Result<void> read = options.config.ReadFile(
+      "sim.conf", config_text_, [](const Bytes&) -> Result<Bytes> { return Error{"no includes"}; });
+  CHECK_SIM(read.ok(), "configuration of node %lu: %s", id_.value, read.error().message.c_str());
+  const Result<void> checked = options.config.Check();
+  CHECK_SIM(checked.ok(), "configuration of node %lu: %s", id_.value,
+            checked.error().message.c_str());
+  options.seed = seed_;
+  options.wall_clock_us = world_->now_us();
+  options.process_id = instance_;
+  options.clock = [this] { return LocalNow(); };
+  return options;
+}
+
+void Process::Start() {
+  CHECK(state_ == State::kDown);
+  ++instance_;
+  const int64_t ppm_max = world_->swarm().clock_ppm_max;
+  clock_ppm_ = world_->rng().Between(-ppm_max, ppm_max);
+  started_us_ = world_->now_us();
+  clock_base_us_ = world_->rng().Between(1, int64_t{1} << 40);
+  world_->Say("node %lu starts, its clock %+ld ppm", id_.value, clock_ppm_);
+
+  state_ = State::kRunning;
+  seed_ = world_->rng().Next();
+  Enter();
+  Result<std::unique_ptr<Node>> opened = Node::Open(Options(), disk_, LocalNow());
+  CHECK_SIM(opened.ok(), "node %lu does not start: %s", id_.value, opened.error().message.c_str());
+  SetSpeaker(kNoNode);
+  node_ = std::move(*opened);
+  world_->checker().OnStart(*this);
+  ScheduleTurn();
+}
+
+// Nodes hash under different keys, so nothing that is replicated can rest on the order of a hash table
+// unnoticed (trap 54). The key is Node::Open's.
+void Process::Enter() const {
+  SetSpeaker(id_);
+  SetHashKey(HashMix(seed_, 1), HashMix(seed_, 2));
+}
+
+void Process::Die() {
+  state_ = State::kDown;
+  terminating_ = false;
+  node_.reset();
+  inbox_.clear();
+  turn_scheduled_ = false;
+  wakeup_at_us_ = 0;
+  ++wakeup_number_;
+}
+
+void Process::Crash() {
+  CHECK(up());
+  world_->Say("node %lu crashes", id_.value);
+  Die();
+  disk_.Crash();
+  world_->network().OnDeath(id_, world_->Chance(300'000));
+  world_->wires().OnDeath(id_);
+}
+
+void Process::Exit() {
+  world_->Say("node %lu exits", id_.value);
+  CHECK_SIM(disk_.idle(), "node %lu exits before what it has written is on disk", id_.value);
+  Die();
+  world_->network().OnDeath(id_, false);
+  world_->wires().OnDeath(id_);
+}
+
+void Process::Pause() {
+  CHECK(running());
+  world_->Say("node %lu stands still", id_.value);
+  state_ = State::kPaused;
+}
+
+void Process::Resume() {
+  CHECK(state_ == State::kPaused);
+  world_->Say("node %lu goes on", id_.value);
+  state_ = State::kRunning;
+  turn_scheduled_ = false;
+  ScheduleTurn();
+}
+
+void Process::Terminate() {
+  CHECK(running());
+  world_->Say("node %lu is told to end", id_.value);
+  terminating_ = true;
+  Post(lockstep::Terminate{});
+}
+
+void Process::EmptyDisk() {
+  CHECK(!up());
+  world_->Say("the disk of node %lu is emptied", id_.value);
+  disk_.Empty();
+  disk_id_ = {};
+  cluster_id_ = {};
+}
+
+void Process::JumpClock(int64_t us) {
+  world_->Say("the clock of node %lu jumps %ld ms", id_.value, us / 1000);
+  clock_base_us_ += us;
+  world_->OnClockJump(us);
+  if (running()) ScheduleTurn();
+}
+
+void Process::Post(Input input, Bytes bytes) {
+  if (!up()) return;
+  inbox_.push_back({std::move(input), std::move(bytes)});
+  if (running()) ScheduleTurn();
+}
+
+void Process::ScheduleTurn() {
+  if (turn_scheduled_) return;
+  turn_scheduled_ = true;
+  int64_t delay_us = world_->rng().Between(1, world_->swarm().turn_us);
+  if (world_->Chance(5'000)) delay_us *= 50;  // The kernel had something else to do.
+  world_->events().After(delay_us, [this, instance = instance_] {
+    if (instance != instance_ || !turn_scheduled_ || !running()) return;
+    turn_scheduled_ = false;
+    Turn();
+  });
+}
+
+void Process::Turn() {
+  Enter();
+  StepThrough();
+  Output output = node_->Drain(LocalNow());
+  world_->checker().OnTurn(*this);
+  SetSpeaker(kNoNode);
+  disk_id_ = node_->identity().disk;
+  cluster_id_ = node_->identity().cluster;
+  const bool exits = output.exit;
+  Take(std::move(output));
+  if (exits) {
+    Exit();
+    return;
+  }
+  if (!inbox_.empty()) ScheduleTurn();
+  ScheduleWakeup();
+}
+
+void Process::StepThrough() {
+  const MonoTime now = LocalNow();
+  if (inbox_.empty()) {
+    GuardAgainstSpinning();
+  } else {
+    idle_turns_ = 0;
+  }
+  // Now and then the loop gets only so far.
+  size_t n = inbox_.size();
+  if (n > 1 && world_->Chance(100'000)) n = world_->rng().Below(n) + 1;
+  for (; n > 0; --n) {
+    Item item = std::move(inbox_.front());
+    inbox_.pop_front();
+    Feed(item, now);
+  }
+  if (node_->NextWakeup() <= now) node_->Step(now, Tick{});
+}
+
+void Process::GuardAgainstSpinning() {
+  if (world_->now_us() - idle_since_us_ > kUsPerSecond) {
+    idle_since_us_ = world_->now_us();
+    idle_turns_ = 0;
+  }
+  ++idle_turns_;
+  CHECK_SIM(idle_turns_ < kIdleTurnsMax, "node %lu spins: it wants to be woken again and again",
+            id_.value);
+}
+
+void Process::Feed(Item& item, MonoTime now) {
+  if (auto* data = std::get_if<ClientData>(&item.input)) {
+    // Half of the bytes come as the real shell brings them: straight into the parser.
+    const std::span<char> room = node_->ReadBuffer(data->id, item.bytes.size());
+    if (room.size() >= item.bytes.size() && world_->Chance(500'000)) {
+      std::memcpy(room.data(), item.bytes.data(), item.bytes.size());
+      node_->Step(now, ClientRead{data->id, item.bytes.size()});
+      return;
+    }
+    data->bytes = item.bytes;
+  } else if (auto* frame = std::get_if<PeerFrame>(&item.input)) {
+    frame->body = item.bytes;
+  }
+  node_->Step(now, item.input);
+}
+
+void Process::Take(Output output) {
+  if (output.write_number != 0) {
+    disk_.Write(output.write_number, std::move(output.write),
+                [this](uint64_t number) { Post(Persisted{number}); });
+  }
+  for (Output::ToClient& to : output.clients) {
+    world_->wires().FromNode(to.id, std::move(to.bytes), to.close);
+  }
+  for (const ClientId id : output.stop_reading) world_->wires().StopReading(id);
+  for (const ClientId id : output.read_again) world_->wires().ReadAgain(id);
+  // First the new addresses, then what is sent there.
+  if (output.peer_addresses) world_->network().Follow(id_, *output.peer_addresses);
+  for (const Output::ToPeer& to : output.peers) {
+    world_->network().Send(id_, to.to, to.lane, to.frames);
+  }
+  if (output.relink) world_->network().Relink(id_);
+  CHECK_SIM(output.cut_peers.empty(), "node %lu says that what node %lu sends makes no sense",
+            id_.value, output.cut_peers.front().value);
+}
+
+void Process::ScheduleWakeup() {
+  const MonoTime wakeup = node_->NextWakeup();
+  if (wakeup == kNeverMono) return;
+  // The node's clock may be slow: what is a second to it is up to 1 % more to the world.
+  const int64_t wait_us = std::max<int64_t>(0, wakeup - LocalNow());
+  const int64_t world_us = wait_us - wait_us * clock_ppm_ / 1'000'000 + wait_us / 10'000 + 1;
+  const int64_t at_us = world_->now_us() + world_us + world_->rng().Between(0, 200);
+  if (wakeup_at_us_ > world_->now_us() && wakeup_at_us_ <= at_us) return;
+  wakeup_at_us_ = at_us;
+  const uint64_t number = ++wakeup_number_;
+  world_->events().After(at_us - world_->now_us(), [this, number] {
+    if (number != wakeup_number_ || !running()) return;
+    wakeup_at_us_ = 0;
+    ScheduleTurn();
+  });
+}
+
+}  // namespace lockstep::sim

@@ -1,0 +1,150 @@
+#include "tests/sim/run.h"
+
+#include <algorithm>
+
+#include "cluster/raft/raft.h"
+#include "commands/replica.h"
+
+namespace lockstep::sim {
+namespace {
+
+constexpr int64_t kSecond = kUsPerSecond;
+
+}  // namespace
+
+Run::Run(uint64_t seed, bool narrating)
+    : world_(seed, narrating), locks_(&world_), nemesis_(&world_) {}
+
+Run::~Run() = default;
+
+void Run::Go() {
+  Setup();
+  Safety();
+  Liveness();
+  FinalReads();
+  world_.checker().LookOver();
+  locks_.Check();
+}
+
+void Run::Setup() {
+  const Swarm& swarm = world_.swarm();
+  world_.Say("%zu nodes, election timeout %ld ms, snapshot every %ld entries, %s links",
+             swarm.nodes, swarm.election_timeout_ms, swarm.snapshot_entries,
+             swarm.harsh_links ? "harsh" : "tame");
+  std::vector<NodeId> nodes;
+  for (uint64_t id = 1; id <= swarm.nodes; ++id) nodes.push_back(NodeId{id});
+  for (const NodeId id : nodes) {
+    Process* process = &world_.AddProcess(id, nodes);
+    world_.events().After(world_.rng().Between(0, 300'000), [process] { process->Start(); });
+  }
+  for (size_t work = 0; work < swarm.actors.size(); ++work) {
+    for (uint32_t number = 0; number < swarm.actors[work]; ++number) {
+      actors_.push_back(MakeActor(static_cast<Work>(work), &world_, &locks_, number));
+    }
+  }
+}
+
+void Run::Safety() {
+  for (const auto& actor : actors_) actor->Start();
+  nemesis_.Start();
+  world_.events().RunUntil(world_.now_us() + world_.swarm().safety_ms * kUsPerMs);
+}
+
+bool Run::ActorsIdle() const {
+  return std::all_of(actors_.begin(), actors_.end(),
+                     [](const auto& actor) { return actor->idle(); });
+}
+
+void Run::Within(int64_t us, const char* what, const std::function<bool()>& done) {
+  const int64_t until_us = world_.now_us() + us;
+  // Asking is dear, so not after every event.
+  while (!done()) {
+    CHECK_SIM(world_.now_us() < until_us, "%ld s after the faults have ended: %s %s", us / kSecond,
+              what, Disagreement().c_str());
+    world_.events().RunUntil(world_.now_us() + 50 * kUsPerMs);
+  }
+}
+
+void Run::Liveness() {
+  core_ = nemesis_.Heal(world_.swarm().core_only);
+  world_.events().RunUntil(world_.now_us() + 2 * kSecond);
+  for (const auto& actor : actors_) actor->Stop();
+  Within(60 * kSecond, "a client still has no answer;", [this] { return ActorsIdle(); });
+  Within(20 * kSecond, "the nodes do not agree;", [this] { return Disagreement().empty(); });
+  for (const NodeId node : core_) Probe(node);
+  Within(10 * kSecond, "a node does not serve;", [this] { return open_probes_ == 0; });
+}
+
+// A client of each node: takes a lock and releases it.
+void Run::Probe(NodeId node) {
+  probes_.push_back(std::make_unique<Session>(&world_));
+  Session* session = probes_.back().get();
+  session->Prefer(node);
+  const Bytes name = Format("probe-%lu", node.value);
+  open_probes_ += 2;
+  const auto done = [this, node](const Reply* reply, bool) {
+    CHECK_SIM(reply != nullptr && reply->kind == Reply::Kind::kInteger && reply->integer > 0,
+              "node %lu does not serve after the faults have ended: %s", node.value,
+              reply == nullptr ? "no answer" : reply->text.c_str());
+    --open_probes_;
+  };
+  session->Call({"LOCK.ACQUIRE", name, "probe"}, 9 * kSecond, done);
+  session->Call({"LOCK.RELEASE", name, "probe"}, 9 * kSecond, done);
+}
+
+Bytes Run::Disagreement() const {
+  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+    size_t leaders = 0;
+    const Process* first = nullptr;
+    for (const NodeId node : core_) {
+      const auto& process = world_.processes().at(node);
+      const raft::Raft* raft = process->up() ? process->node()->group(id) : nullptr;
+      if (raft == nullptr) return Format("node %lu has no group %lu", node.value, id.value);
+      if (raft->is_leader()) ++leaders;
+      if (raft->leader() == kNoNode) {
+        return Format("node %lu knows no leader of group %lu", node.value, id.value);
+      }
+      if (first == nullptr) first = process.get();
+      const raft::Raft* other = first->node()->group(id);
+      if (raft->applied() != other->applied()) {
+        return Format("nodes %lu and %lu have applied %lu and %lu of group %lu", node.value,
+                      first->id().value, raft->applied().value, other->applied().value, id.value);
+      }
+      CHECK_SIM(process->node()->replica(id)->Hash() == first->node()->replica(id)->Hash(),
+                "nodes %lu and %lu differ in group %lu", node.value, first->id().value, id.value);
+    }
+    if (leaders != 1) return Format("group %lu has %zu leaders", id.value, leaders);
+  }
+  return {};
+}
+
+// What is left, seen through every node that is whole.
+void Run::FinalReads() {
+  for (const auto& actor : actors_) actor->Check();
+  std::vector<Session*> sessions;
+  for (const NodeId node : core_) {
+    probes_.push_back(std::make_unique<Session>(&world_));
+    probes_.back()->Prefer(node);
+    sessions.push_back(probes_.back().get());
+  }
+  for (const Bytes& name : locks_.names()) {
+    LockCommand command;
+    command.names = {name};
+    const size_t ticket = locks_.Issue(command);
+    Session* session = sessions[world_.rng().Below(sessions.size())];
+    ++open_probes_;
+    session->Call(Argv(command), 9 * kSecond, [this, command, ticket](const Reply* reply, bool sent) {
+      const LockAnswer answer = Interpret(command, reply, sent);
+      CHECK_SIM(answer.kind == LockAnswer::Kind::kHolders, "the last read of '%s' fails",
+                command.name().c_str());
+      CHECK_SIM(answer.waiters == 0, "'%s' has %zu waiters whom nobody will answer",
+                command.name().c_str(), answer.waiters);
+      locks_.Conclude(ticket, answer, {});
+      --open_probes_;
+    });
+  }
+  Within(10 * kSecond, "a last read has no answer;",
+         [this] { return open_probes_ == 0 && ActorsIdle(); });
+}
+
+}  // namespace lockstep::sim

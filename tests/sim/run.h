@@ -1,0 +1,48 @@
+// One seed from beginning to end: the faults, the healing, the checks.
+//
+// First safety: faults happen and nothing wrong may be seen. Then liveness: they end (for all nodes or
+// for a majority), and within bounded time every client gets an answer, nobody waits any more, and all
+// nodes agree.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tests/sim/actor.h"
+#include "tests/sim/lock_checker.h"
+#include "tests/sim/nemesis.h"
+#include "tests/sim/world.h"
+
+namespace lockstep::sim {
+
+class Run {
+ public:
+  Run(uint64_t seed, bool narrating);
+  ~Run();
+
+  // Throws Failure.
+  void Go();
+
+  World& world() { return world_; }
+
+ private:
+  void Setup();
+  void Safety();
+  void Liveness();
+  void FinalReads();
+  void Probe(NodeId node);
+  bool ActorsIdle() const;
+  // Empty: all nodes of the core agree; else what differs.
+  Bytes Disagreement() const;
+  void Within(int64_t us, const char* what, const std::function<bool()>& done);
+
+  World world_;
+  LockChecker locks_;
+  Nemesis nemesis_;
+  std::vector<std::unique_ptr<Actor>> actors_;
+  std::vector<std::unique_ptr<Session>> probes_;
+  std::vector<NodeId> core_;
+  size_t open_probes_ = 0;
+};
+
+}  // namespace lockstep::sim

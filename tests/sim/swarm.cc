@@ -1,0 +1,72 @@
+#include "tests/sim/swarm.h"
+
+#include <initializer_list>
+
+namespace lockstep::sim {
+namespace {
+
+template <class T>
+T Pick(Rng* rng, std::initializer_list<T> choices) {
+  return *(choices.begin() + rng->Below(choices.size()));
+}
+
+bool Chance(Rng* rng, uint64_t percent) { return rng->Below(100) < percent; }
+
+}  // namespace
+
+Swarm::Swarm(uint64_t seed) {
+  Rng rng(seed * 0x2545F4914F6CDD1DULL + 1);
+  DrawCluster(&rng);
+  DrawWorld(&rng);
+  DrawFaults(&rng);
+  DrawWork(&rng);
+}
+
+void Swarm::DrawCluster(Rng* rng) {
+  nodes = Pick<size_t>(rng, {1, 3, 3, 3, 3, 5, 5});
+  election_timeout_ms = Pick<int64_t>(rng, {150, 300, 300, 500, 1000});
+  heartbeat_ms = election_timeout_ms / Pick<int64_t>(rng, {3, 5, 10});
+  snapshot_entries = Pick<int64_t>(rng, {10, 30, 100, 1000, 200'000});
+  window_entries = Pick<int64_t>(rng, {1, 4, 64, 4096});
+  append_bytes = Pick<int64_t>(rng, {4096, 65536, 1 << 20});
+  leader_wait_ms = Pick<int64_t>(rng, {200, 2000, 2000, 10'000});
+  uncertain_after_ms = Pick<int64_t>(rng, {500, 3000, 5000, 5000});
+  node_timeout_ms = Pick<int64_t>(rng, {500, 2000, 5000, 5000});
+}
+
+void Swarm::DrawWorld(Rng* rng) {
+  clock_ppm_max = Pick<int64_t>(rng, {0, 100, 10'000, 10'000});
+  latency_us = Pick<int64_t>(rng, {50, 200, 1000, 5000});
+  latency_tail_us = latency_us * Pick<int64_t>(rng, {2, 10, 50});
+  harsh_links = Chance(rng, 40);
+  if (harsh_links) {
+    drop_ppm = Pick<uint64_t>(rng, {0, 1000, 10'000, 100'000});
+    repeat_ppm = Pick<uint64_t>(rng, {0, 1000, 50'000});
+    reorder_ppm = Pick<uint64_t>(rng, {0, 10'000, 200'000});
+  }
+  sync_us = Pick<int64_t>(rng, {20, 200, 1000, 5000});
+  turn_us = Pick<int64_t>(rng, {10, 100, 1000});
+}
+
+void Swarm::DrawFaults(Rng* rng) {
+  core_only = nodes > 1 && Chance(rng, 20);
+  if (Chance(rng, 7)) return;  // A quiet run: what fails now fails without any fault.
+  fault_every_ms = Pick<int64_t>(rng, {200, 600, 600, 1500, 3000});
+  for (uint32_t& weight : fault_weight) {
+    weight = Chance(rng, 45) ? Pick<uint32_t>(rng, {1, 3, 10}) : 0;
+  }
+}
+
+void Swarm::DrawWork(Rng* rng) {
+  safety_ms = rng->Between(4000, 12'000);
+  for (;;) {
+    uint32_t all = 0;
+    for (uint32_t& n : actors) {
+      n = Chance(rng, 40) ? static_cast<uint32_t>(rng->Between(1, 3)) : 0;
+      all += n;
+    }
+    if (all >= 3 && all <= 12) return;
+  }
+}
+
+}  // namespace lockstep::sim

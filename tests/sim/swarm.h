@@ -1,0 +1,95 @@
+// What one seed is like: how many nodes, which settings, which faults and how often, which work.
+//
+// Swarm testing (Groce et al., ISSTA 2012): a run that does a little of everything finds less than many
+// runs that each leave most things out and overdo the rest.
+#pragma once
+
+#include <array>
+
+#include "src/base/rng.h"
+
+namespace lockstep::sim {
+
+enum class Fault : uint8_t {
+  kCrash,
+  kCrashLeader,
+  kPowerCut,     // All nodes at once.
+  kPause,
+  kPauseLeader,
+  kTerminate,
+  kEmptyDisk,
+  kDiskStall,
+  kClockJump,
+  kLinkReset,
+  kOneWayCut,
+  kIsolate,
+  kIsolateLeader,
+  kHalve,
+  kRing,         // Each node reaches its two neighbours only.
+  kBridge,       // Two halves that share one node.
+  kClog,
+  kCutClients,
+  kMoveLeader,
+  kAddNode,
+  kRemoveNode,
+  kEnd,
+};
+constexpr size_t kFaults = static_cast<size_t>(Fault::kEnd);
+
+enum class Work : uint8_t {
+  kContention,
+  kSemaphore,
+  kDeadlocks,
+  kLeases,
+  kRetries,
+  kKeepers,
+  kReadersWriters,
+  kBatches,
+  kBound,
+  kOperator,
+  kEnd,
+};
+constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
+
+struct Swarm {
+  explicit Swarm(uint64_t seed);
+
+  // The cluster.
+  size_t nodes = 3;
+  int64_t election_timeout_ms = 300;
+  int64_t heartbeat_ms = 60;
+  int64_t snapshot_entries = 50;
+  int64_t window_entries = 64;
+  int64_t append_bytes = 4096;
+  int64_t leader_wait_ms = 2000;
+  int64_t uncertain_after_ms = 3000;
+  int64_t node_timeout_ms = 2000;
+
+  // The world.
+  int64_t clock_ppm_max = 0;       // How wrong a node's clock may go, parts in a million.
+  int64_t latency_us = 200;        // Of a frame, at least; mostly not much more.
+  int64_t latency_tail_us = 5000;  // One in fifty takes up to this.
+  bool harsh_links = false;        // Each frame for itself: lost, repeated, overtaken.
+  uint64_t drop_ppm = 0;
+  uint64_t repeat_ppm = 0;
+  uint64_t reorder_ppm = 0;
+  int64_t sync_us = 500;
+  int64_t turn_us = 50;
+
+  // Faults: one every so often, its kind by weight.
+  int64_t fault_every_ms = 0;      // 0: none at all.
+  std::array<uint32_t, kFaults> fault_weight{};
+
+  // Work.
+  std::array<uint32_t, kWorks> actors{};  // How many of each.
+  int64_t safety_ms = 10'000;
+  bool core_only = false;          // At the end only a majority comes back.
+
+ private:
+  void DrawCluster(Rng* rng);
+  void DrawWorld(Rng* rng);
+  void DrawFaults(Rng* rng);
+  void DrawWork(Rng* rng);
+};
+
+}  // namespace lockstep::sim

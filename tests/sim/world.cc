@@ -1,0 +1,94 @@
+#include "tests/sim/world.h"
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "cluster/raft/raft.h"
+#include "src/base/log.h"
+
+namespace lockstep::sim {
+namespace {
+
+// A log sink is a plain function, so it finds the world here.
+const World* g_world = nullptr;
+NodeId g_speaker = kNoNode;
+
+void PrintLine(BytesView line) {
+  const double seconds =
+      g_world == nullptr ? 0 : static_cast<double>(g_world->now_us()) / kUsPerSecond;
+  const Bytes speaker = g_speaker == kNoNode ? Bytes("-") : std::to_string(g_speaker.value);
+  std::printf("%11.6f %s  %.*s\n", seconds, speaker.c_str(), static_cast<int>(line.size()),
+              line.data());
+}
+
+}  // namespace
+
+void SetSpeaker(NodeId node) { g_speaker = node; }
+
+World::World(uint64_t seed, bool narrating)
+    : seed_(seed),
+      narrating_(narrating),
+      swarm_(seed),
+      rng_(seed),
+      network_(this),
+      wires_(this),
+      checker_(this) {
+  g_world = this;
+  g_speaker = kNoNode;
+  SetLogSink(narrating ? [](LogLevel, BytesView line) { PrintLine(line); } : LogSink(nullptr));
+  SetLogLevel(LogLevel::kDebug);
+}
+
+void World::Say(const char* format, ...) {
+  Mix(Hash64(format));
+  if (!narrating_) return;
+  va_list args;
+  va_start(args, format);
+  char line[1024];
+  std::vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  PrintLine(line);
+}
+
+Process* World::FindProcess(NodeId id) {
+  const auto found = processes_.find(id);
+  return found == processes_.end() ? nullptr : found->second.get();
+}
+
+Process& World::AddProcess(NodeId id, const std::vector<NodeId>& nodes) {
+  Bytes text = Format("node-id %lu\nport %lu\n", id.value, 7000 + id.value);
+  if (nodes.size() > 1) {
+    text += "cluster-nodes \"";
+    for (const NodeId node : nodes) {
+      text += Format("%s%lu=node%lu:%lu", node == nodes.front() ? "" : " ", node.value, node.value,
+                     17'000 + node.value);
+    }
+    text += "\"\n";
+  }
+  text += Format("raft-election-timeout-ms %ld\nraft-heartbeat-ms %ld\n",
+                 swarm_.election_timeout_ms, swarm_.heartbeat_ms);
+  text += Format("raft-snapshot-entries %ld\nraft-window-entries %ld\nraft-append-bytes %ld\n",
+                 swarm_.snapshot_entries, swarm_.window_entries, swarm_.append_bytes);
+  text += Format("leader-wait-ms %ld\nuncertain-after-ms %ld\nnode-timeout %ld\n"
+                 "shutdown-timeout 3\n",
+                 swarm_.leader_wait_ms, swarm_.uncertain_after_ms, swarm_.node_timeout_ms);
+  auto& process = processes_[id];
+  CHECK(process == nullptr);
+  process = std::make_unique<Process>(this, id, std::move(text));
+  return *process;
+}
+
+Process* World::LeaderOf(GroupId group) {
+  Process* leader = nullptr;
+  Term term;
+  for (const auto& [id, process] : processes_) {
+    if (!process->running()) continue;
+    const raft::Raft* raft = process->node()->group(group);
+    if (raft == nullptr || !raft->is_leader() || raft->term() < term) continue;
+    leader = process.get();
+    term = raft->term();
+  }
+  return leader;
+}
+
+}  // namespace lockstep::sim
