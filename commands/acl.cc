@@ -197,7 +197,7 @@ constexpr Argument kAclGenpassArguments[] = {
 constexpr Argument kAclGetuserArguments[] = {
     {.name = "username"},
 };
-constexpr Argument kAclLogOperationArguments[] = {
+constexpr Argument kAclLogOperations[] = {
     {.name = "count", .type = Type::kInteger},
     {.name = "reset", .type = Type::kPureToken, .token = "RESET"},
 };
@@ -205,7 +205,7 @@ constexpr Argument kAclLogArguments[] = {
     {.name = "operation",
      .type = Type::kOneOf,
      .optional = true,
-     .children = kAclLogOperationArguments},
+     .children = kAclLogOperations},
 };
 constexpr Argument kAclSetuserArguments[] = {
     {.name = "username"},

@@ -174,15 +174,15 @@ Action Help(Context&, Args&) {
   return HelpReply("CLIENT", kHelp);
 }
 
-constexpr Argument kClientCachingModeArguments[] = {
+constexpr Argument kCachingModes[] = {
     {.name = "yes", .type = Type::kPureToken, .token = "YES"},
     {.name = "no", .type = Type::kPureToken, .token = "NO"},
 };
 constexpr Argument kClientCachingArguments[] = {
-    {.name = "mode", .type = Type::kOneOf, .children = kClientCachingModeArguments},
+    {.name = "mode", .type = Type::kOneOf, .children = kCachingModes},
 };
 constexpr const char* kClientInfoTips[] = {"nondeterministic_output"};
-// Redis nests KILL's filters deeper; hiredis 0.14 could not read that.
+// Redis nests KILL's filters and LIST's ids deeper; hiredis 0.14 could not read that.
 constexpr Argument kKillTypes[] = {
     {.name = "normal", .type = Type::kPureToken, .token = "NORMAL"},
     {.name = "master", .type = Type::kPureToken, .token = "MASTER"},
@@ -203,60 +203,53 @@ constexpr Argument kClientKillArguments[] = {
     {.name = "ip:port", .token = "LADDR", .optional = true},
     {.name = "yes/no", .token = "SKIPME", .optional = true},
 };
-constexpr Argument kClientListNormalMasterReplicaPubsubArguments[] = {
+constexpr Argument kListTypes[] = {
     {.name = "normal", .type = Type::kPureToken, .token = "NORMAL"},
     {.name = "master", .type = Type::kPureToken, .token = "MASTER"},
     {.name = "replica", .type = Type::kPureToken, .token = "REPLICA"},
     {.name = "pubsub", .type = Type::kPureToken, .token = "PUBSUB"},
-};
-constexpr Argument kClientListIdArguments[] = {
-    {.name = "client-id", .type = Type::kInteger, .multiple = true},
 };
 constexpr Argument kClientListArguments[] = {
     {.name = "normal_master_replica_pubsub",
      .type = Type::kOneOf,
      .token = "TYPE",
      .optional = true,
-     .children = kClientListNormalMasterReplicaPubsubArguments},
-    {.name = "id",
-     .type = Type::kBlock,
+     .children = kListTypes},
+    {.name = "client-id",
+     .type = Type::kInteger,
      .token = "ID",
      .optional = true,
-     .children = kClientListIdArguments},
+     .multiple = true},
 };
 constexpr const char* kClientListTips[] = {"nondeterministic_output"};
-constexpr Argument kClientNoEvictEnabledArguments[] = {
+constexpr Argument kOnOff[] = {
     {.name = "on", .type = Type::kPureToken, .token = "ON"},
     {.name = "off", .type = Type::kPureToken, .token = "OFF"},
 };
 constexpr Argument kClientNoEvictArguments[] = {
-    {.name = "enabled", .type = Type::kOneOf, .children = kClientNoEvictEnabledArguments},
+    {.name = "enabled", .type = Type::kOneOf, .children = kOnOff},
 };
-constexpr Argument kClientPauseModeArguments[] = {
+constexpr Argument kPauseModes[] = {
     {.name = "write", .type = Type::kPureToken, .token = "WRITE"},
     {.name = "all", .type = Type::kPureToken, .token = "ALL"},
 };
 constexpr Argument kClientPauseArguments[] = {
     {.name = "timeout", .type = Type::kInteger},
-    {.name = "mode", .type = Type::kOneOf, .optional = true, .children = kClientPauseModeArguments},
+    {.name = "mode", .type = Type::kOneOf, .optional = true, .children = kPauseModes},
 };
-constexpr Argument kClientReplyOnOffSkipArguments[] = {
+constexpr Argument kReplyModes[] = {
     {.name = "on", .type = Type::kPureToken, .token = "ON"},
     {.name = "off", .type = Type::kPureToken, .token = "OFF"},
     {.name = "skip", .type = Type::kPureToken, .token = "SKIP"},
 };
 constexpr Argument kClientReplyArguments[] = {
-    {.name = "on_off_skip", .type = Type::kOneOf, .children = kClientReplyOnOffSkipArguments},
+    {.name = "on_off_skip", .type = Type::kOneOf, .children = kReplyModes},
 };
 constexpr Argument kClientSetnameArguments[] = {
     {.name = "connection-name"},
 };
-constexpr Argument kClientTrackingStatusArguments[] = {
-    {.name = "on", .type = Type::kPureToken, .token = "ON"},
-    {.name = "off", .type = Type::kPureToken, .token = "OFF"},
-};
 constexpr Argument kClientTrackingArguments[] = {
-    {.name = "status", .type = Type::kOneOf, .children = kClientTrackingStatusArguments},
+    {.name = "status", .type = Type::kOneOf, .children = kOnOff},
     {.name = "client-id", .type = Type::kInteger, .token = "REDIRECT", .optional = true},
     {.name = "prefix",
      .token = "PREFIX",
@@ -268,7 +261,7 @@ constexpr Argument kClientTrackingArguments[] = {
     {.name = "optout", .type = Type::kPureToken, .token = "OPTOUT", .optional = true},
     {.name = "noloop", .type = Type::kPureToken, .token = "NOLOOP", .optional = true},
 };
-constexpr Argument kClientUnblockTimeoutErrorArguments[] = {
+constexpr Argument kUnblockReasons[] = {
     {.name = "timeout", .type = Type::kPureToken, .token = "TIMEOUT"},
     {.name = "error", .type = Type::kPureToken, .token = "ERROR"},
 };
@@ -277,7 +270,7 @@ constexpr Argument kClientUnblockArguments[] = {
     {.name = "timeout_error",
      .type = Type::kOneOf,
      .optional = true,
-     .children = kClientUnblockTimeoutErrorArguments},
+     .children = kUnblockReasons},
 };
 constexpr Argument kSetInfoAttributes[] = {
     {.name = "libname", .token = "LIB-NAME"},

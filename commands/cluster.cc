@@ -1,6 +1,5 @@
 // CLUSTER: rows, and the subcommands that need no more than a line.
 #include "commands/cluster_command.h"
-#include "commands/rows.h"
 #include "commands/shared_replies.h"
 #include "src/base/hash.h"
 

@@ -145,24 +145,24 @@ constexpr const char* kPingTips[] = {"request_policy:all_shards", "response_poli
 constexpr Argument kEchoArguments[] = {
     {.name = "message"},
 };
-constexpr Argument kHelloArgumentsUsernamePasswordArguments[] = {
+constexpr Argument kHelloCredentials[] = {
     {.name = "username"},
     {.name = "password"},
 };
-constexpr Argument kHelloArgumentsArguments[] = {
+constexpr Argument kHelloOptions[] = {
     {.name = "protover", .type = Type::kInteger},
     {.name = "username_password",
      .type = Type::kBlock,
      .token = "AUTH",
      .optional = true,
-     .children = kHelloArgumentsUsernamePasswordArguments},
+     .children = kHelloCredentials},
     {.name = "clientname", .token = "SETNAME", .optional = true},
 };
 constexpr Argument kHelloArguments[] = {
     {.name = "arguments",
      .type = Type::kBlock,
      .optional = true,
-     .children = kHelloArgumentsArguments},
+     .children = kHelloOptions},
 };
 constexpr Argument kAuthArguments[] = {
     {.name = "username", .optional = true},

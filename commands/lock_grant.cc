@@ -122,7 +122,8 @@ void LockTable::ExpireHold(Slot<Hold> slot) {
 }
 
 // Undoes a grant that nobody has heard of. An upgrade falls back to what was held before it, token
-// included: the token in between was never seen by anybody.
+// included: the token in between was never seen by anybody. A downgrade stays one: others may share
+// the lock by now.
 void LockTable::TakeBack(Slot<Hold> slot) {
   if (state_.at(slot).extra->previous_token == 0) {
     EndHold(slot, Ending::kReleased);
@@ -130,7 +131,7 @@ void LockTable::TakeBack(Slot<Hold> slot) {
   }
   state_.EditHold(slot, [](Hold* hold) {
     hold->token = hold->extra->previous_token;
-    hold->mode = hold->extra->previous_mode;
+    if (hold->extra->previous_mode == LockMode::kShared) hold->mode = LockMode::kShared;
     hold->extra->bound = hold->extra->previous_bound;
     hold->extra->previous_token = 0;
     hold->extra->previous_bound.reset();

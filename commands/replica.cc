@@ -10,7 +10,7 @@ namespace {
 constexpr uint8_t kSaveVersion = 1;
 
 // The first byte of an entry's data.
-enum class EntryKind : uint8_t { kRequest = 1, kSessionsOver = 2 };
+enum class EntryKind : uint8_t { kRequest = 1, kOpenSession = 2, kSessionOver = 3 };
 
 Error Damaged(const char* what) {
   return Error{Format("snapshot of a replica is damaged: %s", what)};
@@ -26,6 +26,20 @@ uint64_t HashOf(const RequestId& id, const Reply& reply) {
 
 }  // namespace
 
+void SessionName::Encode(Writer* out) const {
+  out->U64(disk.value);
+  out->Varint(boot);
+  out->Varint(number);
+}
+
+SessionName SessionName::Decode(Reader* in) {
+  SessionName name;
+  name.disk = DiskId{in->U64()};
+  name.boot = in->Varint();
+  name.number = in->Varint();
+  return name;
+}
+
 void EncodeRequest(const LoggedRequest& request, Writer* out) {
   out->U8(static_cast<uint8_t>(EntryKind::kRequest));
   out->Put(request.id);
@@ -34,8 +48,14 @@ void EncodeRequest(const LoggedRequest& request, Writer* out) {
   out->String(request.op);
 }
 
-void EncodeSessionsOver(NodeId origin, uint64_t incarnation, Writer* out) {
-  out->U8(static_cast<uint8_t>(EntryKind::kSessionsOver));
+void EncodeOpenSession(NodeId origin, const SessionName& name, Writer* out) {
+  out->U8(static_cast<uint8_t>(EntryKind::kOpenSession));
+  out->Put(origin);
+  name.Encode(out);
+}
+
+void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out) {
+  out->U8(static_cast<uint8_t>(EntryKind::kSessionOver));
   out->Put(origin);
   out->Varint(incarnation);
 }
@@ -72,11 +92,18 @@ bool Replica::Apply(const Position& at, BytesView data, Effects* out) {
       ApplyRequest(at, request, out);
       return true;
     }
-    case EntryKind::kSessionsOver: {
+    case EntryKind::kOpenSession: {
+      const auto origin = in.Get<NodeId>();
+      const SessionName name = SessionName::Decode(&in);
+      if (!in.done()) return false;
+      Open(at, origin, name, out);
+      return true;
+    }
+    case EntryKind::kSessionOver: {
       const auto origin = in.Get<NodeId>();
       const uint64_t incarnation = in.Varint();
       if (!in.done()) return false;
-      EndSessionsBelow(at, origin, incarnation, out);
+      if (incarnation != 0 && SessionOf(origin).incarnation == incarnation) End(at, origin, out);
       return true;
     }
   }
@@ -96,15 +123,9 @@ void Replica::Advance(const Position& at, Effects* out) {
 void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Effects* out) {
   const RequestId& id = request.id;
   const auto known = sessions_.find(id.origin);
-  if (known == sessions_.end()) {
-    sessions_[id.origin].incarnation = id.incarnation;
-  } else if (id.incarnation < known->second.incarnation) {
-    return;
-  } else if (id.incarnation > known->second.incarnation) {
-    // The node has started again: nobody of its former life is there any more.
-    EndSessionsBelow(at, id.origin, id.incarnation, out);
-  }
-  Session& session = sessions_[id.origin];
+  if (known == sessions_.end() || id.incarnation == 0) return;
+  Session& session = known->second;
+  if (id.incarnation != session.open.incarnation) return;
   session.Forget(request.answered_below, request.answered);
   if (session.NeedsNoMore(id.seq)) return;
 
@@ -118,14 +139,23 @@ void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Eff
   Keep(first, out);
 }
 
-void Replica::EndSessionsBelow(const Position& at, NodeId origin, uint64_t incarnation,
-                                Effects* out) {
+void Replica::Open(const Position& at, NodeId origin, const SessionName& name, Effects* out) {
+  const SessionName known = SessionOf(origin).name;
+  const bool late = known.disk == name.disk &&
+                    std::pair(known.boot, known.number) >= std::pair(name.boot, name.number);
+  if (late) return;  // A copy that took its time.
+  End(at, origin, out);
+  sessions_[origin].open = {name, at.index.value};
+}
+
+// Its name stays: what would open it again is a late copy.
+void Replica::End(const Position& at, NodeId origin, Effects* out) {
   Session& session = sessions_[origin];
-  if (incarnation <= session.incarnation) return;
+  const SessionName name = session.open.name;
   session = Session();
-  session.incarnation = incarnation;  // Stays as long as the replica does: late copies come late.
+  session.open.name = name;
   const size_t first = out->answers.size();
-  machine_->EndSessions(at, origin, incarnation, out);
+  machine_->EndSessions(at, origin, at.index.value, out);
   Keep(first, out);
 }
 
@@ -133,7 +163,7 @@ void Replica::Keep(size_t first, Effects* out) {
   const auto is_unwanted = [this](const Effects::Answer& answer) {
     const auto session = sessions_.find(answer.request.origin);
     if (session == sessions_.end()) return true;
-    if (session->second.incarnation != answer.request.incarnation) return true;
+    if (session->second.open.incarnation != answer.request.incarnation) return true;
     const auto request = session->second.requests.find(answer.request.seq);
     if (request == session->second.requests.end()) return true;
     CHECK(!request->second.has_value());  // A request is answered once.
@@ -153,7 +183,8 @@ Bytes Replica::Save() const {
   writer.Varint(sessions_.size());
   for (const auto& [origin, session] : sessions_) {
     writer.Put(origin);
-    writer.Varint(session.incarnation);
+    session.open.name.Encode(&writer);
+    writer.Varint(session.open.incarnation);
     writer.Varint(session.answered_below);
     session.answered.Encode(&writer);
     writer.Varint(session.requests.size());
@@ -175,7 +206,7 @@ Result<void> Replica::Load(BytesView bytes) {
   std::map<NodeId, Session> sessions;
   Result<void> done;
   if (version != kSaveVersion) done = Damaged("its format is not known to this program");
-  const size_t count = in.Count(5);
+  const size_t count = in.Count(14);
   for (size_t i = 0; i < count && done.ok(); ++i) done = LoadSession(&in, &sessions);
   if (done.ok() && !in.ok()) done = Damaged("it ends too soon");
   if (!done.ok()) in.Fail();
@@ -195,7 +226,8 @@ Result<void> Replica::Load(BytesView bytes) {
 Result<void> Replica::LoadSession(Reader* in, std::map<NodeId, Session>* sessions) {
   const auto origin = in->Get<NodeId>();
   Session session;
-  session.incarnation = in->Varint();
+  session.open.name = SessionName::Decode(in);
+  session.open.incarnation = in->Varint();
   session.answered_below = in->Varint();
   session.answered = IntervalSet::Decode(in);
   const size_t requests = in->Count(2);
@@ -213,16 +245,9 @@ Result<void> Replica::LoadSession(Reader* in, std::map<NodeId, Session>* session
 
 uint64_t Replica::Hash() const { return HashMix(machine_->Hash(), answers_hash_); }
 
-uint64_t Replica::LowestIncarnation(NodeId origin) const {
-  const auto it = sessions_.find(origin);
-  return it == sessions_.end() ? 0 : it->second.incarnation;
-}
-
-bool Replica::SessionInUse(NodeId origin) const {
-  const auto it = sessions_.find(origin);
-  if (it == sessions_.end()) return false;
-  const Session& session = it->second;
-  return !session.requests.empty() || session.answered_below > 0 || !session.answered.empty();
+Replica::OpenSession Replica::SessionOf(NodeId origin) const {
+  const auto session = sessions_.find(origin);
+  return session == sessions_.end() ? OpenSession{} : session->second.open;
 }
 
 size_t Replica::remembered() const {

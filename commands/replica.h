@@ -6,6 +6,9 @@
 // command that a client sent once happens at most once, whatever the cluster does (Lee et al.,
 // "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015: RIFL).
 //
+// A gateway opens a session before it asks; the log index of the opening is the session's incarnation:
+// unique and growing, whatever became of the node's disk. Opening one ends those before it.
+//
 // Always true:
 //   1. An answer is kept until its gateway says that it needs it no more, or its session is over. So
 //      the memory is bounded by what gateways have in flight.
@@ -32,9 +35,22 @@ struct LoggedRequest {
   BytesView op;
 };
 void EncodeRequest(const LoggedRequest& request, Writer* out);
-// "The sessions of this node below this incarnation are over": proposed by a leader that has given
-// the node up, answered to nobody.
-void EncodeSessionsOver(NodeId origin, uint64_t incarnation, Writer* out);
+
+// What a gateway calls its session: which disk, which start of the node, which session of that start.
+struct SessionName {
+  DiskId disk;
+  uint64_t boot = 0;
+  uint64_t number = 0;
+  bool operator==(const SessionName&) const = default;
+
+  void Encode(Writer* out) const;
+  static SessionName Decode(Reader* in);
+};
+// Opens a session, unless it is open or a later one of the same disk is. Answered to nobody: each node
+// sees it in its own replica.
+void EncodeOpenSession(NodeId origin, const SessionName& name, Writer* out);
+// "This session is over": proposed by a leader that has given the node up, answered to nobody.
+void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out);
 
 class Replica {
  public:
@@ -50,10 +66,13 @@ class Replica {
   Reply Query(ClusterTime now, BytesView query) const { return machine_->Query(now, query); }
   ClusterTime NextDeadline() const { return machine_->NextDeadline(); }
 
-  // Sessions of `origin` below this are over.
-  uint64_t LowestIncarnation(NodeId origin) const;
-  // Whether anything was asked in its present session.
-  bool SessionInUse(NodeId origin) const;
+  // The session of `origin` that is open; incarnation 0: none.
+  struct OpenSession {
+    SessionName name;
+    uint64_t incarnation = 0;
+    bool operator==(const OpenSession&) const = default;
+  };
+  OpenSession SessionOf(NodeId origin) const;
 
   Bytes Save() const;
   Result<void> Load(BytesView in);  // An error leaves an empty machine: the node must not go on.
@@ -64,7 +83,7 @@ class Replica {
 
  private:
   struct Session {
-    uint64_t incarnation = 0;
+    OpenSession open;
     uint64_t answered_below = 0;
     IntervalSet answered;                               // Above answered_below.
     std::map<uint64_t, std::optional<Reply>> requests;  // Empty: applied, not answered yet.
@@ -75,7 +94,8 @@ class Replica {
 
   void Advance(const Position& at, Effects* out);
   void ApplyRequest(const Position& at, const LoggedRequest& request, Effects* out);
-  void EndSessionsBelow(const Position& at, NodeId origin, uint64_t incarnation, Effects* out);
+  void Open(const Position& at, NodeId origin, const SessionName& name, Effects* out);
+  void End(const Position& at, NodeId origin, Effects* out);
   // Keeps the answers in `out` from `first` on for their sessions, and takes out of it those whose
   // session is over or whose gateway needs them no more.
   void Keep(size_t first, Effects* out);

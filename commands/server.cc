@@ -109,7 +109,7 @@ constexpr Argument kInfoArguments[] = {
 };
 constexpr const char* kInfoTips[] = {"nondeterministic_output", "request_policy:all_shards",
                                      "response_policy:special"};
-constexpr Argument kShutdownNosaveSaveArguments[] = {
+constexpr Argument kSaveModes[] = {
     {.name = "nosave", .type = Type::kPureToken, .token = "NOSAVE"},
     {.name = "save", .type = Type::kPureToken, .token = "SAVE"},
 };
@@ -117,7 +117,7 @@ constexpr Argument kShutdownArguments[] = {
     {.name = "nosave_save",
      .type = Type::kOneOf,
      .optional = true,
-     .children = kShutdownNosaveSaveArguments},
+     .children = kSaveModes},
     {.name = "now", .type = Type::kPureToken, .token = "NOW", .optional = true},
     {.name = "force", .type = Type::kPureToken, .token = "FORCE", .optional = true},
     {.name = "abort", .type = Type::kPureToken, .token = "ABORT", .optional = true},
@@ -165,7 +165,6 @@ constexpr CommandSpec kServerRows[] = {
      .summary = "Display some computer art and the version",
      .since = "5.0.0",
      .group = "server",
-     .complexity = "None",
      .arguments = kLolwutArguments},
     {.name = "INFO",
      .arity = -1,
@@ -183,8 +182,7 @@ constexpr CommandSpec kServerRows[] = {
      .handler = Monitor,
      .summary = "Listen for all requests received by the server in real time",
      .since = "1.0.0",
-     .group = "server",
-     .complexity = "None"},
+     .group = "server"},
     {.name = "SHUTDOWN",
      .arity = -1,
      .flags = kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy,

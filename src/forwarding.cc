@@ -15,12 +15,13 @@ Reply TryAgainFull() {
 }
 
 void EncodeForward(const Forward& forward, Writer* out) {
+  forward.session.Encode(out);
   out->Varint(forward.incarnation);
   out->Varint(forward.stream);
   out->Varint(forward.position);
   out->Varint(forward.requests.size());
   for (const Forward::Request& request : forward.requests) {
-    out->Bool(request.read);
+    out->U8(static_cast<uint8_t>(request.kind));
     out->Varint(request.seq);
     out->Varint(request.answered_below);
     request.answered.Encode(out);
@@ -29,12 +30,15 @@ void EncodeForward(const Forward& forward, Writer* out) {
 }
 
 bool DecodeForward(Reader* in, Forward* out) {
+  out->session = SessionName::Decode(in);
   out->incarnation = in->Varint();
   out->stream = in->Varint();
   out->position = in->Varint();
   out->requests.resize(in->Count(5));
   for (Forward::Request& request : out->requests) {
-    request.read = in->Bool();
+    const uint8_t kind = in->U8();
+    if (kind > static_cast<uint8_t>(Forward::Kind::kOpenSession)) in->Fail();
+    request.kind = static_cast<Forward::Kind>(kind);
     request.seq = in->Varint();
     request.answered_below = in->Varint();
     request.answered = IntervalSet::Decode(in);
@@ -44,14 +48,14 @@ bool DecodeForward(Reader* in, Forward* out) {
 }
 
 void EncodeForwardNack(const ForwardNack& nack, Writer* out) {
-  out->Varint(nack.incarnation);
+  nack.session.Encode(out);
   out->Varint(nack.stream);
   out->Bool(nack.not_leader);
   out->Varint(nack.expected);
 }
 
 bool DecodeForwardNack(Reader* in, ForwardNack* out) {
-  out->incarnation = in->Varint();
+  out->session = SessionName::Decode(in);
   out->stream = in->Varint();
   out->not_leader = in->Bool();
   out->expected = in->Varint();
@@ -59,6 +63,7 @@ bool DecodeForwardNack(Reader* in, ForwardNack* out) {
 }
 
 void EncodeForwardAnswer(const ForwardAnswer& answer, Writer* out) {
+  answer.session.Encode(out);
   out->Varint(answer.incarnation);
   out->Varint(answer.stream);
   out->Varint(answer.taken);
@@ -70,6 +75,7 @@ void EncodeForwardAnswer(const ForwardAnswer& answer, Writer* out) {
 }
 
 bool DecodeForwardAnswer(Reader* in, ForwardAnswer* out) {
+  out->session = SessionName::Decode(in);
   out->incarnation = in->Varint();
   out->stream = in->Varint();
   out->taken = in->Varint();
@@ -86,7 +92,7 @@ void Intake::Nack(NodeId to, const Group& group, const Forward& forward, bool no
                   uint64_t expected) {
   outbox_->Send(to, bus::Lane::kBulk, bus::MessageType::kForwardNack, group.id(),
                 group.raft().term(), [&](Writer* out) {
-                  EncodeForwardNack({forward.incarnation, forward.stream, not_leader, expected},
+                  EncodeForwardNack({forward.session, forward.stream, not_leader, expected},
                                     out);
                 });
 }
@@ -96,8 +102,15 @@ bool Intake::TakeOne(MonoTime now, NodeId from, Group& group, const Forward& for
                      const Forward::Request& request, Stream* stream) {
   const RequestId id{from, forward.incarnation, request.seq};
   Group::Taken taken = Group::Taken::kYes;
-  if (request.read) {
+  if (request.kind == Forward::Kind::kRead) {
     taken = group.Read(now, id, request.op);
+  } else if (request.kind == Forward::Kind::kOpenSession) {
+    Bytes logged;
+    Writer out(&logged);
+    EncodeOpenSession(from, forward.session, &out);
+    taken = group.Write(now, std::move(logged));
+    // Its gateway sees it opened in its own replica, and asks again until it does.
+    return taken != Group::Taken::kNotLeader;
   } else {
     Bytes logged;
     Writer out(&logged);
@@ -112,14 +125,18 @@ bool Intake::TakeOne(MonoTime now, NodeId from, Group& group, const Forward& for
   return taken == Group::Taken::kYes;
 }
 
-void Intake::OnForward(MonoTime now, NodeId from, Group& group, const Forward& forward) {
-  if (!group.raft().is_leader()) return Nack(from, group, forward, true, 0);
-
+void Intake::OnForward(MonoTime now, NodeId from, Group& group, Term term,
+                       const Forward& forward) {
+  if (!group.raft().is_leader() || group.raft().term() != term) {
+    return Nack(from, group, forward, true, 0);
+  }
   Stream& stream = streams_[{from, group.id()}];
-  const auto theirs = std::make_pair(forward.incarnation, forward.stream);
-  const auto known = std::make_pair(stream.incarnation, stream.stream);
-  if (theirs < known) return;  // A straggler; its gateway has long begun a new stream.
-  if (theirs > known) stream = {forward.incarnation, forward.stream, 0, false, {}};
+  const bool same_session = stream.session == forward.session;
+  if (same_session && forward.stream < stream.stream) return;  // A straggler.
+  if (!same_session || forward.stream > stream.stream) {
+    stream = {forward.session, forward.incarnation, forward.stream, 0, false, {}};
+  }
+  stream.incarnation = forward.incarnation;
   if (forward.position > stream.expected) {
     return Nack(from, group, forward, false, stream.expected);
   }
@@ -147,7 +164,7 @@ void Intake::Flush() {
     stream.moved = false;
     size_t at = 0;
     do {  // Once even with no answer: to say what was taken.
-      ForwardAnswer answer{stream.incarnation, stream.stream, stream.expected, {}};
+      ForwardAnswer answer{stream.session, stream.incarnation, stream.stream, stream.expected, {}};
       for (; at < stream.answers.size() && answer.answers.size() < kAnswerFrameAnswersMax; ++at) {
         answer.answers.push_back(std::move(stream.answers[at]));
       }

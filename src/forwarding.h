@@ -19,14 +19,16 @@ namespace lockstep {
 
 // A kForward's data.
 struct Forward {
+  enum class Kind : uint8_t { kWrite = 0, kRead = 1, kOpenSession = 2 };
   struct Request {
-    bool read = false;
+    Kind kind = Kind::kWrite;
     uint64_t seq = 0;
     uint64_t answered_below = 0;
     IntervalSet answered;
     BytesView op;  // Borrows from the frame, or from the gateway.
   };
-  uint64_t incarnation = 0;
+  SessionName session;
+  uint64_t incarnation = 0;  // 0: the session is being opened.
   uint64_t stream = 0;
   uint64_t position = 0;  // Of the first of `requests` in the stream, from 0.
   std::vector<Request> requests;
@@ -36,7 +38,7 @@ bool DecodeForward(Reader* in, Forward* out);
 
 // A kForwardNack's data: go on from `expected`, or find out who leads.
 struct ForwardNack {
-  uint64_t incarnation = 0;
+  SessionName session;
   uint64_t stream = 0;
   bool not_leader = false;
   uint64_t expected = 0;
@@ -50,6 +52,7 @@ struct ForwardAnswer {
     uint64_t seq = 0;
     Reply reply;
   };
+  SessionName session;
   uint64_t incarnation = 0;
   uint64_t stream = 0;
   uint64_t taken = 0;
@@ -66,7 +69,9 @@ class Intake {
  public:
   explicit Intake(Outbox* outbox) : outbox_(outbox) {}
 
-  void OnForward(MonoTime now, NodeId from, Group& group, const Forward& forward);
+  // `term`: in which the gateway thinks that we lead. A stream of an older term has a past that our log
+  // may have lost.
+  void OnForward(MonoTime now, NodeId from, Group& group, Term term, const Forward& forward);
   // An answer for a request of another node, heard in our Apply; goes out if we lead `group`.
   void OnAnswer(const Group& group, const RequestId& request, Reply reply);
   // Sends what this turn has gathered.
@@ -74,6 +79,7 @@ class Intake {
 
  private:
   struct Stream {
+    SessionName session;
     uint64_t incarnation = 0;
     uint64_t stream = 0;
     uint64_t expected = 0;

@@ -70,27 +70,63 @@ void Gateway::Forget(GroupId group, uint64_t seq) {
   if (at != route->second.pending.end()) at->second.asker = Asker{};
 }
 
-// Sessions of a lower incarnation are over, as far as the machines are concerned: what was sent under
-// it has an unknown outcome, and its waits have ended.
-void Gateway::SetIncarnation(MonoTime now, uint64_t incarnation) {
-  CHECK(incarnation > incarnation_);
-  const bool first = incarnation_ == 0;
-  incarnation_ = incarnation;
-  if (first) return;
-  LOCKSTEP_LOG(kWarn, "the cluster has ended this node's sessions (it was not heard for "
-                      "node-timeout); going on as incarnation %lu", incarnation);
-  for (auto& [id, route] : routes_) {
-    for (auto at = route.pending.begin(); at != route.pending.end();) {
-      const auto next = std::next(at);
-      if (at->second.ever_sent) {
-        Finish(&route, at, at->second.kind == Kind::kRead ? ClusterDown({}) : Uncertain());
-      }
-      at = next;
-    }
-    Restart(&route);
-    route.answered.clear();
-    route.leaderless_since = now;
+RequestId Gateway::IdOf(GroupId group, uint64_t seq) const {
+  return {options_.self, incarnation(group), seq};
+}
+
+uint64_t Gateway::incarnation(GroupId group) const {
+  const auto route = routes_.find(group);
+  return route == routes_.end() ? 0 : route->second.incarnation;
+}
+
+void Gateway::Start(DiskId disk, uint64_t boot) { name_ = {disk, boot, 1}; }
+
+// What our own replica says about our session decides: whoever opened or ended it, it is in the log.
+void Gateway::FollowSession(Route* route) {
+  if (name_.boot == 0) return;
+  if (route->session.boot == 0) route->session = name_;
+  const Replica::OpenSession seen = route->group->replica().SessionOf(options_.self);
+  if (route->incarnation != 0) {
+    if (seen.incarnation != route->incarnation) LoseSession(route);
+  } else if (seen.name == route->session) {
+    route->incarnation = seen.incarnation;
+    route->opening = false;
+    if (seen.incarnation == 0) LoseSession(route);  // Opened, and ended before we saw it.
   }
+}
+
+// The cluster has given this node up. What was sent has an unknown outcome, and its waits have ended.
+void Gateway::LoseSession(Route* route) {
+  LOCKSTEP_LOG(kWarn, "%s: the cluster has ended this node's session (it was not heard for "
+                      "node-timeout); opening another", route->group->name().c_str());
+  ++route->session.number;
+  route->incarnation = 0;
+  for (auto at = route->pending.begin(); at != route->pending.end();) {
+    const auto next = std::next(at);
+    at->second.answered.clear();
+    if (at->second.ever_sent) {
+      Finish(route, at, at->second.kind == Kind::kRead ? ClusterDown({}) : Uncertain());
+    }
+    at = next;
+  }
+  route->answered.clear();
+  Restart(route);
+}
+
+void Gateway::OpenSession(MonoTime now, Route* route) {
+  if (std::exchange(route->opening, true)) return;
+  route->moved = now;
+  if (route->leader == options_.self) {
+    Bytes logged;
+    Writer out(&logged);
+    EncodeOpenSession(options_.self, route->session, &out);
+    if (route->group->Write(now, std::move(logged)) != Group::Taken::kYes) route->opening = false;
+    return;
+  }
+  Forward forward{route->session, 0, route->stream, route->position++, {}};
+  forward.requests.push_back({Forward::Kind::kOpenSession, 0, 0, {}, {}});
+  outbox_->Send(route->leader, bus::Lane::kBulk, bus::MessageType::kForward, route->group->id(),
+                route->term, [&](Writer* out) { EncodeForward(forward, out); });
 }
 
 void Gateway::Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply) {
@@ -103,28 +139,28 @@ void Gateway::Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Rep
 }
 
 void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
-  if (request.origin != options_.self || request.incarnation != incarnation_) return;
   const auto route = routes_.find(group);
-  if (route == routes_.end()) return;
+  if (route == routes_.end() || request.origin != options_.self) return;
+  if (request.incarnation == 0 || request.incarnation != route->second.incarnation) return;
   const auto at = route->second.pending.find(request.seq);
   if (at != route->second.pending.end()) Finish(&route->second, at, std::move(reply));
 }
 
 void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) {
   const auto found = routes_.find(group);
-  if (found == routes_.end() || answer.incarnation != incarnation_) return;
+  if (found == routes_.end() || answer.session != found->second.session) return;
   Route& route = found->second;
   if (from == route.leader && answer.stream == route.stream) {
     route.taken = std::max(route.taken, answer.taken);
   }
   for (ForwardAnswer::One& one : answer.answers) {
-    OnAnswer(group, IdOf(one.seq), std::move(one.reply));
+    OnAnswer(group, {options_.self, answer.incarnation, one.seq}, std::move(one.reply));
   }
 }
 
 void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack) {
   const auto found = routes_.find(group);
-  if (found == routes_.end() || nack.incarnation != incarnation_) return;
+  if (found == routes_.end() || nack.session != found->second.session) return;
   Route& route = found->second;
   if (from != route.leader || nack.stream != route.stream) return;
   Restart(&route);
@@ -142,6 +178,7 @@ void Gateway::Restart(Route* route) {
   ++route->stream;
   route->position = 0;
   route->taken = 0;
+  route->opening = false;
   route->first_unsent = route->pending.empty() ? route->next_seq : route->pending.begin()->first;
 }
 
@@ -167,14 +204,18 @@ Forward::Request Gateway::Describe(Route* route, uint64_t seq, Pending* pending)
     }
   }
   if (pending->ever_sent) ++resent_;
-  return {pending->kind == Kind::kRead, seq, lowest, pending->answered, pending->op};
+  const auto kind = pending->kind == Kind::kRead ? Forward::Kind::kRead : Forward::Kind::kWrite;
+  return {kind, seq, lowest, pending->answered, pending->op};
 }
 
 void Gateway::Flush(MonoTime now) {
   for (auto& [id, route] : routes_) {
     FollowLeader(now, &route);
-    if (incarnation_ == 0 || route.leader == kNoNode || now < route.retry_at) continue;
-    if (route.leader == options_.self) {
+    FollowSession(&route);
+    if (route.session.boot == 0 || route.leader == kNoNode || now < route.retry_at) continue;
+    if (route.incarnation == 0) {
+      OpenSession(now, &route);
+    } else if (route.leader == options_.self) {
       FlushHere(now, &route);
     } else {
       FlushAway(now, &route);
@@ -185,7 +226,7 @@ void Gateway::Flush(MonoTime now) {
 void Gateway::FlushHere(MonoTime now, Route* route) {
   for (auto at = route->pending.lower_bound(route->first_unsent); at != route->pending.end();) {
     Pending& pending = at->second;
-    const RequestId id = IdOf(at->first);
+    const RequestId id{options_.self, route->incarnation, at->first};
     Group::Taken taken = Group::Taken::kYes;
     if (pending.kind == Kind::kRead) {
       taken = route->group->Read(now, id, pending.op);
@@ -216,7 +257,7 @@ void Gateway::FlushHere(MonoTime now, Route* route) {
 void Gateway::FlushAway(MonoTime now, Route* route) {
   auto at = route->pending.lower_bound(route->first_unsent);
   while (at != route->pending.end()) {
-    Forward forward{incarnation_, route->stream, route->position, {}};
+    Forward forward{route->session, route->incarnation, route->stream, route->position, {}};
     size_t bytes = 0;
     while (at != route->pending.end() && bytes < kForwardBytesMax &&
            forward.requests.size() < kForwardRequestsMax) {
@@ -246,7 +287,10 @@ void Gateway::Tick(MonoTime now) {
 
 MonoTime Gateway::NextWakeup() const {
   const bool any = std::any_of(routes_.begin(), routes_.end(),
-                               [](const auto& route) { return !route.second.pending.empty(); });
+                               [](const auto& entry) {
+                                 const Route& route = entry.second;
+                                 return !route.pending.empty() || route.incarnation == 0;
+                               });
   return any ? next_look_ : kNeverMono;
 }
 
@@ -275,7 +319,7 @@ void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::it
                      Reply reply) {
   if (at->second.may_wait && at->second.ever_sent) {
     Ask(now, route->group->id(), Kind::kWrite,
-        CancelOp{IdOf(at->first), CancelOp::Why::kGone}.Encode(), false, Asker{});
+        CancelOp{IdOf(route->group->id(), at->first), CancelOp::Why::kGone}.Encode(), false, Asker{});
   }
   Finish(route, at, std::move(reply));
 }
@@ -284,7 +328,7 @@ void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::it
 void Gateway::ResendIfLost(MonoTime now, Route* route) {
   if (route->leader == kNoNode || now - route->moved < kResendAfterUs) return;
   const bool here = route->leader == options_.self;
-  bool lost = !here && route->taken < route->position;
+  bool lost = route->opening || (!here && route->taken < route->position);
   for (const auto& [seq, pending] : route->pending) {
     if (lost) break;
     lost = pending.ever_sent && !pending.may_wait && now - pending.sent >= kResendAfterUs;

@@ -53,12 +53,12 @@ class Gateway {
   uint64_t Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait, const Asker& asker);
   // Nobody wants this answer any more.
   void Forget(GroupId group, uint64_t seq);
-  RequestId IdOf(uint64_t seq) const { return {options_.self, incarnation_, seq}; }
+  RequestId IdOf(GroupId group, uint64_t seq) const;
+  uint64_t incarnation(GroupId group) const;  // 0: no session is open.
 
-  // The node's sessions: persisted before it is used, above every one used before. Until it is set
-  // nothing is sent. A higher one later on means that the cluster has declared our sessions over.
-  void SetIncarnation(MonoTime now, uint64_t incarnation);
-  uint64_t incarnation() const { return incarnation_; }
+  // Opens sessions from now on, named after this start of the node, which the disk remembers: no two
+  // starts may have the same name.
+  void Start(DiskId disk, uint64_t boot);
 
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);
   void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
@@ -91,6 +91,9 @@ class Gateway {
   // The way to one group's leader.
   struct Route {
     Group* group = nullptr;
+    SessionName session;
+    uint64_t incarnation = 0;  // 0: not open yet.
+    bool opening = false;      // Asked for, in this stream.
     NodeId leader;
     Term term;
     MonoTime leaderless_since;
@@ -106,6 +109,9 @@ class Gateway {
   };
 
   void FollowLeader(MonoTime now, Route* route);
+  void FollowSession(Route* route);
+  void LoseSession(Route* route);
+  void OpenSession(MonoTime now, Route* route);
   void Restart(Route* route);
   void FlushHere(MonoTime now, Route* route);
   void FlushAway(MonoTime now, Route* route);
@@ -118,7 +124,7 @@ class Gateway {
   Options options_;
   Outbox* outbox_;
   Listener* listener_;
-  uint64_t incarnation_ = 0;
+  SessionName name_;  // Of the next sessions; boot 0: not started.
   std::map<GroupId, Route> routes_;
   Bytes down_reason_;
   MonoTime next_look_{0};

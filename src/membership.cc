@@ -34,7 +34,9 @@ std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
   }
   for (const auto& [id, record] : wanted) {
     const raft::Member member{id, record.disk};
-    if (record.disk.value != 0 && config.DiskOf(id) != record.disk) step.learners.push_back(member);
+    // A member with a former disk goes first, and comes back as a learner in a later step: in a joint
+    // configuration what the new disk says would count for the old one.
+    if (record.disk.value != 0 && !config.Contains(id)) step.learners.push_back(member);
   }
   for (const raft::MemberStatus& status : raft.members()) {
     const auto at = std::find(step.learners.begin(), step.learners.end(), status.member);

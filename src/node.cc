@@ -37,7 +37,7 @@ bus::Identity Node::identity() const {
   identity.cluster = me.cluster;
   identity.node = me.node;
   identity.disk = me.disk;
-  identity.incarnation = me.first_incarnation();
+  identity.incarnation = me.boot;
   identity.server_version = "lockstep";
   identity.host = settings.AnnouncedHost();
   identity.client_port = settings.AnnouncedPort();
@@ -69,7 +69,7 @@ void Node::Parts::On(const Persisted& input) {
   persisted = std::max(persisted, input.write);
   if (!birth_persisted && self_write != 0 && persisted >= self_write) {
     birth_persisted = true;
-    gateway.SetIncarnation(now, me.first_incarnation());
+    gateway.Start(me.disk, me.boot);
   }
   for (const auto& [id, group] : groups) group->Persisted(now, input.write);
 }
@@ -103,7 +103,10 @@ void Node::Parts::Housekeep() {
   next_housekeeping = now + kHousekeepUs;
   figures.Sample(now.us);
   FollowMembers();
-  for (const NodeId id : peers.Tick(now).failed) {
+  // After a pause of our own, what came meanwhile is still to be read: nobody is judged this time.
+  const bool paused = now - last_housekeeping > kUsPerSecond;
+  last_housekeeping = now;
+  for (const NodeId id : paused ? std::vector<NodeId>() : peers.Tick(now).failed) {
     LOCKSTEP_LOG(kWarn, "node %lu was not heard for %ld ms: marked failed", id.value,
                  settings().node_timeout);
   }
@@ -143,7 +146,6 @@ Output Node::Parts::Drain(MonoTime at) {
     gateway.Flush(now);
     WantEvents();
     for (const auto& [id, group] : groups) group->Drain(now, next_write, &batch);
-    NoticeEndedSessions();
     if (runnable.empty()) break;
   }
   intake.Flush();

@@ -96,11 +96,12 @@ void Node::Parts::HangUp(Session* session) {
     gateway.Forget(slot.group, slot.seq);
     if (!slot.waits) continue;
     gateway.Ask(now, slot.group, Gateway::Kind::kWrite,
-                CancelOp{gateway.IdOf(slot.seq), CancelOp::Why::kGone}.Encode(), false, {});
+                CancelOp{gateway.IdOf(slot.group, slot.seq), CancelOp::Why::kGone}.Encode(), false, {});
   }
-  if (session->bound) {
+  const uint64_t incarnation = gateway.incarnation(kLocksGroup);
+  if (session->bound && incarnation != 0) {  // 0: what was bound has ended with its session.
     gateway.Ask(now, kLocksGroup, Gateway::Kind::kWrite,
-                HangupOp{me.node, gateway.incarnation(), session->client.id}.Encode(), false, {});
+                HangupOp{me.node, incarnation, session->client.id}.Encode(), false, {});
   }
   channels.Leave(&session->client);
   if (session->client.monitor) --monitors;

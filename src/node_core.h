@@ -89,7 +89,6 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void FollowMembers();
   void GuideMembership();
   void EndSessionsOfFailed();
-  void NoticeEndedSessions();
   void HandOver();
   NodeId BestSuccessor(const raft::Raft& raft) const;
 
@@ -176,6 +175,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   uint64_t self_write = 0;      // The write that holds this start's record.
   bool birth_persisted = false;
   MonoTime next_housekeeping;
+  MonoTime last_housekeeping;
   MonoTime next_ping;
   MonoTime next_second;
   std::set<std::pair<GroupId, NodeId>> sessions_ended;  // Already proposed for a failed node.

@@ -100,7 +100,7 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
   if (slot == nullptr || slot->seq == 0) return false;
   // Through the log, like the grant that may be on its way: the client gets one of the two.
-  const CancelOp cancel{gateway.IdOf(slot->seq),
+  const CancelOp cancel{gateway.IdOf(slot->group, slot->seq),
                         with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout};
   gateway.Ask(now, slot->group, Gateway::Kind::kWrite, cancel.Encode(), false, {});
   return true;

@@ -21,10 +21,10 @@ bus::Lane LaneOf(const raft::Body& body) {
 }
 
 // What only a member with the disk on record may say: votes and acknowledgements of a disk that was
-// emptied mean nothing.
+// emptied mean nothing. Requests prove themselves by their term: a node far behind, whose own log still
+// names a disk that its leader has long replaced, must hear that leader.
 bool IsPromise(const raft::Body& body) {
-  return std::holds_alternative<raft::VoteRequest>(body) ||
-         std::holds_alternative<raft::VoteReply>(body) ||
+  return std::holds_alternative<raft::VoteReply>(body) ||
          std::holds_alternative<raft::AppendReply>(body) ||
          std::holds_alternative<raft::SnapshotReply>(body) ||
          std::holds_alternative<raft::HeartbeatReply>(body);
@@ -119,7 +119,7 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
     Forward forward;
     if (!DecodeForward(&in, &forward)) return false;
     const auto group = groups.find(id);
-    if (group != groups.end()) intake.OnForward(now, from, *group->second, forward);
+    if (group != groups.end()) intake.OnForward(now, from, *group->second, envelope.header.term, forward);
     return true;
   }
   if (envelope.header.type == bus::MessageType::kForwardNack) {
@@ -247,22 +247,14 @@ void Node::Parts::EndSessionsOfFailed() {
         sessions_ended.erase(key);
         continue;
       }
-      if (!group->replica().SessionInUse(peer.id) || !sessions_ended.insert(key).second) continue;
+      const uint64_t incarnation = group->replica().SessionOf(peer.id).incarnation;
+      if (incarnation == 0 || !sessions_ended.insert(key).second) continue;
       Bytes logged;
       Writer out(&logged);
-      EncodeSessionsOver(peer.id, group->replica().LowestIncarnation(peer.id) + 1, &out);
+      EncodeSessionOver(peer.id, incarnation, &out);
       group->Write(now, std::move(logged));
     }
   }
-}
-
-void Node::Parts::NoticeEndedSessions() {
-  if (gateway.incarnation() == 0) return;
-  uint64_t lowest = 0;
-  for (const auto& [id, group] : groups) {
-    lowest = std::max(lowest, group->replica().LowestIncarnation(me.node));
-  }
-  if (lowest > gateway.incarnation()) gateway.SetIncarnation(now, lowest);
 }
 
 // Shutting down ---------------------------------------------------------------------------------------

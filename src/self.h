@@ -16,8 +16,6 @@ struct Self {
   std::vector<NodeRecord> genesis;  // The first members, with the disks they had then. By id.
 
   bool formed() const { return cluster.value != 0; }
-  // Sessions of one start begin here; the low bits count those that the cluster has ended since.
-  uint64_t first_incarnation() const { return boot << 20; }
 };
 
 // What the disk says; a fresh one gives node 0. An error names the damage.

@@ -24,6 +24,7 @@ void Session::Answer(Reply reply, bool muted) {
 }
 
 uint64_t Session::Open(Slot slot) {
+  asked_ = slot.group;
   slots_.push_back(std::move(slot));
   return first_slot_ + slots_.size() - 1;
 }
@@ -53,12 +54,6 @@ Session::Slot* Session::Blocking() {
   // A command that may wait is the last to be started until it is answered.
   if (slots_.empty() || !slots_.back().waits || slots_.back().filled) return nullptr;
   return &slots_.back();
-}
-
-bool Session::AllSlotsAsk(GroupId group) const {
-  return !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
-    return slot.filled || (slot.seq != 0 && slot.group == group);
-  });
 }
 
 }  // namespace lockstep

@@ -77,8 +77,9 @@ class Session {
   // The slot that blocks the connection, if one does.
   Slot* Blocking();
   const std::deque<Slot>& slots() const { return slots_; }
-  // The one group that all open slots ask; none if there is another kind among them, or none open.
-  bool AllSlotsAsk(GroupId group) const;
+  // Whether all open slots that are not filled ask this group. (They ask one group by construction:
+  // what asks another waits until the session is idle.)
+  bool AllSlotsAsk(GroupId group) const { return !slots_.empty() && asked_ == group; }
 
   bool HasOutput() const { return !out_.empty(); }
   Bytes TakeOutput() { return std::exchange(out_, Bytes()); }
@@ -87,6 +88,7 @@ class Session {
  private:
   std::deque<Slot> slots_;
   uint64_t first_slot_ = 1;
+  GroupId asked_;  // By the latest slot that was opened.
   Bytes out_;
 };
 

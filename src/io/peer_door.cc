@@ -1,7 +1,6 @@
 #include "src/io/peer_door.h"
 
 #include "src/base/log.h"
-#include "src/io/peer_links.h"
 
 namespace lockstep::io {
 namespace {
@@ -27,12 +26,12 @@ class PeerDoor::Guest final : private TcpConn::Events {
         number_(number),
         conn_(door->loop_, this),
         reader_(bus::kHelloBytesMax),
-        timer_(door->loop_, [this] { End("no hello within 5 s"); }) {}
+        timer_(door->loop_, [this] { End("no hello in time"); }) {}
 
   Result<void> Accept(uv_stream_t* from) {
     if (const auto accepted = conn_.Accept(from); !accepted) return accepted.error();
     conn_.KeepAlive(kKeepAliveSeconds);
-    timer_.Start(kHandshakeUsMax);
+    timer_.Start(door_->handshake_us_);
     conn_.Read();
     return {};
   }
@@ -112,8 +111,11 @@ class PeerDoor::Guest final : private TcpConn::Events {
   bool refused_ = false;
 };
 
-PeerDoor::PeerDoor(Loop* loop, NodePort* port)
-    : loop_(loop), port_(port), listener_(loop, [this](uv_stream_t* from) { Accept(from); }) {}
+PeerDoor::PeerDoor(Loop* loop, NodePort* port, int64_t handshake_us)
+    : loop_(loop),
+      port_(port),
+      handshake_us_(handshake_us),
+      listener_(loop, [this](uv_stream_t* from) { Accept(from); }) {}
 PeerDoor::~PeerDoor() = default;
 
 Result<void> PeerDoor::Listen(std::span<const Bytes> addresses, uint16_t port, int64_t backlog) {

@@ -12,6 +12,7 @@
 #include "cluster/bus/frame.h"
 #include "src/io/listener.h"
 #include "src/io/node_port.h"
+#include "src/io/peer_links.h"
 #include "src/io/tcp_conn.h"
 
 namespace lockstep::io {
@@ -23,7 +24,7 @@ class PeerDoor {
   static constexpr size_t kReadBytes = size_t{64} << 10;
 
   // `port` must outlive it.
-  PeerDoor(Loop* loop, NodePort* port);
+  PeerDoor(Loop* loop, NodePort* port, int64_t handshake_us = kHandshakeUsMax);
   ~PeerDoor();
 
   Result<void> Listen(std::span<const Bytes> addresses, uint16_t port, int64_t backlog);
@@ -43,6 +44,7 @@ class PeerDoor {
 
   Loop* loop_;
   NodePort* port_;
+  const int64_t handshake_us_;
   Listener listener_;
   uint64_t latest_ = 0;
   std::map<uint64_t, std::unique_ptr<Guest>> guests_;  // In the order in which they came.
