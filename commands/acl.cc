@@ -202,10 +202,7 @@ constexpr Argument kAclLogOperations[] = {
     {.name = "reset", .type = Type::kPureToken, .token = "RESET"},
 };
 constexpr Argument kAclLogArguments[] = {
-    {.name = "operation",
-     .type = Type::kOneOf,
-     .optional = true,
-     .children = kAclLogOperations},
+    {.name = "operation", .type = Type::kOneOf, .optional = true, .children = kAclLogOperations},
 };
 constexpr Argument kAclSetuserArguments[] = {
     {.name = "username"},

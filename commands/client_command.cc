@@ -267,10 +267,7 @@ constexpr Argument kUnblockReasons[] = {
 };
 constexpr Argument kClientUnblockArguments[] = {
     {.name = "client-id", .type = Type::kInteger},
-    {.name = "timeout_error",
-     .type = Type::kOneOf,
-     .optional = true,
-     .children = kUnblockReasons},
+    {.name = "timeout_error", .type = Type::kOneOf, .optional = true, .children = kUnblockReasons},
 };
 constexpr Argument kSetInfoAttributes[] = {
     {.name = "libname", .token = "LIB-NAME"},

@@ -155,8 +155,10 @@ Action ClientTracking(Context& ctx, Args& args) {
 // CLIENT TRACKINGINFO
 Action ClientTrackinginfo(Context& ctx, Args&) {
   Reply prefixes = Reply::Array();
-  for (const Bytes& prefix : ctx.client.tracking_options.prefixes) {
-    prefixes.Add(Reply::Bulk(prefix));
+  if (ctx.client.tracking) {
+    for (const Bytes& prefix : ctx.client.tracking_options.prefixes) {
+      prefixes.Add(Reply::Bulk(prefix));
+    }
   }
   Reply reply = Reply::Map();
   reply.Add("flags", FlagsOf(ctx));

@@ -69,8 +69,7 @@ constexpr const char* kHelp[] = {
     "    Ask the leader of a Raft group to hand over to a node.",
     "LINKS",
     "    Return information about all network links between this node and its peers.",
-    "    Output format is an array where each array element is a map containing attributes of a "
-    "link",
+    "    Output format is an array of maps, each with the attributes of a link",
     "MYID",
     "    Return the node id.",
     "MYSHARDID",

@@ -159,10 +159,7 @@ constexpr Argument kHelloOptions[] = {
     {.name = "clientname", .token = "SETNAME", .optional = true},
 };
 constexpr Argument kHelloArguments[] = {
-    {.name = "arguments",
-     .type = Type::kBlock,
-     .optional = true,
-     .children = kHelloOptions},
+    {.name = "arguments", .type = Type::kBlock, .optional = true, .children = kHelloOptions},
 };
 constexpr Argument kAuthArguments[] = {
     {.name = "username", .optional = true},

@@ -93,7 +93,6 @@ Action Sunsubscribe(Context& ctx, Args& args) {
 Reply PublishTo(Context& ctx, Args& args, bool shard) {
   const BytesView channel = args.Next();
   const BytesView message = args.Next();
-  ++ctx.host.stats().published;
   return Reply::Integer(static_cast<int64_t>(ctx.host.Publish(channel, message, shard)));
 }
 Action Publish(Context& ctx, Args& args) {

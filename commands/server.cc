@@ -114,10 +114,7 @@ constexpr Argument kSaveModes[] = {
     {.name = "save", .type = Type::kPureToken, .token = "SAVE"},
 };
 constexpr Argument kShutdownArguments[] = {
-    {.name = "nosave_save",
-     .type = Type::kOneOf,
-     .optional = true,
-     .children = kSaveModes},
+    {.name = "nosave_save", .type = Type::kOneOf, .optional = true, .children = kSaveModes},
     {.name = "now", .type = Type::kPureToken, .token = "NOW", .optional = true},
     {.name = "force", .type = Type::kPureToken, .token = "FORCE", .optional = true},
     {.name = "abort", .type = Type::kPureToken, .token = "ABORT", .optional = true},

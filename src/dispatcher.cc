@@ -138,10 +138,13 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
   return std::nullopt;
 }
 
-// Rule 2 of the session: what goes to the same group may follow on its heels.
+// Rule 2 of the session: what goes to the same group may follow on its heels. But a write waits for the
+// reads before it: a read has no place in the log, and would see a write that is applied before it is
+// answered.
 bool Dispatcher::MustWait(const Session& session, const CommandSpec& leaf) const {
   if (session.idle()) return false;
-  return !IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup);
+  if (!IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup)) return true;
+  return (leaf.flags & kReadonly) == 0 && session.open_reads() > 0;
 }
 
 bool Dispatcher::HeldByPause(MonoTime now, const CommandSpec& leaf) const {
@@ -208,6 +211,7 @@ void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway:
                      Bytes op, bool may_wait) {
   Session::Slot slot;
   slot.muted = call.muted;
+  slot.read = kind == Gateway::Kind::kRead;
   slot.waits = may_wait;
   slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
   slot.started = call.started;

@@ -163,7 +163,7 @@ Output Node::Parts::Drain(MonoTime at) {
   out.cut_peers = std::exchange(cut_peers, {});
   out.rewrite_config = std::exchange(rewrite_config, std::nullopt);
   out.sleep_us = std::exchange(sleep_us, 0);
-  out.exit = exit;
+  out.exit = exit && persisted + 1 == next_write;  // All that was written is on disk.
   return out;
 }
 

@@ -7,7 +7,8 @@
 //   2. Output.write goes to disk as one synced, atomic batch, in the order of the numbers; then
 //      Step(Persisted{number}). Batches that wait may be joined; then only the last number is reported.
 //      A write that fails stops the process: nothing is retried (Rebello et al., ATC 2020).
-//   3. What is for clients and peers may leave at once, whatever the disk does. Bytes for one client
+//   3. SetHashKey (src/base/hash.h) from the system's entropy before Open.
+//   4. What is for clients and peers may leave at once, whatever the disk does. Bytes for one client
 //      leave in order; frames on one lane to one peer leave in order while the link is up, and are lost
 //      when it is not. Nothing else is promised to the node: links may drop, repeat and delay.
 //

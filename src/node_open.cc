@@ -79,7 +79,6 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
 
 Result<std::unique_ptr<Node>> Node::Open(NodeOptions options, StorageReader& storage, MonoTime now) {
   const Settings& settings = options.config.settings();
-  SetHashKey(HashMix(options.seed, 1), HashMix(options.seed, 2));
   const Result<Self> self = Awaken(settings, storage, options.seed);
   if (!self) return self.error();
   std::vector<NodeRecord> nodes = ConfiguredNodes(settings, self->node);

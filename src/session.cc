@@ -25,6 +25,7 @@ void Session::Answer(Reply reply, bool muted) {
 
 uint64_t Session::Open(Slot slot) {
   asked_ = slot.group;
+  if (slot.read) ++open_reads_;
   slots_.push_back(std::move(slot));
   return first_slot_ + slots_.size() - 1;
 }
@@ -37,6 +38,7 @@ Session::Slot* Session::Find(uint64_t number) {
 void Session::Fill(uint64_t number, Reply reply) {
   Slot* slot = Find(number);
   if (slot == nullptr || slot->filled) return;
+  if (slot->read) --open_reads_;
   slot->filled = true;
   slot->reply = std::move(reply);
   WriteReady();

@@ -32,6 +32,7 @@ class Session {
   struct Slot {
     bool filled = false;
     bool muted = false;     // CLIENT REPLY OFF or SKIP.
+    bool read = false;      // A linearizable read: it sees whatever has been applied when it is answered.
     bool waits = false;     // The client may rightly wait long for it: it blocks the connection.
     Reply reply;
     std::unique_ptr<ExecReply> exec;
@@ -77,6 +78,7 @@ class Session {
   // The slot that blocks the connection, if one does.
   Slot* Blocking();
   const std::deque<Slot>& slots() const { return slots_; }
+  size_t open_reads() const { return open_reads_; }
   // Whether all open slots that are not filled ask this group. (They ask one group by construction:
   // what asks another waits until the session is idle.)
   bool AllSlotsAsk(GroupId group) const { return !slots_.empty() && asked_ == group; }
@@ -89,6 +91,7 @@ class Session {
   std::deque<Slot> slots_;
   uint64_t first_slot_ = 1;
   GroupId asked_;  // By the latest slot that was opened.
+  size_t open_reads_ = 0;  // Not filled yet.
   Bytes out_;
 };
 

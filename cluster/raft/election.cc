@@ -12,8 +12,7 @@ void Raft::State::RestartElectionTimer() {
       now + rng.Between(options.election_timeout_us, 2 * options.election_timeout_us);
 }
 
-// Standing
-// -----------------------------------------------------------------------------------------
+// Standing --------------------------------------------------------------------------------------
 
 // Each attempt begins with a pre-vote, also that of a candidate that got no answer: a node that is
 // cut off asks for ever and its term stays where it is (§9.6).
@@ -74,8 +73,7 @@ void Raft::State::OnVoteReply(const Message& m, const VoteReply& reply) {
   CountBallot();
 }
 
-// Voting
-// -------------------------------------------------------------------------------------------
+// Voting ----------------------------------------------------------------------------------------
 
 // Stickiness (§6.4.1, §9.6): whoever hears from a leader does not help to unseat it. The leader
 // itself always does; CheckQuorum sees to it that it is one. A leader that asks for votes says
@@ -132,8 +130,7 @@ Bytes Raft::State::WhyNoVote(const Message& m, const VoteRequest& request, bool 
   return {};
 }
 
-// Following
-// ----------------------------------------------------------------------------------------
+// Following -------------------------------------------------------------------------------------
 
 // `m` comes from the leader of this term.
 void Raft::State::FollowLeader(const Message& m) {
@@ -164,8 +161,7 @@ void Raft::State::BecomeFollower(Term new_term, NodeId new_leader) {
   votes.clear();
 }
 
-// Leading
-// ------------------------------------------------------------------------------------------
+// Leading ---------------------------------------------------------------------------------------
 
 void Raft::State::BecomeLeader() {
   CHECK(hard.vote == options.self.node);

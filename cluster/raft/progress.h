@@ -6,7 +6,7 @@
 //
 // Always true (CheckInvariants):
 //   1. match < next.
-//   2. replicate: all of (match, next) is in flight, and in_flight() adds up its bytes.
+//   2. replicate: all of (match, next) is in flight, and BytesInFlight() adds it up.
 //   3. Nothing is in flight in the other modes.
 //
 // Not thread-safe: owned by Raft, exists while this node leads.
@@ -44,15 +44,13 @@ class Progress {
   Index match() const { return match_; }  // Its log is ours up to here, and on its disk.
   Index next() const { return next_; }    // The next entry to send.
 
-  // Changes of mode.
-  // -------------------------------------------------------------------------------
+  // Changes of mode. ----------------------------------------------------------------------------
   void BecomeProbe(Index next, MonoTime now);
   void BecomeReplicate(MonoTime now);
   void BecomeSnapshot(MonoTime now);
 
-  // What went out.
-  // --------------------------------------------------------------------------------- `count`
-  // entries of `bytes` in all, from next() on. Zero: an empty request.
+  // What went out. ------------------------------------------------------------------------------
+  // `count` entries of `bytes` in all, from next() on. Zero: an empty request.
   void OnSent(size_t count, size_t bytes, MonoTime now);
   void OnToldCommit(Index commit) { told_commit_ = commit; }
   bool WindowIsOpen(size_t entries_max, size_t bytes_max) const;
@@ -66,9 +64,8 @@ class Progress {
   // Probe: an earlier request with these entries may be waiting for its disk, so send none again.
   bool ask_only() const { return ask_only_; }
 
-  // What came back.
-  // -------------------------------------------------------------------------------- Its log agrees
-  // with ours up to `match`, durably. True if that is news.
+  // What came back. -----------------------------------------------------------------------------
+  // Its log agrees with ours up to `match`, durably. True if that is news.
   bool OnMatch(Index match, MonoTime now);
   // It has no entry `rejected` that agrees with ours; the logs may agree up to `guess`. False: a
   // late answer that says nothing any more.
@@ -78,8 +75,7 @@ class Progress {
   void OnAlive(MonoTime now, int64_t heartbeat_us);
   void OnUnreachable(MonoTime now);
 
-  // Liveness and reads.
-  // ----------------------------------------------------------------------------
+  // Liveness and reads. -------------------------------------------------------------------------
   void OnHeard(MonoTime now) { heard_ = now; }
   MonoTime heard() const { return heard_; }
   bool IsActive(MonoTime now, int64_t within_us) const { return now - heard_ < within_us; }

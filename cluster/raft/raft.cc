@@ -28,7 +28,7 @@ bool Ready::empty() const {
          reads.empty() && !reads_lost && !wants_snapshot;
 }
 
-// Construction -----------------------------------------------------------------------------------
+// Construction ----------------------------------------------------------------------------------
 
 Raft::State::State(const Options& given, Recovered recovered, MonoTime start, Narrator* listener)
     : options(given),
@@ -57,7 +57,7 @@ Raft::Raft(const Options& options, Recovered recovered, MonoTime now, Narrator* 
     : state_(std::make_unique<State>(options, std::move(recovered), now, narrator)) {}
 Raft::~Raft() = default;
 
-// Time -------------------------------------------------------------------------------------------
+// Time ------------------------------------------------------------------------------------------
 
 void Raft::State::Advance(MonoTime to) {
   CHECK_SAYS(to >= now, "time falls from %ld to %ld", now.us, to.us);
@@ -92,7 +92,7 @@ ClusterTime Raft::State::Time() const {
   return role == Role::kLeader ? time + (now - time_since) / kUsPerMs : time;
 }
 
-// Messages ---------------------------------------------------------------------------------------
+// Messages --------------------------------------------------------------------------------------
 
 void Raft::State::Step(Message& m) {
   // Not ours: sent to the node that had our number before, or a host's mistake. Nothing is
@@ -142,7 +142,7 @@ void Raft::State::Send(NodeId to, Term term, Body body) {
   messages.push_back({.from = options.self.node, .to = to, .term = term, .body = std::move(body)});
 }
 
-// Promises ---------------------------------------------------------------------------------------
+// Promises --------------------------------------------------------------------------------------
 
 void Raft::State::Promise(NodeId to, Body body) {
   Message message{.from = options.self.node, .to = to, .term = hard.term, .body = std::move(body)};
@@ -184,7 +184,7 @@ void Raft::State::Persisted(uint64_t write) {
   AdvanceCommit();
 }
 
-// Output -----------------------------------------------------------------------------------------
+// Output ----------------------------------------------------------------------------------------
 
 Ready Raft::State::Drain(uint64_t write) {
   CHECK_SAYS(write + 1 >= last_drain, "write %lu after %lu", write, last_drain - 1);
@@ -232,7 +232,7 @@ bool Raft::State::HasReady() const {
                      [this](const auto& member) { return DueTo(member.second) != Due::kNothing; });
 }
 
-// Who we are -------------------------------------------------------------------------------------
+// Who we are ------------------------------------------------------------------------------------
 
 bool Raft::State::IAmVoter() const {
   return log.config().IsVoter(options.self.node) && !AmReplaced();
@@ -255,8 +255,7 @@ bool Raft::State::AmReplaced() const {
          config.DiskOf(options.self.node) != options.self.disk;
 }
 
-// The public face
-// ----------------------------------------------------------------------------------
+// The public face -------------------------------------------------------------------------------
 
 void Raft::Tick(MonoTime now) {
   state_->Advance(now);

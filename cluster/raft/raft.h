@@ -92,7 +92,7 @@ class Raft {
   Raft(const Raft&) = delete;
   Raft& operator=(const Raft&) = delete;
 
-  // Inputs. Time never falls from one call to the next. -------------------------------------------
+  // Inputs. Time never falls from one call to the next. -----------------------------------------
 
   // Timeouts. Cheap when nothing is due; NextTick() says when something will be.
   void Tick(MonoTime now);
@@ -136,7 +136,7 @@ class Raft {
   Ready Drain(MonoTime now, uint64_t write);
   bool HasReady() const;  // Drain has work to do. What it hands out may still turn out to be empty.
 
-  // State. -----------------------------------------------------------------------------------------
+  // State. --------------------------------------------------------------------------------------
   Role role() const;
   bool is_leader() const { return role() == Role::kLeader; }
   Term term() const;

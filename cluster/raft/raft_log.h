@@ -61,8 +61,7 @@ class RaftLog {
   // Forgets everything: `snapshot` takes its place, and will be on disk with the next write.
   void ReplaceBy(const Snapshot& snapshot);
 
-  // The disk's side.
-  // -------------------------------------------------------------------------------
+  // The disk's side. ----------------------------------------------------------------------------
   bool HasUnwritten() const { return handed_ < last().index; }
   // What the disk does not have yet, handed out as part of the write numbered `write`.
   std::vector<Entry> TakeUnwritten(uint64_t write);
@@ -71,8 +70,7 @@ class RaftLog {
   // The highest index that is on disk. What we acknowledge, and count for ourselves, ends here.
   Index stable() const { return stable_; }
 
-  // Configurations.
-  // --------------------------------------------------------------------------------
+  // Configurations. -----------------------------------------------------------------------------
   const Config& config() const { return configs_.back().config; }
   Index config_index() const {
     return configs_.back().index;

@@ -6,8 +6,7 @@
 
 namespace lockstep::raft {
 
-// The leader's log
-// ------------------------------------------------------------------------------------
+// The leader's log ------------------------------------------------------------------------------
 
 Raft::Proposal Raft::State::Propose(EntryKind kind, Bytes data) {
   CHECK(kind == EntryKind::kOp || kind == EntryKind::kPulse);  // The others are ours to make.
@@ -38,8 +37,7 @@ Index Raft::State::AppendOwn(EntryKind kind, Bytes data) {
   return index;
 }
 
-// Out
-// ------------------------------------------------------------------------------------------------
+// Out -------------------------------------------------------------------------------------------
 
 // The one place that says whether something can go to a member now: HasReady asks it, Drain does
 // it.
@@ -99,8 +97,7 @@ void Raft::State::SendAppend(NodeId to, Progress* other) {
   Send(to, std::move(request));
 }
 
-// In, at a follower
-// -----------------------------------------------------------------------------------
+// In, at a follower -----------------------------------------------------------------------------
 
 void Raft::State::OnAppendRequest(const Message& m, AppendRequest& request) {
   FollowLeader(m);
@@ -159,8 +156,7 @@ void Raft::State::StoreEntries(NodeId from, std::vector<Entry> entries) {
   }
 }
 
-// In, at the leader
-// -----------------------------------------------------------------------------------
+// In, at the leader -----------------------------------------------------------------------------
 
 void Raft::State::OnAppendReply(const Message& m, const AppendReply& reply) {
   Progress* other = ProgressOf(m.from);
@@ -196,8 +192,7 @@ void Raft::State::OnMatch(NodeId from, Progress* other, Index match) {
   AdvanceCommit();
 }
 
-// Commit
-// ----------------------------------------------------------------------------------------------
+// Commit ----------------------------------------------------------------------------------------
 
 Index Raft::State::MatchOf(const Member& member) const {
   if (IsMe(member)) return log.stable();

@@ -8,8 +8,7 @@
 
 namespace lockstep::raft {
 
-// Out
-// ------------------------------------------------------------------------------------------------
+// Out -------------------------------------------------------------------------------------------
 
 void Raft::State::BeginSnapshot(NodeId to, Progress* other) {
   RAFT_SAYS("snapshot for %lu: it needs %lu, the log begins at %lu", to.value, other->next().value,
@@ -113,8 +112,7 @@ void Raft::State::GiveUpIdleTransfers() {
   }
 }
 
-// In
-// -------------------------------------------------------------------------------------------------
+// In --------------------------------------------------------------------------------------------
 
 void Raft::State::OnSnapshotChunk(const Message& m, const SnapshotChunk& chunk) {
   FollowLeader(m);
@@ -185,8 +183,7 @@ void Raft::State::Install(Snapshot snapshot, NodeId from) {
   Promise(from, SnapshotReply{.last = last, .offset = 0, .installed = true, .match = last.index});
 }
 
-// Compaction
-// -----------------------------------------------------------------------------------------
+// Compaction ------------------------------------------------------------------------------------
 
 void Raft::State::Compact(Index to, size_t keep) {
   CHECK_SAYS(to <= applied, "compact to %lu, applied is %lu", to.value, applied.value);

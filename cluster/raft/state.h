@@ -51,8 +51,7 @@ struct IncomingSnapshot {
 struct Raft::State {
   State(const Options& options, Recovered recovered, MonoTime now, Narrator* narrator);
 
-  // raft.cc
-  // ----------------------------------------------------------------------------------------
+  // raft.cc -------------------------------------------------------------------------------------
   void Advance(MonoTime to);
   void Tick();
   MonoTime NextTick() const;
@@ -77,8 +76,7 @@ struct Raft::State {
   bool IDecideAlone() const;
   bool AmReplaced() const;  // Our number now belongs to another disk.
 
-  // election.cc
-  // ------------------------------------------------------------------------------------
+  // election.cc ---------------------------------------------------------------------------------
   enum class Ballot : uint8_t { kPre, kReal, kTransfer };
   void Campaign(Ballot ballot);
   void CountBallot();
@@ -93,15 +91,13 @@ struct Raft::State {
   void RestartElectionTimer();
   void CheckQuorum();
 
-  // transfer.cc
-  // ------------------------------------------------------------------------------------
+  // transfer.cc ---------------------------------------------------------------------------------
   bool TransferLeadership(NodeId target);
   void ContinueTransfer();
   void AbandonTransfer(const char* why);
   void OnTimeoutNow(const Message& m);
 
-  // replication.cc
-  // ---------------------------------------------------------------------------------
+  // replication.cc ------------------------------------------------------------------------------
   Proposal Propose(EntryKind kind, Bytes data);
   Index AppendOwn(EntryKind kind, Bytes data);
   enum class Due : uint8_t { kNothing, kRequest, kSnapshot, kChunk };
@@ -118,16 +114,14 @@ struct Raft::State {
   Progress* ProgressOf(NodeId node);
   Index MatchOf(const Member& member) const;
 
-  // read_index.cc
-  // ----------------------------------------------------------------------------------
+  // read_index.cc -------------------------------------------------------------------------------
   uint64_t Read();
   void BeginRound();
   void OnHeartbeatRequest(const Message& m, const HeartbeatRequest& request);
   void OnHeartbeatReply(const Message& m, const HeartbeatReply& reply);
   void ConfirmReads();
 
-  // snapshot.cc
-  // ------------------------------------------------------------------------------------
+  // snapshot.cc ---------------------------------------------------------------------------------
   void BeginSnapshot(NodeId to, Progress* progress);
   void SendChunk(NodeId to, Progress* progress);
   void ProvideSnapshot(Snapshot snapshot);
@@ -138,19 +132,17 @@ struct Raft::State {
   void GiveUpIdleTransfers();
   void Compact(Index to, size_t keep);
 
-  // membership.cc
-  // ----------------------------------------------------------------------------------
+  // membership.cc -------------------------------------------------------------------------------
   Proposal ProposeConfig(std::vector<Member> voters, std::vector<Member> learners);
   bool ConfigPending() const;
   void OnConfigChanged();
   void ContinueConfigChange();
   std::vector<MemberStatus> Members() const;
 
-  // invariants.cc
-  // ----------------------------------------------------------------------------------
+  // invariants.cc -------------------------------------------------------------------------------
   void CheckInvariants() const;
 
-  // ------------------------------------------------------------------------------------------------
+  // ---------------------------------------------------------------------------------------------
   const Options options;
   Narrator* const narrator;
   Rng rng;
@@ -174,8 +166,7 @@ struct Raft::State {
   ClusterTime time;
   MonoTime time_since;
 
-  // While leading.
-  // ---------------------------------------------------------------------------------
+  // While leading. ------------------------------------------------------------------------------
   std::map<NodeId, Progress> progress;  // Of all other members: at most kNodesMax.
   size_t uncommitted_bytes = 0;
   MonoTime heartbeat_deadline;
@@ -196,12 +187,10 @@ struct Raft::State {
   std::weak_ptr<const OutgoingSnapshot> outgoing;  // Held by the transfers that use it.
   bool snapshot_asked = false;                     // The host owes us one.
 
-  // While following: the snapshot that is coming in.
-  // -----------------------------------------------
+  // While following: the snapshot that is coming in. --------------------------------------------
   std::optional<IncomingSnapshot> incoming;
 
-  // On its way out.
-  // --------------------------------------------------------------------------------
+  // On its way out. -----------------------------------------------------------------------------
   struct HeldMessage {
     Message message;
     uint64_t covered_by;  // The write, plus one, that must be on disk. kNotHandedOut: next Drain's.

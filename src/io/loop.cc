@@ -1,5 +1,6 @@
 #include "src/io/loop.h"
 
+#include <signal.h>
 #include <time.h>
 
 #include <algorithm>
@@ -30,6 +31,7 @@ constexpr int64_t kSleepUsMax = 3600 * kUsPerSecond;
 }  // namespace
 
 Loop::Loop() {
+  ::signal(SIGPIPE, SIG_IGN);  // A write to a socket that is closed is an error like any other.
   Must(uv_loop_init(&uv_));
   before_poll_ = MakeHandle<uv_prepare_t>(this);
   Must(uv_prepare_init(&uv_, before_poll_.get()));

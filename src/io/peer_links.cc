@@ -153,11 +153,13 @@ class PeerLinks::Link final : public TcpConn::Events {
 
   void OnBytes(size_t bytes) override {
     reader_.Commit(bytes);
-    const auto body = reader_.Next();
-    if (!body) return Break(body.error().message);
-    if (!body->has_value()) return;
-    if (up_) return Break("it speaks on a link that is ours to speak on");
-    OnHelloReply(**body);
+    do {
+      const auto body = reader_.Next();
+      if (!body) return Break(body.error().message);
+      if (!body->has_value()) return;
+      if (up_) return Break("it speaks on a link that is ours to speak on");
+      OnHelloReply(**body);
+    } while (up_);
   }
 
   void OnHelloReply(BytesView body) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "src/base/hash.h"
 #include "src/base/log.h"
 #include "src/base/version.h"
 #include "src/io/logging.h"
@@ -77,6 +78,7 @@ Result<void> Server::OpenStore() {
 }
 
 Result<void> Server::OpenNode() {
+  SetHashKey(EntropyU64(), EntropyU64());
   NodeOptions options;
   options.config = start_.config;
   options.seed = EntropyU64();
@@ -120,7 +122,6 @@ void Server::LimitClients() {
 }
 
 void Server::Run() {
-  ::signal(SIGPIPE, SIG_IGN);  // A write to a closed socket is an error like any other.
   signals_.push_back(
       std::make_unique<SignalWatch>(&loop_, SIGTERM, [this] { OnStopSignal("SIGTERM"); }));
   signals_.push_back(

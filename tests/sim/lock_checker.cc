@@ -193,9 +193,7 @@ void LockChecker::ConcludeAcquire(const Issued& issued, const LockAnswer& answer
   if (command.bind && answer.kind != AnswerKind::kRefused) {
     // Its end is the connection's, or the node's that has accepted it.
     end.kind = Operation::Kind::kVacate;
-    end.call_us = std::max(issued.call_us, std::min(world_->disturbed_at_fast_us(),
-                                                    world_->wires().closed_at_fast_us(socket)));
-    owner_wide_.push_back({end, {command.names.begin(), command.names.end()}});
+    owner_wide_.push_back({end, {command.names.begin(), command.names.end()}, socket});
   }
   if (!MayWait(command)) return;
   if (answer.unknown()) {
@@ -215,7 +213,7 @@ void LockChecker::ConcludeAcquire(const Issued& issued, const LockAnswer& answer
     end.told = Operation::Told::kNil;
     end.return_us = world_->FastUs();
   }
-  owner_wide_.push_back({end, {}});
+  owner_wide_.push_back({end, {}, {}});
 }
 
 void LockChecker::ConcludeOwnerWide(const Issued& issued, const LockAnswer& answer) {
@@ -231,7 +229,7 @@ void LockChecker::ConcludeOwnerWide(const Issued& issued, const LockAnswer& answ
   if (answer.kind == AnswerKind::kRefused) return;
   Operation operation = MakeOperation(issued);
   Fill(&operation, answer);
-  owner_wide_.push_back({operation, {}});
+  owner_wide_.push_back({operation, {}, {}});
 }
 
 // Beliefs ----------------------------------------------------------------------------------------
@@ -336,7 +334,13 @@ void LockChecker::CheckPatience(const Issued& issued) {
 // The end ----------------------------------------------------------------------------------------
 
 void LockChecker::Check() {
-  for (const OwnerWide& wide : owner_wide_) {
+  for (OwnerWide& wide : owner_wide_) {
+    if (wide.bound_to) {
+      const int64_t ended_us = std::min(world_->disturbed_at_fast_us(),
+                                        world_->wires().closed_at_fast_us(*wide.bound_to));
+      if (ended_us == Wires::kNotYet) continue;
+      wide.operation.call_us = std::max(wide.operation.call_us, ended_us);
+    }
     const std::set<Bytes>& names =
         wide.only.empty() ? owners_[wide.operation.owner].names : wide.only;
     for (const Bytes& name : names) locks_[name].history.push_back(wide.operation);

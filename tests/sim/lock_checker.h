@@ -65,7 +65,8 @@ class LockChecker {
   // Something that happens to all that an owner holds, wherever.
   struct OwnerWide {
     Operation operation;
-    std::set<Bytes> only;  // Empty: everywhere.
+    std::set<Bytes> only;            // Empty: everywhere.
+    std::optional<ClientId> bound_to;  // Not before this connection has ended.
   };
   struct Issued {
     LockCommand command;

@@ -184,7 +184,11 @@ class Search {
     // What touched the lock shortly before or at the same time tells most.
     std::vector<const Operation*> around;
     for (const Operation& operation : history_) {
-      if (operation.call_us <= history_[returned].return_us) around.push_back(&operation);
+      const bool nothing = operation.told == Operation::Told::kUnknown &&
+                           LockState::OnlyLooks(operation);
+      if (!nothing && operation.call_us <= history_[returned].return_us) {
+        around.push_back(&operation);
+      }
     }
     std::stable_sort(around.begin(), around.end(), [](const Operation* a, const Operation* b) {
       return a->return_us < b->return_us;

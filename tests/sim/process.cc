@@ -60,7 +60,7 @@ void Process::Start() {
 }
 
 // Nodes hash under different keys, so nothing that is replicated can rest on the order of a hash table
-// unnoticed (trap 54). The key is Node::Open's.
+// unnoticed (trap 54).
 void Process::Enter() const {
   SetSpeaker(id_);
   SetHashKey(HashMix(seed_, 1), HashMix(seed_, 2));

@@ -22,6 +22,7 @@ void Wires::NoteClosed(Socket* socket) {
 }
 
 int64_t Wires::closed_at_fast_us(ClientId socket) const {
+  if (socket.value == 0) return 0;  // There never was one.
   return sockets_.at(socket).closed_at_fast_us;
 }
 

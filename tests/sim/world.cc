@@ -70,7 +70,7 @@ Process& World::AddProcess(NodeId id, const std::vector<NodeId>& nodes) {
   text += Format("raft-snapshot-entries %ld\nraft-window-entries %ld\nraft-append-bytes %ld\n",
                  swarm_.snapshot_entries, swarm_.window_entries, swarm_.append_bytes);
   text += Format("leader-wait-ms %ld\nuncertain-after-ms %ld\nnode-timeout %ld\n"
-                 "shutdown-timeout 3\n",
+                 "shutdown-timeout 3\nloglevel debug\n",
                  swarm_.leader_wait_ms, swarm_.uncertain_after_ms, swarm_.node_timeout_ms);
   auto& process = processes_[id];
   CHECK(process == nullptr);

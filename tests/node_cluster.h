@@ -1,0 +1,269 @@
+// Whole nodes in memory with a perfect network and disk, but for what a test takes away: the smallest
+// shell there is. Time moves in steps of one millisecond; what is sent in one step arrives in the next.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "cluster/bus/envelope.h"
+#include "cluster/bus/frame.h"
+#include "cluster/raft/raft.h"
+#include "src/node.h"
+
+namespace lockstep {
+
+class MemoryDisk final : public StorageReader {
+ public:
+  Result<void> Scan(BytesView from, BytesView to, const Visit& visit) override {
+    for (auto at = data_.lower_bound(Bytes(from)); at != data_.end() && at->first < to; ++at) {
+      const Result<void> visited = visit(at->first, at->second);
+      if (!visited) return visited;
+    }
+    return {};
+  }
+  void Write(const WriteBatch& batch) {
+    for (const WriteBatch::Op& op : batch.ops()) {
+      switch (op.kind) {
+        case WriteBatch::Kind::kPut:
+          data_[op.key] = op.value;
+          break;
+        case WriteBatch::Kind::kDelete:
+          data_.erase(op.key);
+          break;
+        case WriteBatch::Kind::kDeleteRange:
+          data_.erase(data_.lower_bound(op.key), data_.lower_bound(op.value));
+      }
+    }
+  }
+  void Empty() { data_.clear(); }
+
+ private:
+  std::map<Bytes, Bytes> data_;
+};
+
+class NodeCluster {
+ public:
+  // Settings as a configuration file has them, the same for all nodes. `named` nodes stand in
+  // cluster-nodes (all, unless told otherwise).
+  explicit NodeCluster(uint64_t nodes, Bytes settings = {}, uint64_t named = 0)
+      : settings_(std::move(settings)), named_(named == 0 ? nodes : named) {
+    for (uint64_t id = 1; id <= nodes; ++id) machines_[NodeId{id}];
+  }
+
+  void StartAll() {
+    for (auto& [id, machine] : machines_) Start(id);
+  }
+  void Start(NodeId id) {
+    Machine& machine = machines_[id];
+    NodeOptions options;
+    Bytes text = Format("node-id %lu\nport %lu\n", id.value, 7000 + id.value) + settings_ +
+                 "\ncluster-nodes \"";
+    for (uint64_t n = 1; n <= std::max(named_, id.value); ++n) {
+      text += Format("%lu=host-%lu:%lu ", n, n, 17000 + n);
+    }
+    const Result<void> read = options.config.ReadFile("test", text + "\"\n", {});
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    options.seed = ++seeds_ * 7919;
+    Result<std::unique_ptr<Node>> opened = Node::Open(std::move(options), machine.disk, now_);
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    machine.node = std::move(*opened);
+    machine.fresh = true;
+  }
+  // Power fails: what has not been written is lost.
+  void Kill(NodeId id) {
+    Machine& machine = machines_[id];
+    machine.node.reset();
+    machine.writes.clear();
+    machine.inbox.clear();
+    for (auto& [other_id, other] : machines_) {
+      if (other.node != nullptr) other.node->Step(now_, PeerDown{id});
+    }
+    std::erase_if(clients_, [id](const auto& client) { return client.second.node == id; });
+  }
+  void EmptyDisk(NodeId id) { machines_[id].disk.Empty(); }
+  void StopDisk(NodeId id, bool stopped) { machines_[id].disk_stopped = stopped; }
+
+  // Nothing gets from `from` to `to`.
+  void Cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
+  void CutOff(NodeId id) {
+    for (const auto& [other, machine] : machines_) {
+      Cut(id, other);
+      Cut(other, id);
+    }
+  }
+  void Heal() { cuts_.clear(); }
+  // Frames for which this is true are lost.
+  using Loses = std::function<bool(NodeId from, NodeId to, const bus::EnvelopeHeader& header)>;
+  void Lose(Loses loses) { loses_ = std::move(loses); }
+
+  void Run(int64_t ms) {
+    for (int64_t i = 0; i < ms; ++i) Turn();
+  }
+  // Runs until it is so. False: not within `ms`.
+  bool RunUntil(const std::function<bool()>& so, int64_t ms = 10'000) {
+    for (int64_t i = 0; i < ms && !so(); ++i) Turn();
+    return so();
+  }
+
+  // Who leads the group, as all running nodes that are not cut off agree; kNoNode: they do not.
+  NodeId Leader(GroupId group = kLocksGroup) const {
+    NodeId leader;
+    for (const auto& [id, machine] : machines_) {
+      if (machine.node == nullptr || cuts_.contains({id, id})) continue;
+      const raft::Raft* raft = machine.node->group(group);
+      if (raft == nullptr || raft->leader() == kNoNode) return kNoNode;
+      if (leader != kNoNode && leader != raft->leader()) return kNoNode;
+      leader = raft->leader();
+    }
+    return leader;
+  }
+  NodeId AwaitLeader() {
+    EXPECT_TRUE(RunUntil([this] { return Leader() != kNoNode && Leader(kControlGroup) != kNoNode; }));
+    return Leader();
+  }
+  NodeId OtherThan(NodeId one, NodeId two = {}) const {
+    for (const auto& [id, machine] : machines_) {
+      if (id != one && id != two && machine.node != nullptr) return id;
+    }
+    return kNoNode;
+  }
+  Node* node(NodeId id) { return machines_[id].node.get(); }
+  MonoTime now() const { return now_; }
+
+  // Clients. --------------------------------------------------------------------------------------
+  ClientId Connect(NodeId to) {
+    const ClientId id{++clients_ever_};
+    clients_[id].node = to;
+    node(to)->Step(now_, ClientOpened{id, Format("127.0.0.1:%lu", 40000 + id.value), "l", true});
+    return id;
+  }
+  void Send(ClientId id, const Bytes& lines) {
+    const Bytes bytes = lines + "\r\n";
+    node(clients_[id].node)->Step(now_, ClientData{id, bytes});
+  }
+  void Disconnect(ClientId id) {
+    node(clients_[id].node)->Step(now_, ClientClosed{id});
+    clients_.erase(id);
+  }
+  // What has arrived since the last Take.
+  Bytes Take(ClientId id) { return std::exchange(clients_[id].received, Bytes()); }
+  bool closed(ClientId id) { return clients_[id].closed; }
+  // Sends one line and gives what comes back first, or "" after ten virtual seconds.
+  Bytes Ask(ClientId id, const Bytes& line) {
+    Send(id, line);
+    RunUntil([&] { return !clients_[id].received.empty(); });
+    return Take(id);
+  }
+  Bytes Ask(NodeId to, const Bytes& line) {
+    const ClientId id = Connect(to);
+    const Bytes reply = Ask(id, line);
+    Disconnect(id);
+    return reply;
+  }
+
+ private:
+  struct Arriving {
+    NodeId from;
+    Bytes body;
+  };
+  struct Machine {
+    std::unique_ptr<Node> node;
+    MemoryDisk disk;
+    bool disk_stopped = false;
+    bool fresh = false;  // Its links are to be made.
+    std::vector<std::pair<uint64_t, WriteBatch>> writes;
+    std::vector<Arriving> inbox;
+  };
+  struct Connection {
+    NodeId node;
+    Bytes received;
+    bool closed = false;
+  };
+
+  void Introduce(NodeId from, NodeId to) {
+    Node* one = node(from);
+    Node* other = node(to);
+    if (one == nullptr || other == nullptr || from == to) return;
+    if (bus::CheckHello(other->identity(), bus::MakeHello(one->identity(), to, bus::Lane::kControl))) {
+      other->Step(now_, PeerUp{bus::MakeHello(one->identity(), to, bus::Lane::kControl)});
+    }
+  }
+  void LinkAll(NodeId id) {
+    for (const auto& [other, machine] : machines_) {
+      Introduce(id, other);
+      Introduce(other, id);
+    }
+  }
+
+  void Turn() {
+    now_ = now_ + kUsPerMs;
+    for (auto& [id, machine] : machines_) {
+      if (machine.node != nullptr && std::exchange(machine.fresh, false)) LinkAll(id);
+    }
+    std::vector<std::pair<NodeId, Arriving>> sent;
+    for (auto& [id, machine] : machines_) {
+      if (machine.node != nullptr) TurnOf(id, &machine, &sent);
+    }
+    for (auto& [to, arriving] : sent) machines_[to].inbox.push_back(std::move(arriving));
+  }
+
+  void TurnOf(NodeId id, Machine* machine, std::vector<std::pair<NodeId, Arriving>>* sent) {
+    Node& node = *machine->node;
+    for (const Arriving& one : std::exchange(machine->inbox, {})) {
+      node.Step(now_, PeerFrame{one.from, one.body});
+    }
+    if (!machine->disk_stopped && !machine->writes.empty()) {
+      for (const auto& [number, batch] : machine->writes) machine->disk.Write(batch);
+      const uint64_t last = machine->writes.back().first;
+      machine->writes.clear();
+      node.Step(now_, Persisted{last});
+    }
+    node.Step(now_, Tick{});
+    Output out = node.Drain(now_);
+    node.CheckInvariants();
+    if (out.write_number != 0) {
+      machine->writes.emplace_back(out.write_number, std::move(out.write));
+    }
+    for (Output::ToClient& to : out.clients) {
+      const auto client = clients_.find(to.id);
+      if (client == clients_.end()) continue;
+      client->second.received += to.bytes;
+      if (!to.close) continue;
+      client->second.closed = true;
+      node.Step(now_, ClientClosed{to.id});
+    }
+    for (const Output::ToPeer& to : out.peers) Post(id, to, sent);
+    if (out.relink) machine->fresh = true;
+  }
+
+  void Post(NodeId from, const Output::ToPeer& to,
+            std::vector<std::pair<NodeId, Arriving>>* sent) {
+    bus::FrameReader reader;
+    reader.Append(to.frames);
+    for (auto body = reader.Next(); body.ok() && body->has_value(); body = reader.Next()) {
+      const Result<bus::Envelope> envelope = bus::DecodeEnvelope(**body);
+      ASSERT_TRUE(envelope.ok());
+      if (cuts_.contains({from, to.to}) || !machines_.contains(to.to)) continue;
+      if (loses_ && loses_(from, to.to, envelope->header)) continue;
+      sent->push_back({to.to, {from, Bytes(**body)}});
+    }
+  }
+
+  Bytes settings_;
+  uint64_t named_;
+  std::map<NodeId, Machine> machines_;
+  std::map<ClientId, Connection> clients_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;
+  Loses loses_;
+  MonoTime now_{1'000'000};
+  uint64_t clients_ever_ = 0;
+  uint64_t seeds_ = 0;
+};
+
+}  // namespace lockstep
