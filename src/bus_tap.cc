@@ -54,6 +54,23 @@ struct Describe {
   Json operator()(const raft::TimeoutNow&) const { return Json::object(); }
 };
 
+Json DescribeHeartbeats(Reader* in) {
+  Json beats = Json::array();
+  const size_t n = in->Count(3);
+  for (size_t i = 0; i < n; ++i) {
+    const auto group = in->Get<GroupId>();
+    const auto term = in->Get<Term>();
+    raft::Body body;
+    if (!raft::DecodeBody(in, &body)) return {{"damaged", true}};
+    Json beat = std::visit(Describe{}, body);
+    beat["type"] = raft::TypeName(body);
+    beat["group"] = group.value;
+    beat["term"] = term.value;
+    beats.push_back(std::move(beat));
+  }
+  return {{"beats", std::move(beats)}};
+}
+
 Json DescribeForward(Reader* in) {
   Forward forward;
   if (!DecodeForward(in, &forward)) return {{"damaged", true}};
@@ -81,6 +98,8 @@ Json DescribeData(const bus::Envelope& envelope, Bytes* type) {
       *type = raft::TypeName(body);
       return std::visit(Describe{}, body);
     }
+    case bus::MessageType::kHeartbeats:
+      return DescribeHeartbeats(&in);
     case bus::MessageType::kForward:
       return DescribeForward(&in);
     case bus::MessageType::kAnswer:

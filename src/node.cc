@@ -149,6 +149,7 @@ Output Node::Parts::Drain(MonoTime at) {
     if (runnable.empty()) break;
   }
   intake.Flush();
+  SendHeartbeats();
   CollectClients(&out);
   outbox.Drain([&out](NodeId to, bus::Lane lane, Bytes frames) {
     out.peers.push_back({to, lane, std::move(frames)});

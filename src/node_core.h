@@ -83,6 +83,9 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   // src/node_peers.cc: messages, membership. -----------------------------------------------------------
   bool OnMessage(NodeId from, const bus::Envelope& envelope);  // False: it makes no sense.
   bool OnRaftMessage(NodeId from, const bus::Envelope& envelope);
+  bool OnHeartbeats(NodeId from, const bus::Envelope& envelope);
+  void StepGroup(NodeId from, GroupId group, Term term, raft::Body body);
+  void SendHeartbeats();
   bool OnForwarding(NodeId from, const bus::Envelope& envelope);
   bool OnForming(NodeId from, const bus::Envelope& envelope);
   void Tap(NodeId to, BytesView body, bool sent);
@@ -168,6 +171,13 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   size_t monitors = 0;
   size_t taps = 0;
   bool tapping = false;  // A tap's own output is not tapped.
+
+  struct Heartbeat {
+    GroupId group;
+    Term term;
+    raft::Body body;
+  };
+  std::map<NodeId, std::vector<Heartbeat>> heartbeats;  // Of this turn, by receiver.
 
   WriteBatch batch;             // Of this turn.
   uint64_t next_write = 1;

@@ -20,6 +20,11 @@ bus::Lane LaneOf(const raft::Body& body) {
   return bulk ? bus::Lane::kBulk : bus::Lane::kControl;
 }
 
+bool IsHeartbeat(const raft::Body& body) {
+  return std::holds_alternative<raft::HeartbeatRequest>(body) ||
+         std::holds_alternative<raft::HeartbeatReply>(body);
+}
+
 // What only a member with the disk on record may say: votes and acknowledgements of a disk that was
 // emptied mean nothing. Requests prove themselves by their term: a node far behind, whose own log still
 // names a disk that its leader has long replaced, must hear that leader.
@@ -64,6 +69,8 @@ bool Node::Parts::OnMessage(NodeId from, const bus::Envelope& envelope) {
   switch (envelope.header.type) {
     case bus::MessageType::kRaft:
       return OnRaftMessage(from, envelope);
+    case bus::MessageType::kHeartbeats:
+      return OnHeartbeats(from, envelope);
     case bus::MessageType::kForward:
     case bus::MessageType::kForwardNack:
     case bus::MessageType::kAnswer:
@@ -101,15 +108,47 @@ bool Node::Parts::OnRaftMessage(NodeId from, const bus::Envelope& envelope) {
   Reader in(envelope.data);
   raft::Body body;
   if (!raft::DecodeBody(&in, &body) || !in.done()) return false;
-  const auto found = groups.find(envelope.header.group);
-  if (found == groups.end()) return true;  // Not formed yet, or no member.
-  Group& group = *found->second;
+  StepGroup(from, envelope.header.group, envelope.header.term, std::move(body));
+  return true;
+}
 
+void Node::Parts::StepGroup(NodeId from, GroupId id, Term term, raft::Body body) {
+  const auto found = groups.find(id);
+  if (found == groups.end()) return;  // Not formed yet, or no member.
+  Group& group = *found->second;
   const DiskId named = group.raft().config().DiskOf(from);
   const bool other_disk = named.value != 0 && named != peers.DiskOf(from);
-  if (other_disk && IsPromise(body)) return true;
-  group.Step(now, raft::Message{from, me.node, envelope.header.term, std::move(body)});
-  return true;
+  if (other_disk && IsPromise(body)) return;
+  group.Step(now, raft::Message{from, me.node, term, std::move(body)});
+}
+
+bool Node::Parts::OnHeartbeats(NodeId from, const bus::Envelope& envelope) {
+  Reader in(envelope.data);
+  const size_t n = in.Count(3);
+  for (size_t i = 0; i < n; ++i) {
+    const auto group = in.Get<GroupId>();
+    const auto term = in.Get<Term>();
+    raft::Body body;
+    if (!raft::DecodeBody(&in, &body) || !IsHeartbeat(body)) return false;
+    StepGroup(from, group, term, std::move(body));
+  }
+  return in.done();
+}
+
+// One frame a peer, however many groups there are.
+void Node::Parts::SendHeartbeats() {
+  for (const auto& [to, beats] : heartbeats) {
+    outbox.Send(to, bus::Lane::kControl, bus::MessageType::kHeartbeats, kControlGroup, Term{0},
+                [&beats = beats](Writer* out) {
+                  out->Varint(beats.size());
+                  for (const Heartbeat& beat : beats) {
+                    out->Put(beat.group);
+                    out->Put(beat.term);
+                    raft::EncodeBody(beat.body, out);
+                  }
+                });
+  }
+  heartbeats.clear();
 }
 
 bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
@@ -167,6 +206,10 @@ void Node::Parts::Tap(NodeId to, BytesView body, bool sent) {
 // Groups ---------------------------------------------------------------------------------------------
 
 void Node::Parts::OnMessage(Group& group, raft::Message message) {
+  if (IsHeartbeat(message.body)) {
+    heartbeats[message.to].push_back({group.id(), message.term, std::move(message.body)});
+    return;
+  }
   outbox.Send(message.to, LaneOf(message.body), bus::MessageType::kRaft, group.id(), message.term,
               [&message](Writer* out) { raft::EncodeBody(message.body, out); });
 }

@@ -16,6 +16,7 @@ const char* TypeName(MessageType type) {
     case MessageType::kForm: return "form";
     case MessageType::kFormed: return "formed";
     case MessageType::kTransfer: return "transfer";
+    case MessageType::kHeartbeats: return "heartbeats";
   }
   return "unknown";
 }

@@ -22,8 +22,9 @@ enum class MessageType : uint8_t {
   kForm,         // An offer to form the cluster.
   kFormed,       // The cluster has been formed.
   kTransfer,     // Asks a group's leader to hand over to a member.
+  kHeartbeats,   // Heartbeats, and answers to heartbeats, of all groups between two nodes.
 };
-constexpr MessageType kMessageTypeLast = MessageType::kTransfer;
+constexpr MessageType kMessageTypeLast = MessageType::kHeartbeats;
 
 // "raft", "forward", ...: for log lines, INFO and metrics.
 const char* TypeName(MessageType type);

@@ -184,8 +184,7 @@ void Raft::State::BecomeLeader() {
   heartbeat_deadline = now + options.heartbeat_us;
   quorum_deadline = kNeverMono;
   OnConfigChanged();
-  // Nothing of an older term is committed by counting; this entry takes all before it along
-  // (§5.4.2).
+  // Nothing of an older term is committed by counting; this takes all before it along (§5.4.2).
   AppendOwn(EntryKind::kNoop, {});
 }
 

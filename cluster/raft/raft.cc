@@ -73,7 +73,8 @@ void Raft::State::Tick() {
   if (role != Role::kLeader) return;
   if (transfer_target != kNoNode && now >= transfer_deadline) AbandonTransfer("it took too long");
   if (now >= heartbeat_deadline) {
-    heartbeat_deadline = now + options.heartbeat_us;
+    // On a common beat: the heartbeats of all groups of a node leave in one turn, in one frame a peer.
+    heartbeat_deadline = {(now.us / options.heartbeat_us + 1) * options.heartbeat_us};
     heartbeat_due = !progress.empty();
     GiveUpIdleTransfers();
   }
@@ -95,8 +96,7 @@ ClusterTime Raft::State::Time() const {
 // Messages --------------------------------------------------------------------------------------
 
 void Raft::State::Step(Message& m) {
-  // Not ours: sent to the node that had our number before, or a host's mistake. Nothing is
-  // promised.
+  // Not ours: sent to the node that had our number before, or a host's mistake.
   if (m.to != options.self.node || m.from == options.self.node || m.from == kNoNode) return;
 
   // Votes come first: whether they may raise our term is theirs to say.

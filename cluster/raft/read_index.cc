@@ -42,7 +42,11 @@ void Raft::State::OnHeartbeatRequest(const Message& m, const HeartbeatRequest& r
   time = std::max(time, request.time);
   // The leader knows that our log is its own up to there; a message from before a snapshot that
   // we have installed since says less than we know.
-  CommitTo(std::min(request.commit, log.last().index));
+  // What it knows it knows of the disk that the config names: of one that was emptied since, its
+  // `match` says what the former disk acknowledged. Appends prove themselves; they will do until then.
+  if (log.config().DiskOf(options.self.node) == options.self.disk) {
+    CommitTo(std::min(request.commit, log.last().index));
+  }
   Send(m.from, HeartbeatReply{.read_position = request.read_position});
 }
 
@@ -56,8 +60,8 @@ void Raft::State::OnHeartbeatReply(const Message& m, const HeartbeatReply& reply
 }
 
 void Raft::State::ConfirmReads() {
-  // Before an entry of this term has committed, older ones may be committed that we do not know of
-  // (etcd #7331).
+  // Before an entry of this term has committed, older ones may be committed unknown to us (etcd
+  // #7331).
   if (reads.empty() || !CommittedInThisTerm()) return;
   const auto confirmed_round =
       ReachedByQuorum<uint64_t>(log.config(), [this](const Member& member) {

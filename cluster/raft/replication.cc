@@ -39,8 +39,7 @@ Index Raft::State::AppendOwn(EntryKind kind, Bytes data) {
 
 // Out -------------------------------------------------------------------------------------------
 
-// The one place that says whether something can go to a member now: HasReady asks it, Drain does
-// it.
+// The one place that says whether something can go to a member now: HasReady asks, Drain acts.
 Raft::State::Due Raft::State::DueTo(const Progress& other) const {
   if (other.mode() == Progress::Mode::kSnapshot) {
     const SnapshotTransfer& transfer = other.transfer();
