@@ -76,7 +76,9 @@ Json DescribeForward(Reader* in) {
   if (!DecodeForward(in, &forward)) return {{"damaged", true}};
   Json requests = Json::array();
   for (const Forward::Request& request : forward.requests) {
-    requests.push_back({{"seq", request.seq}, {"read", request.kind == Forward::Kind::kRead}, {"bytes", request.op.size()}});
+    requests.push_back({{"seq", request.seq},
+                        {"read", request.kind == Forward::Kind::kRead},
+                        {"bytes", request.op.size()}});
   }
   return {{"stream", forward.stream}, {"position", forward.position}, {"requests", requests}};
 }

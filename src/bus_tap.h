@@ -1,4 +1,5 @@
-// A bus message as JSON, for people and tests: {"type":..., "sender":..., "term":..., "data":{...}}.
+// A bus message as JSON, for people and tests: {"type":..., "sender":..., "term":...,
+// "data":{...}}.
 #pragma once
 
 #include "src/base/bytes.h"

@@ -8,7 +8,7 @@
 namespace lockstep {
 namespace {
 
-constexpr int kCommandsATurn = 4096;      // Of one connection, so that no pipeline starves the rest.
+constexpr int kCommandsATurn = 4096;  // Of one connection, so that no pipeline starves the rest.
 constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
 constexpr size_t kBacklogPause = 1024 * 1024;  // Output not taken: no more is made until it is.
 
@@ -54,8 +54,10 @@ bool Dispatcher::Next(MonoTime now, Session* session) {
         session->closing = true;
         return false;
       case resp::ParseStatus::kClose:
-        LOCKSTEP_LOG(kWarn, "client %s speaks HTTP to the RESP port; closed (somebody may be making "
-                            "a browser talk to this node)", session->client.address.c_str());
+        LOCKSTEP_LOG(kWarn,
+                     "client %s speaks HTTP to the RESP port; closed (somebody may be making "
+                     "a browser talk to this node)",
+                     session->client.address.c_str());
         session->WriteRaw(session->parser.error());
         session->closing = true;
         return false;
@@ -138,9 +140,9 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
   return std::nullopt;
 }
 
-// Rule 2 of the session: what goes to the same group may follow on its heels. But a write waits for the
-// reads before it: a read has no place in the log, and would see a write that is applied before it is
-// answered.
+// Rule 2 of the session: what goes to the same group may follow on its heels. But a write waits for
+// the reads before it: a read has no place in the log, and would see a write that is applied before
+// it is answered.
 bool Dispatcher::MustWait(const Session& session, const CommandSpec& leaf) const {
   if (session.idle()) return false;
   if (!IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup)) return true;

@@ -17,8 +17,8 @@ class Dispatcher {
   // `clock` is for measuring how long commands take, and decides nothing.
   Dispatcher(Host* host, Gateway* gateway, std::function<MonoTime()> clock);
 
-  // Runs what the session has received until it must wait: for bytes, an answer, the end of a pause,
-  // or its turn (at most kCommandsATurn at once). True: there is more that could run now.
+  // Runs what the session has received until it must wait: for bytes, an answer, the end of a
+  // pause, or its turn (at most kCommandsATurn at once). True: there is more that could run now.
   bool Run(MonoTime now, Session* session);
 
   // An answer from a group.

@@ -55,8 +55,10 @@ void Formation::OnFormed(ClusterId cluster, std::vector<NodeRecord> genesis) {
   if (me == genesis.end()) {
     LOCKSTEP_LOG(kInfo, "joining cluster %016lx", cluster.value);
   } else if (me->disk != self_.disk) {
-    LOCKSTEP_LOG(kWarn, "cluster %016lx knows this node with another disk: its folder was emptied. It "
-                        "votes again when the others have brought it up to date", cluster.value);
+    LOCKSTEP_LOG(kWarn,
+                 "cluster %016lx knows this node with another disk: its folder was emptied. It "
+                 "votes again when the others have brought it up to date",
+                 cluster.value);
   } else {
     LOCKSTEP_LOG(kInfo, "cluster %016lx is formed", cluster.value);
   }

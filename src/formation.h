@@ -1,14 +1,15 @@
 // How empty nodes become a cluster, once, and how a node with an empty disk finds the one there is.
 //
 // An empty node tells every node of `cluster-nodes` which disk it has. The one with the lowest id
-// waits until it has heard all of them, and decides: these nodes, with these disks, are the cluster.
-// Whoever belongs to a cluster answers an empty node with that decision.
+// waits until it has heard all of them, and decides: these nodes, with these disks, are the
+// cluster. Whoever belongs to a cluster answers an empty node with that decision.
 //
 // Always true:
-//   1. The decision follows from the members and their disks alone: a decider that crashes and decides
-//      again decides the same.
-//   2. A node whose disk was emptied later finds another disk under its name in the decision. It is no
-//      voter then: it has forgotten what it promised. The cluster takes it in anew (src/membership.h).
+//   1. The decision follows from the members and their disks alone: a decider that crashes and
+//      decides again decides the same.
+//   2. A node whose disk was emptied later finds another disk under its name in the decision. It is
+//      no voter then: it has forgotten what it promised. The cluster takes it in anew
+//      (src/membership.h).
 #pragma once
 
 #include <map>

@@ -1,10 +1,10 @@
-// How a request gets from the node that the client talks to (its gateway) to the group's leader, and
-// the answer back.
+// How a request gets from the node that the client talks to (its gateway) to the group's leader,
+// and the answer back.
 //
-// Links may lose, repeat and reorder, and a connection's requests must take effect in order. So each
-// gateway numbers what it sends to a leader: a stream, restarted whenever the leader changes or
-// something was lost (go-back-N). The leader takes position after position, passes over what it has,
-// and says so when one is missing. What is sent twice is harmless: see commands/replica.h.
+// Links may lose, repeat and reorder, and a connection's requests must take effect in order. So
+// each gateway numbers what it sends to a leader: a stream, restarted whenever the leader changes
+// or something was lost (go-back-N). The leader takes position after position, passes over what it
+// has, and says so when one is missing. What is sent twice is harmless: see commands/replica.h.
 #pragma once
 
 #include <map>
@@ -69,8 +69,8 @@ class Intake {
  public:
   explicit Intake(Outbox* outbox) : outbox_(outbox) {}
 
-  // `term`: in which the gateway thinks that we lead. A stream of an older term has a past that our log
-  // may have lost.
+  // `term`: in which the gateway thinks that we lead. A stream of an older term has a past that our
+  // log may have lost.
   void OnForward(MonoTime now, NodeId from, Group& group, Term term, const Forward& forward);
   // An answer for a request of another node, heard in our Apply; goes out if we lead `group`.
   void OnAnswer(const Group& group, const RequestId& request, Reply reply);

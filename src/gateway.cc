@@ -17,10 +17,11 @@ constexpr size_t kForwardRequestsMax = 4096;
 constexpr size_t kAnsweredRunsToldMax = 64;
 
 Reply ClusterDown(const Bytes& reason) {
-  return Reply::Error("CLUSTERDOWN", (reason.empty() ? Bytes("no leader: a majority of the nodes is "
-                                                             "not reachable")
-                                                     : reason) +
-                                         "; nothing was changed; see CLUSTER STATUS, then try again");
+  return Reply::Error("CLUSTERDOWN",
+                      (reason.empty() ? Bytes("no leader: a majority of the nodes is "
+                                              "not reachable")
+                                      : reason) +
+                          "; nothing was changed; see CLUSTER STATUS, then try again");
 }
 
 Reply Uncertain() {
@@ -81,7 +82,8 @@ uint64_t Gateway::incarnation(GroupId group) const {
 
 void Gateway::Start(DiskId disk, uint64_t boot) { name_ = {disk, boot, 1}; }
 
-// What our own replica says about our session decides: whoever opened or ended it, it is in the log.
+// What our own replica says about our session decides: whoever opened or ended it, it is in the
+// log.
 void Gateway::FollowSession(Route* route) {
   if (name_.boot == 0) return;
   if (route->session.boot == 0) route->session = name_;
@@ -95,7 +97,8 @@ void Gateway::FollowSession(Route* route) {
   }
 }
 
-// The cluster has given this node up. What was sent has an unknown outcome, and its waits have ended.
+// The cluster has given this node up. What was sent has an unknown outcome, and its waits have
+// ended.
 void Gateway::LoseSession(Route* route) {
   LOCKSTEP_LOG(kWarn, "%s: the cluster has ended this node's session (it was not heard for "
                       "node-timeout); opening another", route->group->name().c_str());
@@ -319,7 +322,8 @@ void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::it
                      Reply reply) {
   if (at->second.may_wait && at->second.ever_sent) {
     Ask(now, route->group->id(), Kind::kWrite,
-        CancelOp{IdOf(route->group->id(), at->first), CancelOp::Why::kGone}.Encode(), false, Asker{});
+        CancelOp{IdOf(route->group->id(), at->first), CancelOp::Why::kGone}.Encode(), false,
+        Asker{});
   }
   Finish(route, at, std::move(reply));
 }

@@ -1,8 +1,8 @@
 // The clients' side of the replicated groups: this node's requests that are not answered yet.
 //
-// A request gets its number here, goes to the group's leader (this node or another), and is sent again
-// under the same number when the leader changes or something was lost, until it is answered. So a
-// failover costs a client time, not an error, unless it takes too long:
+// A request gets its number here, goes to the group's leader (this node or another), and is sent
+// again under the same number when the leader changes or something was lost, until it is answered.
+// So a failover costs a client time, not an error, unless it takes too long:
 //
 //   CLUSTERDOWN   never sent to a leader, and there has been none for `leader_wait`.
 //   TRYAGAIN      refused by the leader before it entered the log.
@@ -56,8 +56,8 @@ class Gateway {
   RequestId IdOf(GroupId group, uint64_t seq) const;
   uint64_t incarnation(GroupId group) const;  // 0: no session is open.
 
-  // Opens sessions from now on, named after this start of the node, which the disk remembers: no two
-  // starts may have the same name.
+  // Opens sessions from now on, named after this start of the node, which the disk remembers: no
+  // two starts may have the same name.
   void Start(DiskId disk, uint64_t boot);
 
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);

@@ -9,7 +9,8 @@ namespace {
 
 constexpr uint64_t kHashEvery = 1024;       // Entries between two comparisons of state.
 constexpr size_t kHashesKept = 64;
-constexpr size_t kEntriesKeptMax = 10'000;  // In memory behind a snapshot, for members a bit behind.
+constexpr size_t kEntriesKeptMax =
+    10'000;  // In memory behind a snapshot, for members a bit behind.
 constexpr size_t kReadsWaitingMax = 1'000'000;
 
 }  // namespace
@@ -126,7 +127,8 @@ void Group::ConfirmReads(const raft::Ready::Confirmed& confirmed) {
 
 void Group::AnswerReads(MonoTime now) {
   while (!reads_.empty() && reads_.front().index && *reads_.front().index <= applied_) {
-    // Remaining times are shown by the leader's running clock, held just short of the next deadline.
+    // Remaining times are shown by the leader's running clock, held just short of the next
+    // deadline.
     const ClusterTime shown =
         std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline() + -1));
     const WaitingRead& read = reads_.front();

@@ -1,15 +1,17 @@
-// One Raft group on this node: the log's engine, the machine that it drives, and the disk's records.
+// One Raft group on this node: the log's engine, the machine that it drives, and the disk's
+// records.
 //
-// Requests come in (from this node's gateway or another's), are logged, replicated, applied on every
-// member, and answered: each member hears each answer in its own Apply and tells its own clients; the
-// leader also tells the gateways elsewhere, which saves them the wait for their own commit index.
+// Requests come in (from this node's gateway or another's), are logged, replicated, applied on
+// every member, and answered: each member hears each answer in its own Apply and tells its own
+// clients; the leader also tells the gateways elsewhere, which saves them the wait for their own
+// commit index.
 //
 // Always true:
-//   1. A read is answered from a state at least as new as everything that was in the leader's log when
-//      the read came: so it sees every write answered before it, and the writes before it on its own
-//      connection.
-//   2. No lease ends in a read: only an entry's stamp ends it. So a read never tells of an expiry that
-//      a next leader could take back.
+//   1. A read is answered from a state at least as new as everything that was in the leader's log
+//      when the read came: so it sees every write answered before it, and the writes before it on
+//      its own connection.
+//   2. No lease ends in a read: only an entry's stamp ends it. So a read never tells of an expiry
+//      that a next leader could take back.
 #pragma once
 
 #include <deque>
@@ -61,8 +63,8 @@ class Group {
   bool HasWork() const { return raft_->HasReady(); }
   MonoTime NextWakeup(MonoTime now) const;
 
-  // What the leader's machine hashed to at `index`. CHECKs that ours did too: nodes that differ have
-  // granted different things, and going on would make it worse.
+  // What the leader's machine hashed to at `index`. CHECKs that ours did too: nodes that differ
+  // have granted different things, and going on would make it worse.
   void CompareStateHash(Index index, uint64_t hash);
 
   GroupId id() const { return options_.id; }

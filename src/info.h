@@ -1,8 +1,9 @@
 // INFO: the node's figures as text, in Redis's form and spelling, for redis-cli --stat, exporters,
 // consoles and clients that look for role, redis_mode and loading before they trust a server.
 //
-// A figure is here only if it is true: what Redis has and Lockstep has not is either absent or, where
-// tools insist on the field, the constant that describes Lockstep (no replicas of a master, no AOF).
+// A figure is here only if it is true: what Redis has and Lockstep has not is either absent or,
+// where tools insist on the field, the constant that describes Lockstep (no replicas of a master,
+// no AOF).
 #pragma once
 
 #include <vector>

@@ -14,9 +14,10 @@ void AppendBigEndian(uint64_t v, int bytes, Bytes* out) {  // So that byte order
 }
 
 Error Damaged(GroupId group, const char* what) {
-  return Error{Format("the %s of group %lu on disk does not decode; the data folder is damaged: take "
-                      "this node out (CLUSTER REMOVE) and start it with a new id and an empty folder",
-                      what, group.value)};
+  return Error{
+      Format("the %s of group %lu on disk does not decode; the data folder is damaged: take "
+             "this node out (CLUSTER REMOVE) and start it with a new id and an empty folder",
+             what, group.value)};
 }
 
 Result<void> ReadRun(GroupId group, BytesView value, std::vector<raft::Entry>* log) {

@@ -7,10 +7,12 @@
 //   g <group> t <n>                       the snapshot's n-th piece
 //
 // Always true:
-//   1. A run overrides, from its first index on, every run before it. So a truncation writes the new
-//      run and deletes those that begin behind it; the tail of the one before needs no rewriting.
+//   1. A run overrides, from its first index on, every run before it. So a truncation writes the
+//      new run and deletes those that begin behind it; the tail of the one before needs no
+//      rewriting.
 //   2. The snapshot, its pieces, and the deletion of the log that it covers are in one batch.
-//   3. A value is checksummed by the storage; what does not decode all the same is damage, and named.
+//   3. A value is checksummed by the storage; what does not decode all the same is damage, and
+//      named.
 #pragma once
 
 #include <deque>
@@ -36,7 +38,8 @@ class LogStore {
   // Records for a batch.
   void PutHardState(const raft::HardState& hard, WriteBatch* batch);
   void Append(const std::vector<raft::Entry>& entries, WriteBatch* batch);
-  // `keep_log`: entries behind snapshot.last stay (our own snapshot). Else the log is replaced by it.
+  // `keep_log`: entries behind snapshot.last stay (our own snapshot). Else the log is replaced by
+  // it.
   void PutSnapshot(const raft::Snapshot& snapshot, bool keep_log, WriteBatch* batch);
 
  private:

@@ -22,7 +22,8 @@ namespace {
 constexpr char kHelp[] =
     "lockstep-server [file.conf | -] [--setting value ...]\n"
     "\n"
-    "Runs one node of a Lockstep cluster. Settings come from the file (\"-\": standard input), from\n"
+    "Runs one node of a Lockstep cluster. Settings come from the file (\"-\": standard input), "
+    "from\n"
     "LOCKSTEP_<SETTING> in the environment and from the command line; the later wins.\n"
     "conf/lockstep.conf explains every setting.\n"
     "\n"
@@ -79,16 +80,19 @@ Result<Loaded> Load(const CommandLine& line) {
     if (!text) return text.error();
     loaded.text = std::move(*text);
     if (line.file != "-") loaded.file = Absolute(line.file);
-    const auto include = [](const Bytes& path) { return io::ReadFile(path, Config::kTextBytesMax); };
-    const auto read =
-        loaded.config.ReadFile(line.file == "-" ? "standard input" : line.file, loaded.text, include);
+    const auto include = [](const Bytes& path) {
+      return io::ReadFile(path, Config::kTextBytesMax);
+    };
+    const auto read = loaded.config.ReadFile(line.file == "-" ? "standard input" : line.file,
+                                             loaded.text, include);
     if (!read) return read.error();
   }
   const auto environment = Environment();
   if (!environment) return environment.error();
   const auto unknown = loaded.config.ReadEnvironment(*environment);
   if (!unknown) return unknown.error();
-  for (const Bytes& remark : *unknown) std::fprintf(stderr, "lockstep-server: %s\n", remark.c_str());
+  for (const Bytes& remark : *unknown)
+    std::fprintf(stderr, "lockstep-server: %s\n", remark.c_str());
   if (const auto read = loaded.config.ReadCommandLine(line); !read) return read.error();
   if (const auto checked = loaded.config.Check(); !checked) return checked.error();
   return loaded;

@@ -34,8 +34,8 @@ std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
   }
   for (const auto& [id, record] : wanted) {
     const raft::Member member{id, record.disk};
-    // A member with a former disk goes first, and comes back as a learner in a later step: in a joint
-    // configuration what the new disk says would count for the old one.
+    // A member with a former disk goes first, and comes back as a learner in a later step: in a
+    // joint configuration what the new disk says would count for the old one.
     if (record.disk.value != 0 && !config.Contains(id)) step.learners.push_back(member);
   }
   for (const raft::MemberStatus& status : raft.members()) {

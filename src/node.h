@@ -1,16 +1,18 @@
-// A node is a function: Step(now, input) any number of times, then Drain() says what to do about it.
-// Everything that decides anything is in here and deterministic; sockets, disk, clock and threads are
-// the shell's (src/io), and the simulator is another shell, made of memory (tests/sim).
+// A node is a function: Step(now, input) any number of times, then Drain() says what to do about
+// it. Everything that decides anything is in here and deterministic; sockets, disk, clock and
+// threads are the shell's (src/io), and the simulator is another shell, made of memory (tests/sim).
 //
 // The shell's duties, all of them:
 //   1. Time never falls from one call to the next. Call Step(Tick) at NextWakeup() at the latest.
 //   2. Output.write goes to disk as one synced, atomic batch, in the order of the numbers; then
-//      Step(Persisted{number}). Batches that wait may be joined; then only the last number is reported.
-//      A write that fails stops the process: nothing is retried (Rebello et al., ATC 2020).
+//      Step(Persisted{number}). Batches that wait may be joined; then only the last number is
+//      reported. A write that fails stops the process: nothing is retried (Rebello et al., ATC
+//      2020).
 //   3. SetHashKey (src/base/hash.h) from the system's entropy before Open.
-//   4. What is for clients and peers may leave at once, whatever the disk does. Bytes for one client
-//      leave in order; frames on one lane to one peer leave in order while the link is up, and are lost
-//      when it is not. Nothing else is promised to the node: links may drop, repeat and delay.
+//   4. What is for clients and peers may leave at once, whatever the disk does. Bytes for one
+//      client leave in order; frames on one lane to one peer leave in order while the link is up,
+//      and are lost when it is not. Nothing else is promised to the node: links may drop, repeat
+//      and delay.
 //
 // One thread. CHECKs what is our own bug; answers what is a client's; drops what is a peer's.
 #pragma once
@@ -35,7 +37,7 @@ namespace raft {
 class Raft;
 }
 
-// Inputs --------------------------------------------------------------------------------------------
+// Inputs -----------------------------------------------------------------------------------------
 
 struct ClientOpened {
   ClientId id;  // Never used before.
@@ -83,10 +85,10 @@ struct SystemFigures {  // For INFO; told about once a second.
   int64_t loop_lag_us = 0;       // Highest since last told.
   int64_t sync_us = 0;           // Latest synced write.
 };
-using Input = std::variant<ClientOpened, ClientData, ClientRead, ClientBacklog, ClientClosed, PeerUp,
-                           PeerDown, PeerFrame, Persisted, Tick, Terminate, SystemFigures>;
+using Input = std::variant<ClientOpened, ClientData, ClientRead, ClientBacklog, ClientClosed,
+                           PeerUp, PeerDown, PeerFrame, Persisted, Tick, Terminate, SystemFigures>;
 
-// Outputs -------------------------------------------------------------------------------------------
+// Outputs ----------------------------------------------------------------------------------------
 
 struct PeerAddress {
   NodeId id;
@@ -122,8 +124,8 @@ struct Output {
 
   bool empty() const {
     return clients.empty() && stop_reading.empty() && read_again.empty() && peers.empty() &&
-           write_number == 0 && !peer_addresses && !relink && cut_peers.empty() && !rewrite_config && sleep_us == 0 &&
-           !exit;
+           write_number == 0 && !peer_addresses && !relink && cut_peers.empty() &&
+           !rewrite_config && sleep_us == 0 && !exit;
   }
 };
 
@@ -152,8 +154,8 @@ class Node {
   Output Drain(MonoTime now);
   MonoTime NextWakeup() const;
 
-  // Room for what the socket will give, straight in the client's parser: read up to `bytes` into it,
-  // then Step(ClientRead). Empty for an unknown client.
+  // Room for what the socket will give, straight in the client's parser: read up to `bytes` into
+  // it, then Step(ClientRead). Empty for an unknown client.
   std::span<char> ReadBuffer(ClientId id, size_t bytes);
 
   // What our side of a handshake says.

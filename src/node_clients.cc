@@ -96,7 +96,8 @@ void Node::Parts::HangUp(Session* session) {
     gateway.Forget(slot.group, slot.seq);
     if (!slot.waits) continue;
     gateway.Ask(now, slot.group, Gateway::Kind::kWrite,
-                CancelOp{gateway.IdOf(slot.group, slot.seq), CancelOp::Why::kGone}.Encode(), false, {});
+                CancelOp{gateway.IdOf(slot.group, slot.seq), CancelOp::Why::kGone}.Encode(), false,
+                {});
   }
   const uint64_t incarnation = gateway.incarnation(kLocksGroup);
   if (session->bound && incarnation != 0) {  // 0: what was bound has ended with its session.

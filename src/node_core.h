@@ -59,13 +59,13 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void Housekeep();       // What is done every kHousekeepUs.
   void ApplySettings();   // After CONFIG SET.
 
-  // src/node_open.cc: from the disk to running groups. -----------------------------------------------
+  // src/node_open.cc: from the disk to running groups. -------------------------------------------
   Result<void> LoadGroups(StorageReader& storage);
   Result<void> AddGroup(GroupId id, StorageReader* storage);
   void FinishForming();
   raft::Options RaftOptions(GroupId id) const;
 
-  // src/node_clients.cc: sessions. -----------------------------------------------------------------
+  // src/node_clients.cc: sessions. ---------------------------------------------------------------
   Session* FindSession(ClientId id);
   void MakeRunnable(Session* session);
   void MakeDirty(Session* session);
@@ -80,7 +80,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void Deliver(BytesView channel, BytesView payload, bool shard);
   void WantEvents();
 
-  // src/node_peers.cc: messages, membership. -----------------------------------------------------------
+  // src/node_peers.cc: messages, membership. -----------------------------------------------------
   bool OnMessage(NodeId from, const bus::Envelope& envelope);  // False: it makes no sense.
   bool OnRaftMessage(NodeId from, const bus::Envelope& envelope);
   bool OnHeartbeats(NodeId from, const bus::Envelope& envelope);
@@ -103,7 +103,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   // Gateway::Listener
   void OnReply(const Gateway::Asker& asker, Reply reply) override;
 
-  // src/node_host.cc: Host. ----------------------------------------------------------------------------
+  // src/node_host.cc: Host. ----------------------------------------------------------------------
   MonoTime Now() const override { return now; }
   int64_t WallClockUs() const override { return options.wall_clock_us + (now - started); }
   std::vector<std::pair<Bytes, Bytes>> ConfigGet(BytesView pattern) const override;

@@ -34,7 +34,7 @@ Bytes NodeName(ClusterId cluster, NodeId node) {
 
 }  // namespace
 
-// Settings -------------------------------------------------------------------------------------------
+// Settings ---------------------------------------------------------------------------------------
 
 std::vector<std::pair<Bytes, Bytes>> Node::Parts::ConfigGet(BytesView pattern) const {
   return options.config.Get(pattern);
@@ -82,7 +82,7 @@ Bytes Node::Parts::RandomBytes(size_t n) {
   return out;
 }
 
-// Connections ----------------------------------------------------------------------------------------
+// Connections ------------------------------------------------------------------------------------
 
 void Node::Parts::ForEachClient(const std::function<void(Client&)>& visit) {
   for (const auto& [id, session] : sessions) visit(session->client);
@@ -165,7 +165,7 @@ size_t Node::Parts::Publish(BytesView channel, BytesView payload, bool shard) {
   return here;
 }
 
-// The cluster ----------------------------------------------------------------------------------------
+// The cluster ------------------------------------------------------------------------------------
 
 void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* member) const {
   const bool own = record.id == me.node;
@@ -278,7 +278,7 @@ bool Node::Parts::AbortShutdown() {
   return true;
 }
 
-// Figures --------------------------------------------------------------------------------------------
+// Figures ----------------------------------------------------------------------------------------
 
 Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
   InfoFigures info;

@@ -48,9 +48,10 @@ Result<Self> Awaken(const Settings& settings, StorageReader& storage, uint64_t s
     self->node = configured;
     self->disk = DiskId{std::max<uint64_t>(1, HashMix(seed, configured.value))};
   } else if (self->node != configured) {
-    return Error{Format("the data folder belongs to node %lu, and node-id says %lu: start it as what it "
-                        "is, or give this node a folder of its own",
-                        self->node.value, configured.value)};
+    return Error{
+        Format("the data folder belongs to node %lu, and node-id says %lu: start it as what it "
+               "is, or give this node a folder of its own",
+               self->node.value, configured.value)};
   }
   ++self->boot;
   return self;
@@ -77,7 +78,8 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
   ApplySettings();
 }
 
-Result<std::unique_ptr<Node>> Node::Open(NodeOptions options, StorageReader& storage, MonoTime now) {
+Result<std::unique_ptr<Node>> Node::Open(NodeOptions options, StorageReader& storage,
+                                         MonoTime now) {
   const Settings& settings = options.config.settings();
   const Result<Self> self = Awaken(settings, storage, options.seed);
   if (!self) return self.error();

@@ -26,8 +26,8 @@ bool IsHeartbeat(const raft::Body& body) {
 }
 
 // What only a member with the disk on record may say: votes and acknowledgements of a disk that was
-// emptied mean nothing. Requests prove themselves by their term: a node far behind, whose own log still
-// names a disk that its leader has long replaced, must hear that leader.
+// emptied mean nothing. Requests prove themselves by their term: a node far behind, whose own log
+// still names a disk that its leader has long replaced, must hear that leader.
 bool IsPromise(const raft::Body& body) {
   return std::holds_alternative<raft::VoteReply>(body) ||
          std::holds_alternative<raft::AppendReply>(body) ||
@@ -158,7 +158,8 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
     Forward forward;
     if (!DecodeForward(&in, &forward)) return false;
     const auto group = groups.find(id);
-    if (group != groups.end()) intake.OnForward(now, from, *group->second, envelope.header.term, forward);
+    if (group != groups.end())
+      intake.OnForward(now, from, *group->second, envelope.header.term, forward);
     return true;
   }
   if (envelope.header.type == bus::MessageType::kForwardNack) {
@@ -203,7 +204,7 @@ void Node::Parts::Tap(NodeId to, BytesView body, bool sent) {
   }
 }
 
-// Groups ---------------------------------------------------------------------------------------------
+// Groups -----------------------------------------------------------------------------------------
 
 void Node::Parts::OnMessage(Group& group, raft::Message message) {
   if (IsHeartbeat(message.body)) {
@@ -237,7 +238,7 @@ void Node::Parts::OnStateHash(Group& group, Index index, uint64_t hash) {
   }
 }
 
-// Membership -----------------------------------------------------------------------------------------
+// Membership -------------------------------------------------------------------------------------
 
 const ControlMachine* Node::Parts::control() const {
   const auto group = groups.find(kControlGroup);
@@ -300,7 +301,7 @@ void Node::Parts::EndSessionsOfFailed() {
   }
 }
 
-// Shutting down ---------------------------------------------------------------------------------------
+// Shutting down ----------------------------------------------------------------------------------
 
 NodeId Node::Parts::BestSuccessor(const raft::Raft& raft) const {
   NodeId best = kNoNode;
@@ -325,7 +326,8 @@ void Node::Parts::HandOver() {
     if (raft.transfer_target() == kNoNode) raft.TransferLeadership(now, successor);
   }
   if (leading && now < terminate_by) return;
-  if (!exit) LOCKSTEP_LOG(kInfo, "%s", leading ? "gave up handing over: going all the same" : "bye");
+  if (!exit)
+    LOCKSTEP_LOG(kInfo, "%s", leading ? "gave up handing over: going all the same" : "bye");
   exit = true;
   for (const auto& [id, session] : sessions) {
     if (Session::Slot* slot = session->Blocking()) {

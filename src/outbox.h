@@ -1,4 +1,5 @@
-// What this turn has to say to the peers: frames, encoded once, straight into the buffer that leaves.
+// What this turn has to say to the peers: frames, encoded once, straight into the buffer that
+// leaves.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// What this node knows of the others: who they said they are, when they were last heard, whether our
-// link to them stands.
+// What this node knows of the others: who they said they are, when they were last heard, whether
+// our link to them stands.
 #pragma once
 
 #include <map>

@@ -32,7 +32,7 @@ class Session {
   struct Slot {
     bool filled = false;
     bool muted = false;     // CLIENT REPLY OFF or SKIP.
-    bool read = false;      // A linearizable read: it sees whatever has been applied when it is answered.
+    bool read = false;      // Linearizable: sees whatever is applied when it is answered.
     bool waits = false;     // The client may rightly wait long for it: it blocks the connection.
     Reply reply;
     std::unique_ptr<ExecReply> exec;

@@ -1,5 +1,5 @@
-// Where a node keeps what must survive: ordered keys and values, written in atomic batches. What the
-// keys mean is the node's (src/log_store.h); how they lie on a disk is the shell's.
+// Where a node keeps what must survive: ordered keys and values, written in atomic batches. What
+// the keys mean is the node's (src/log_store.h); how they lie on a disk is the shell's.
 //
 // Fits an embedded store (RocksDB) and a remote one that knows ordered batches and range reads.
 #pragma once
@@ -50,7 +50,8 @@ class WriteBatch {
 class StorageReader {
  public:
   virtual ~StorageReader() = default;
-  // Visits every key in [from, to) in byte order. An error names the damage: the node must not start.
+  // Visits every key in [from, to) in byte order. An error names the damage: the node must not
+  // start.
   using Visit = std::function<Result<void>(BytesView key, BytesView value)>;
   virtual Result<void> Scan(BytesView from, BytesView to, const Visit& visit) = 0;
 };

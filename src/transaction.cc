@@ -58,8 +58,9 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
     auto* propose = std::get_if<Propose>(&action);
     const GroupId group = propose != nullptr ? propose->group : std::get<Query>(action).group;
     exec->replies.push_back(Reply::Error(
-        "ERR", "this command is for another group of the cluster than the locks and can not be part "
-               "of a transaction; it did not happen"));
+        "ERR",
+        "this command is for another group of the cluster than the locks and can not be part "
+        "of a transaction; it did not happen"));
     if (group != kLocksGroup) continue;
     exec->from_group.push_back(exec->replies.size() - 1);
     batch.items.push_back({propose == nullptr, propose != nullptr

@@ -17,7 +17,8 @@ constexpr uint64_t HashMix(uint64_t hash, uint64_t value) {
 }
 
 // SipHash-1-3 under a key drawn at start: for tables whose keys clients choose, so that nobody can
-// craft collisions. Set once, before any such table is made. Differs from node to node, so nothing replicated may depend on its order.
+// craft collisions. Set once, before any such table is made. Differs from node to node, so nothing
+// replicated may depend on its order.
 uint64_t KeyedHash(BytesView data);
 void SetHashKey(uint64_t k0, uint64_t k1);
 
