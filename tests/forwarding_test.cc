@@ -1,0 +1,129 @@
+// What gateways and leaders say to each other, as bytes.
+#include "src/forwarding.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "src/base/rng.h"
+
+namespace lockstep {
+namespace {
+
+Forward SomeForward() {
+  Forward forward{{DiskId{7}, 3, 1}, 42, 5, 17, {}};
+  IntervalSet answered;
+  answered.AddRun(20, 25);
+  answered.Add(30);
+  forward.requests.push_back({Forward::Kind::kWrite, 19, 18, answered, "acquire"});
+  forward.requests.push_back({Forward::Kind::kRead, 31, 18, {}, "info"});
+  forward.requests.push_back({Forward::Kind::kOpenSession, 0, 0, {}, {}});
+  return forward;
+}
+
+TEST(Forwarding, AForwardComesOutAsItWentIn) {
+  const Forward forward = SomeForward();
+  Bytes bytes;
+  Writer out(&bytes);
+  EncodeForward(forward, &out);
+
+  Forward read;
+  Reader in(bytes);
+  ASSERT_TRUE(DecodeForward(&in, &read));
+  EXPECT_EQ(read.session, forward.session);
+  EXPECT_EQ(read.incarnation, 42U);
+  EXPECT_EQ(read.position, 17U);
+  ASSERT_EQ(read.requests.size(), 3U);
+  EXPECT_EQ(read.requests[0].answered, forward.requests[0].answered);
+  EXPECT_EQ(read.requests[0].op, "acquire");
+  EXPECT_EQ(read.requests[1].kind, Forward::Kind::kRead);
+}
+
+TEST(Forwarding, AForwardThatIsCutShortIsRefused) {
+  Bytes bytes;
+  Writer out(&bytes);
+  EncodeForward(SomeForward(), &out);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    Forward read;
+    Reader in(BytesView(bytes).substr(0, size));
+    EXPECT_FALSE(DecodeForward(&in, &read)) << size;
+  }
+}
+
+TEST(Forwarding, BytesOfAnyKindNeitherCrashNorAskForMoreMemoryThanTheyAre) {
+  Rng rng(1);
+  for (int i = 0; i < 20'000; ++i) {
+    Bytes bytes;
+    Writer out(&bytes);
+    EncodeForward(SomeForward(), &out);
+    for (uint64_t edits = rng.Below(4); edits > 0; --edits) {
+      bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next() & 0xff);
+    }
+    Forward forward;
+    Reader in(bytes);
+    if (DecodeForward(&in, &forward)) {
+      EXPECT_LE(forward.requests.size(), bytes.size());
+    }
+    ForwardAnswer answer;
+    Reader again(bytes);
+    (void)DecodeForwardAnswer(&again, &answer);
+    ForwardNack nack;
+    Reader third(bytes);
+    (void)DecodeForwardNack(&third, &nack);
+  }
+}
+
+TEST(Forwarding, AnAnswerCarriesItsReplies) {
+  ForwardAnswer answer{{DiskId{7}, 3, 1}, 42, 5, 18, {}};
+  answer.answers.push_back({19, Reply::Integer(100)});
+  answer.answers.push_back({20, Reply::Error("DEADLOCK", "a -> b -> a")});
+  Bytes bytes;
+  Writer out(&bytes);
+  EncodeForwardAnswer(answer, &out);
+
+  ForwardAnswer read;
+  Reader in(bytes);
+  ASSERT_TRUE(DecodeForwardAnswer(&in, &read));
+  EXPECT_EQ(read.taken, 18U);
+  ASSERT_EQ(read.answers.size(), 2U);
+  EXPECT_EQ(read.answers[1].reply, answer.answers[1].reply);
+}
+
+TEST(IntervalSets, RunsThatTouchBecomeOne) {
+  IntervalSet set;
+  set.AddRun(10, 12);
+  set.AddRun(14, 16);
+  EXPECT_EQ(set.runs(), 2U);
+  set.AddRun(12, 14);
+  EXPECT_EQ(set.runs(), 1U);
+  EXPECT_TRUE(set.Contains(13));
+  EXPECT_FALSE(set.Contains(16));
+}
+
+TEST(IntervalSets, BehaveAsSetsOfNumbers) {
+  Rng rng(3);
+  IntervalSet runs;
+  std::set<uint64_t> numbers;
+  for (int i = 0; i < 5000; ++i) {
+    if (rng.Below(20) == 0) {
+      const uint64_t below = rng.Below(200);
+      runs.DropBelow(below);
+      numbers.erase(numbers.begin(), numbers.lower_bound(below));
+    } else {
+      const uint64_t from = rng.Below(200);
+      const uint64_t to = from + rng.Below(6);
+      runs.AddRun(from, to);
+      for (uint64_t v = from; v < to; ++v) numbers.insert(v);
+    }
+    for (uint64_t v = 0; v < 210; ++v) ASSERT_EQ(runs.Contains(v), numbers.contains(v));
+    Bytes bytes;
+    Writer out(&bytes);
+    runs.Encode(&out);
+    Reader in(bytes);
+    ASSERT_EQ(IntervalSet::Decode(&in), runs);
+    ASSERT_TRUE(in.done());
+  }
+}
+
+}  // namespace
+}  // namespace lockstep

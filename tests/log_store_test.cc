@@ -1,0 +1,162 @@
+// What the disk gives back is what was written, through truncations, snapshots and restarts.
+#include "src/log_store.h"
+
+#include <gtest/gtest.h>
+
+#include "src/base/rng.h"
+#include "tests/node_cluster.h"
+
+namespace lockstep {
+namespace {
+
+raft::Entry EntryAt(uint64_t term, uint64_t index) {
+  raft::Entry entry;
+  entry.id = {Term{term}, Index{index}};
+  entry.time = ClusterTime{static_cast<int64_t>(index)};
+  entry.kind = raft::EntryKind::kOp;
+  entry.data = Format("%lu/%lu", term, index);
+  return entry;
+}
+
+class LogStoreTest : public ::testing::Test {
+ protected:
+  void Append(uint64_t term, uint64_t from, uint64_t to) {
+    std::vector<raft::Entry> entries;
+    for (uint64_t index = from; index <= to; ++index) entries.push_back(EntryAt(term, index));
+    WriteBatch batch;
+    store_.Append(entries, &batch);
+    disk_.Write(batch);
+    log_.erase(log_.lower_bound(from), log_.end());
+    for (const raft::Entry& entry : entries) log_[entry.id.index.value] = entry;
+  }
+  void Snapshot(uint64_t at, bool keep_log, Bytes data) {
+    raft::Snapshot snapshot;
+    snapshot.last = {Term{1}, Index{at}};
+    if (keep_log && log_.contains(at)) snapshot.last.term = log_[at].id.term;
+    snapshot.config.voters = {{NodeId{1}, DiskId{5}}};
+    snapshot.data = std::move(data);
+    WriteBatch batch;
+    store_.PutSnapshot(snapshot, keep_log, &batch);
+    disk_.Write(batch);
+    if (keep_log) {
+      log_.erase(log_.begin(), log_.upper_bound(at));
+    } else {
+      log_.clear();
+    }
+    snapshot_ = snapshot;
+  }
+  void ExpectWhatWasWritten() {
+    LogStore fresh(GroupId{1});
+    const Result<LogStore::Loaded> loaded = fresh.Load(disk_);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    std::vector<raft::Entry> expected;
+    for (const auto& [index, entry] : log_) expected.push_back(entry);
+    EXPECT_EQ(loaded->recovered.entries, expected);
+    EXPECT_EQ(loaded->recovered.snapshot, snapshot_);
+  }
+  void Restart() {
+    store_ = LogStore(GroupId{1});
+    ASSERT_TRUE(store_.Load(disk_).ok());
+  }
+
+  MemoryDisk disk_;
+  LogStore store_{GroupId{1}};
+  std::map<uint64_t, raft::Entry> log_;
+  raft::Snapshot snapshot_;
+};
+
+TEST_F(LogStoreTest, NothingWrittenIsNothingFound) {
+  const Result<LogStore::Loaded> loaded = store_.Load(disk_);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_FALSE(loaded->found);
+}
+
+TEST_F(LogStoreTest, ATruncationInTheMiddleOfARunWins) {
+  Append(1, 1, 10);
+  Append(2, 5, 6);
+  ExpectWhatWasWritten();
+  Append(2, 7, 9);
+  ExpectWhatWasWritten();
+  Append(3, 3, 3);
+  ExpectWhatWasWritten();
+}
+
+TEST_F(LogStoreTest, ASnapshotTakesTheLogThatItCovers) {
+  Append(1, 1, 4);
+  Append(1, 5, 8);
+  Append(1, 9, 12);
+  Snapshot(6, true, Bytes(3'000'000, 'x'));  // Three pieces.
+  ExpectWhatWasWritten();
+  Snapshot(12, true, "small");
+  ExpectWhatWasWritten();
+  Append(1, 13, 14);
+  ExpectWhatWasWritten();
+}
+
+TEST_F(LogStoreTest, ALeadersSnapshotReplacesTheLog) {
+  Append(1, 1, 20);
+  Snapshot(50, false, "state");
+  ExpectWhatWasWritten();
+  Append(4, 51, 52);
+  ExpectWhatWasWritten();
+}
+
+TEST_F(LogStoreTest, ADamagedSnapshotIsNamed) {
+  Snapshot(5, false, "state");
+  WriteBatch damage;
+  Bytes key("g\0\0\0\1t\0\0\0\0\0\0\0\0", 14);
+  damage.Put(key, "stAte");
+  disk_.Write(damage);
+  const Result<LogStore::Loaded> loaded = LogStore(GroupId{1}).Load(disk_);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_NE(loaded.error().message.find("snapshot of group 1"), Bytes::npos);
+}
+
+TEST_F(LogStoreTest, AMissingRunIsNamed) {
+  Append(1, 1, 4);
+  Append(1, 5, 8);
+  Append(1, 9, 12);
+  WriteBatch damage;
+  damage.Delete(Bytes("g\0\0\0\1l\0\0\0\0\0\0\0\5", 14));
+  disk_.Write(damage);
+  EXPECT_FALSE(LogStore(GroupId{1}).Load(disk_).ok());
+}
+
+TEST_F(LogStoreTest, AnyOrderOfWritesComesBack) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SetUp();
+    disk_.Empty();
+    store_ = LogStore(GroupId{1});
+    log_.clear();
+    snapshot_ = {};
+    Rng rng(seed);
+    uint64_t term = 1;
+    for (int i = 0; i < 40; ++i) {
+      const uint64_t low = snapshot_.last.index.value + 1;
+      const uint64_t last = log_.empty() ? low - 1 : log_.rbegin()->first;
+      switch (rng.Below(8)) {
+        case 0:
+          if (last >= low) Snapshot(low + rng.Below(last - low + 1), true, Bytes(rng.Below(9), 's'));
+          break;
+        case 1:
+          Snapshot(last + 1 + rng.Below(5), false, Bytes(rng.Below(9), 'S'));
+          break;
+        case 2:
+          Restart();
+          break;
+        case 3: {  // A new leader truncates.
+          const uint64_t from = low + rng.Below(last - low + 2);
+          Append(++term, from, from + rng.Below(4));
+          break;
+        }
+        default:
+          Append(term, last + 1, last + 1 + rng.Below(6));
+      }
+      ExpectWhatWasWritten();
+      if (HasFailure()) FAIL() << "seed " << seed << " step " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
