@@ -170,7 +170,10 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
   if (nack.not_leader) route.retry_at = now + kRefusedPauseUs;
 }
 
+void Gateway::OnPeerDown(NodeId peer) { unreachable_.insert(peer); }
+
 void Gateway::OnPeerUp(NodeId peer) {
+  unreachable_.erase(peer);
   for (auto& [id, route] : routes_) {
     if (route.leader == peer) Restart(&route);
   }
@@ -216,6 +219,7 @@ void Gateway::Flush(MonoTime now) {
     FollowLeader(now, &route);
     FollowSession(&route);
     if (route.session.boot == 0 || route.leader == kNoNode || now < route.retry_at) continue;
+    if (unreachable_.contains(route.leader)) continue;
     if (route.incarnation == 0) {
       OpenSession(now, &route);
     } else if (route.leader == options_.self) {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "commands/replica.h"
@@ -63,7 +64,8 @@ class Gateway {
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);
   void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
   void OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack);
-  void OnPeerUp(NodeId peer);  // What was under way to it may be lost.
+  void OnPeerUp(NodeId peer);    // What was under way to it may be lost.
+  void OnPeerDown(NodeId peer);  // Nothing is sent to it, so nothing becomes uncertain by it.
 
   void Tick(MonoTime now);
   MonoTime NextWakeup() const;
@@ -126,6 +128,7 @@ class Gateway {
   Listener* listener_;
   SessionName name_;  // Of the next sessions; boot 0: not started.
   std::map<GroupId, Route> routes_;
+  std::set<NodeId> unreachable_;
   Bytes down_reason_;
   MonoTime next_look_{0};
   uint64_t forwarded_ = 0;

@@ -45,6 +45,7 @@ void Node::Parts::On(const PeerUp& input) {
 
 void Node::Parts::On(const PeerDown& input) {
   peers.OnDown(input.id);
+  gateway.OnPeerDown(input.id);
   for (const auto& [id, group] : groups) group->raft().Unreachable(input.id);
 }
 

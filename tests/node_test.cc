@@ -133,6 +133,15 @@ TEST_F(NodeTest, WithoutAMajorityARequestIsRefusedAndLaterNodesGoOn) {
   EXPECT_EQ(cluster().Ask(follower_, "LOCK.ACQUIRE jobs alice").front(), ':');
 }
 
+TEST_F(NodeTest, WhatWasNeverSentIsNotUncertain) {
+  Form(3);
+  const NodeId second = cluster().OtherThan(leader_, follower_);
+  cluster().Kill(leader_);
+  cluster().Kill(second);
+  // At once: this node still believes in the leader, but its link to it is broken.
+  EXPECT_TRUE(StartsWith(cluster().Ask(follower_, "LOCK.ACQUIRE jobs alice"), "-CLUSTERDOWN "));
+}
+
 TEST_F(NodeTest, WhatEnteredALogThatNobodyReadsIsUncertain) {
   Form(3);
   cluster().CutOff(leader_);

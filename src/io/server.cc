@@ -44,6 +44,7 @@ Result<std::unique_ptr<Server>> Server::Open(Start start) {
   if (const auto opened = server->OpenStore(); !opened) return opened.error();
   if (const auto opened = server->OpenNode(); !opened) return opened.error();
   if (const auto listening = server->Listen(); !listening) return listening.error();
+  server->WatchSignals();  // Until here a signal ends the process: nothing has been promised yet.
   return server;
 }
 
@@ -121,12 +122,15 @@ void Server::LimitClients() {
   }
 }
 
-void Server::Run() {
+void Server::WatchSignals() {
   signals_.push_back(
       std::make_unique<SignalWatch>(&loop_, SIGTERM, [this] { OnStopSignal("SIGTERM"); }));
   signals_.push_back(
       std::make_unique<SignalWatch>(&loop_, SIGINT, [this] { OnStopSignal("SIGINT"); }));
   signals_.push_back(std::make_unique<SignalWatch>(&loop_, SIGHUP, [] { ReopenLog(); }));
+}
+
+void Server::Run() {
   loop_.set_turn([this] { return Turn(); });
   loop_.Run();
   storage_->Close();

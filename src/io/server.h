@@ -36,6 +36,7 @@ class Server final : private NodePort {
   Result<void> OpenNode();
   Result<void> Listen();
   void LimitClients();
+  void WatchSignals();
   void SayHowItStarts() const;
 
   void Step(const Input& input) override;
