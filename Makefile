@@ -28,7 +28,7 @@ ifeq ($(MAKELEVEL),0)
   endif
 endif
 # Builds keep each compiler's words together. Not global: `make run` and `make test` talk as they go.
-BUILD := $(MAKE) --output-sync=target
+BUILD := $(MAKE) --no-print-directory --output-sync=target
 
 # Flags ---------------------------------------------------------------------------------------------
 
@@ -59,6 +59,8 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 HARDEN := -D_GLIBCXX_ASSERTIONS -fstack-protector-strong -fPIE
 CXXFLAGS := -std=c++20 $(OPT) $(WARN) $(HARDEN) $(SANITIZE) -DSPDLOG_COMPILED_LIB \
             -DSPDLOG_FMT_EXTERNAL -I. -MMD -MP
+# Tests are compiled more often than they are run: a fifth less time for each.
+TEST_OPT := $(if $(filter release clang,$(MODE)),-O1)
 LDFLAGS := $(SANITIZE) -pie -Wl,-z,relro,-z,now
 IO_LIBS := -lrocksdb -lhiredis -luv -lspdlog -lfmt -lcrypto
 PURE_LIBS := -lxxhash -lroaring
@@ -111,7 +113,7 @@ $(B)/lib%.members: FORCE
 $(B)/%.o: %.cc $(B)/compile.flags
 	@mkdir -p $(@D)
 	@echo "  c++  $<"
-	@$(CCACHE) $(CXX) $(CXXFLAGS) -c $< -o $@
+	@$(CCACHE) $(CXX) $(CXXFLAGS) $(if $(filter %_test.cc,$<),$(TEST_OPT)) -c $< -o $@
 
 define layer_rule
 $(B)/lib$(1).a: $(call objects,$(SOURCES_$(1))) $(B)/lib$(1).members

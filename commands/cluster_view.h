@@ -23,7 +23,7 @@ struct ClusterView {
     int64_t heard_ms_ago = 0;
     int64_t link_up_ms = 0;       // How long our link to it has been up.
     size_t link_buffered = 0;     // Bytes that it has not taken yet.
-    std::vector<std::pair<uint16_t, uint16_t>> slots;  // Inclusive ranges; all 16384 over all members.
+    std::vector<std::pair<uint16_t, uint16_t>> slots;  // Inclusive; together all 16384.
   };
   struct Group {
     GroupId id;

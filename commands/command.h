@@ -112,12 +112,12 @@ std::span<const CommandSpec> ServerCommands();       // commands/server.cc
 std::span<const CommandSpec> ClusterCommands();      // commands/cluster.cc
 std::span<const CommandSpec> PubSubCommands();       // commands/pubsub_commands.cc
 std::span<const CommandSpec> AclCommands();          // commands/acl.cc
-std::span<const CommandSpec> KeyspaceCommands();     // commands/keyspace.cc: DBSIZE SCAN TYPE KEYS ...
+std::span<const CommandSpec> KeyspaceCommands();     // commands/keyspace.cc: DBSIZE SCAN TYPE KEYS
 std::span<const CommandSpec> TransactionCommands();  // commands/transaction.cc: rows only; the
                                                      // dispatcher runs MULTI, EXEC, DISCARD itself.
 
-// The row's own categories and those that Redis derives from flags: admin is also dangerous, what is
-// not fast is slow.
+// The row's own categories and those that Redis derives from flags: admin is also dangerous, what
+// is not fast is slow.
 uint32_t CategoriesOf(const CommandSpec& spec);
 
 struct FoundCommand {

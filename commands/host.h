@@ -1,4 +1,5 @@
-// The node as its commands see it: what a handler may ask of it and do to it. Implemented by src/node.
+// The node as its commands see it: what a handler may ask of it and do to it. Implemented by
+// src/node.
 #pragma once
 
 #include <functional>
@@ -38,7 +39,7 @@ class Host {
   // The default user's password. requirepass "" means none is needed.
   virtual bool PasswordNeeded() const = 0;
   virtual bool PasswordMatches(BytesView user, BytesView password) const = 0;  // Constant time.
-  virtual Bytes PasswordHash() const = 0;  // SHA-256 of requirepass in hex, as ACL GETUSER shows it.
+  virtual Bytes PasswordHash() const = 0;  // SHA-256 of requirepass in hex, for ACL GETUSER.
   virtual AclLog& acl_log() = 0;
   // Fit for secrets (ACL GENPASS): from the operating system. In the simulator from its seed.
   virtual Bytes RandomBytes(size_t n) = 0;

@@ -1,5 +1,6 @@
-// Moments in which something took long, by kind of event, as Redis's LATENCY keeps them: a command, a
-// disk sync, a turn of the loop. Off unless latency-monitor-threshold is set.
+// Moments in which something took long, by kind of event, as Redis's LATENCY keeps them: a command
+// ("command"), a disk sync ("disk-sync"), a turn of the loop ("loop"). Off unless
+// latency-monitor-threshold is set.
 #pragma once
 
 #include <deque>

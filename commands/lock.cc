@@ -1,4 +1,5 @@
 // The LOCK.* commands. The handlers translate; LockTable decides.
+#include <algorithm>
 #include <set>
 
 #include "commands/command.h"
@@ -30,7 +31,9 @@ bool TakeMeta(Args& args, Bytes* meta) {
 
 bool TakeCount(Args& args, uint32_t* count) {
   if (!args.Token("COUNT")) return false;
-  *count = static_cast<uint32_t>(args.Integer("COUNT", 1, kLockRowsMax));
+  // A hint, as in SCAN: tools give large ones, and get what one answer may hold.
+  const int64_t asked = args.Integer("COUNT", 1, 1'000'000'000);
+  *count = static_cast<uint32_t>(std::min<int64_t>(asked, kLockRowsMax));
   return true;
 }
 

@@ -294,9 +294,12 @@ void LockTable::Abort(const std::vector<WaitGraph::Step>& circle) {
   DropOwnerIfIdle(victim);
 
   ++deadlocks_ever_;
-  deadlocks_hash_ = HashMix(deadlocks_hash_, HashOf(deadlock));
+  deadlocks_hash_ += HashOf(deadlock);
   deadlocks_.push_back(std::move(deadlock));
-  if (deadlocks_.size() > limits_.deadlocks_kept) deadlocks_.pop_front();
+  if (deadlocks_.size() > limits_.deadlocks_kept) {
+    deadlocks_hash_ -= HashOf(deadlocks_.front());
+    deadlocks_.pop_front();
+  }
 }
 
 }  // namespace lockstep

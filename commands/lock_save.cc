@@ -288,7 +288,6 @@ void LockTable::Save(Writer* out) const {
 
 void LockTable::SaveDeadlocks(Writer* out) const {
   out->Varint(deadlocks_ever_);
-  out->U64(deadlocks_hash_);
   out->Varint(deadlocks_.size());
   for (const Deadlock& deadlock : deadlocks_) {
     out->Put(deadlock.at);
@@ -332,7 +331,6 @@ Result<void> LockTable::LoadAll(Reader* in) {
 
 Result<void> LockTable::LoadDeadlocks(Reader* in) {
   deadlocks_ever_ = in->Varint();
-  deadlocks_hash_ = in->U64();
   const size_t count = in->Count(5);
   for (size_t i = 0; i < count && in->ok(); ++i) {
     Deadlock deadlock;
@@ -344,6 +342,7 @@ Result<void> LockTable::LoadDeadlocks(Reader* in) {
     for (size_t r = 0; r < released && in->ok(); ++r) {
       deadlock.released.emplace_back(in->String());
     }
+    deadlocks_hash_ += HashOf(deadlock);
     deadlocks_.push_back(std::move(deadlock));
   }
   if (!in->ok()) return Damaged("a deadlock");

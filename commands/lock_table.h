@@ -174,7 +174,7 @@ class LockTable final : public StateMachine {
   uint64_t last_token_ = 0;
   std::deque<Deadlock> deadlocks_;  // Newest last.
   uint64_t deadlocks_ever_ = 0;
-  uint64_t deadlocks_hash_ = 0;
+  uint64_t deadlocks_hash_ = 0;  // The sum over those kept.
   bool events_wanted_ = true;
 
   // Of the operation being applied; nothing between operations.

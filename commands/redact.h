@@ -8,7 +8,7 @@
 
 namespace lockstep {
 
-// The call with "(redacted)" in place of passwords and all that goes with them: the arguments of AUTH,
+// The call with "(redacted)" for passwords and all that goes with them: the arguments of AUTH,
 // of HELLO ... AUTH, of ACL SETUSER, and values that CONFIG SET gives to secret settings. Borrows.
 std::vector<BytesView> Redacted(const FoundCommand& found, std::span<const BytesView> argv);
 

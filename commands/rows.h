@@ -1,4 +1,4 @@
-// Rows of the commands whose subcommands fill a file of their own. Their family's table copies them.
+// Rows of the commands whose subcommands fill a file of their own; their family copies them.
 #pragma once
 
 #include "commands/command.h"

@@ -8,7 +8,9 @@
 namespace lockstep {
 namespace {
 
-const CommandTable& Table() { return CommandTable::Get(); }
+const CommandTable& Table() {
+  return CommandTable::Get();
+}
 
 FoundCommand Find(const std::vector<Bytes>& words) {
   const std::vector<BytesView> argv(words.begin(), words.end());
@@ -92,8 +94,8 @@ TEST(CommandTableTest, EveryRowRefusesTooFewArgumentsAndAFixedOneTooMany) {
   for (const CommandSpec* leaf : Leaves()) {
     SCOPED_TRACE(Table().LeafName(*leaf));
     const auto needed = static_cast<size_t>(std::abs(leaf->arity));
-    const Reply wrong = Reply::Error("ERR", "wrong number of arguments for '" +
-                                                Table().LeafName(*leaf) + "' command");
+    const Reply wrong = Reply::Error(
+        "ERR", "wrong number of arguments for '" + Table().LeafName(*leaf) + "' command");
     if (needed > OwnWords(*leaf)) {
       EXPECT_EQ(Refusal(Call(*leaf, needed - 1)), wrong);
     }
@@ -174,7 +176,8 @@ TEST(CommandTableTest, EveryLeafHasANumberAndANameOfItsOwn) {
 TEST(CommandTableTest, UnknownCommandsAreRefusedInRedisWords) {
   EXPECT_EQ(Refusal({"FOO", "a", "b"}),
             Reply::Error("ERR", "unknown command 'FOO', with args beginning with: 'a' 'b' "));
-  EXPECT_EQ(Refusal({"foo"}), Reply::Error("ERR", "unknown command 'foo', with args beginning with: "));
+  EXPECT_EQ(Refusal({"foo"}),
+            Reply::Error("ERR", "unknown command 'foo', with args beginning with: "));
   EXPECT_EQ(Refusal({"client", "foo"}),
             Reply::Error("ERR", "unknown subcommand 'foo'. Try CLIENT HELP."));
   EXPECT_EQ(Refusal({"command", "foo"}),

@@ -37,7 +37,8 @@ TEST_F(ConnectionTest, ASubscriberIsPingedInTheShapeOfAMessage) {
 }
 
 TEST_F(ConnectionTest, HelloGreetsInTheProtocolItChooses) {
-  const Bytes start = "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:";
+  const Bytes start =
+      "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:";
   const Bytes end =
       "\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$7\r\ncluster\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
       "$7\r\nmodules\r\n*0\r\n";
@@ -62,7 +63,8 @@ TEST_F(ConnectionTest, HelloAsksForAPasswordWhereOneIsNeededAndTakesIt) {
   host_.password = "sesame";
   Client& client = host_.Connect(2);
   const Reply refused = host_.Run(client, {"HELLO", "3"});
-  EXPECT_EQ(refused.text.substr(0, 60), "NOAUTH HELLO must be called with the client already authenti");
+  EXPECT_EQ(refused.text.substr(0, 60),
+            "NOAUTH HELLO must be called with the client already authenti");
   EXPECT_EQ(client.protocol, 2);
   EXPECT_EQ(host_.Run(client, {"HELLO", "3", "AUTH", "default", "x"}), WrongPassword());
   EXPECT_FALSE(client.authenticated);
@@ -72,9 +74,10 @@ TEST_F(ConnectionTest, HelloAsksForAPasswordWhereOneIsNeededAndTakesIt) {
 }
 
 TEST_F(ConnectionTest, AuthNeedsTheRightUserAndPassword) {
-  EXPECT_EQ(Run({"AUTH", "x"}),
-            Err("AUTH <password> called without any password configured for the default user. Are you "
-                "sure your configuration is correct?"));
+  EXPECT_EQ(
+      Run({"AUTH", "x"}),
+      Err("AUTH <password> called without any password configured for the default user. Are you "
+          "sure your configuration is correct?"));
   EXPECT_EQ(Run({"AUTH", "default", "anything"}), Reply::Ok());
   EXPECT_EQ(Run({"AUTH", "alice", "x"}), WrongPassword());
   EXPECT_EQ(Run({"AUTH", "a", "b", "c"}), Err("syntax error"));
@@ -137,11 +140,14 @@ TEST_F(ConnectionTest, AClientsLineHasRedisFieldsAndThenOurs) {
   host_.now = host_.now + 5 * kUsPerSecond;
   const Bytes line = ClientLine(me_, host_.now);
   const Bytes total = std::to_string(sizeof(Client) + 20'474);
-  EXPECT_EQ(line,
-            "id=1 addr=127.0.0.1:50001 laddr=127.0.0.1:7379 fd=8 name= age=5 idle=5 flags=N db=0 sub=0 "
-            "psub=0 ssub=0 multi=-1 qbuf=13 qbuf-free=20461 argv-mem=0 multi-mem=0 obl=0 oll=0 omem=0 "
-            "tot-mem=" + total + " events=r cmd=client|list user=default redir=-1 resp=2 lib-name= "
-            "lib-ver= waiting=");
+  EXPECT_EQ(
+      line,
+      "id=1 addr=127.0.0.1:50001 laddr=127.0.0.1:7379 fd=8 name= age=5 idle=5 flags=N db=0 sub=0 "
+      "psub=0 ssub=0 multi=-1 qbuf=13 qbuf-free=20461 argv-mem=0 multi-mem=0 obl=0 oll=0 omem=0 "
+      "tot-mem=" +
+          total +
+          " events=r cmd=client|list user=default redir=-1 resp=2 lib-name= "
+          "lib-ver= waiting=");
   EXPECT_EQ(Run({"CLIENT", "INFO"}), Reply::Verbatim(line + "\n"));
 }
 
@@ -252,8 +258,9 @@ TEST_F(ConnectionTest, ModesAreSwitchedByOnAndOff) {
 }
 
 TEST_F(ConnectionTest, TrackingIsToldAsItWasAskedFor) {
-  EXPECT_EQ(Wire({"CLIENT", "TRACKINGINFO"}),
-            "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
+  EXPECT_EQ(
+      Wire({"CLIENT", "TRACKINGINFO"}),
+      "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
   EXPECT_EQ(Run({"CLIENT", "GETREDIR"}), Reply::Integer(-1));
   me_.protocol = 3;
   EXPECT_EQ(Run({"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "b", "PREFIX", "a"}), Reply::Ok());
@@ -276,14 +283,16 @@ TEST_F(ConnectionTest, TrackingModesThatContradictAreRefused) {
   refuses({"OPTIN", "OPTOUT"}, "You can't specify both OPTIN mode and OPTOUT mode");
   refuses({"REDIRECT", "99"}, "The client ID you want redirect to does not exist");
   refuses({"REDIRECT", "x"}, "value is not an integer or out of range");
-  refuses({"REDIRECT", "1", "REDIRECT", "1"}, "A client can only redirect to a single other client");
+  refuses({"REDIRECT", "1", "REDIRECT", "1"},
+          "A client can only redirect to a single other client");
   refuses({"BCAST", "PREFIX", "a", "PREFIX", "ab"},
           "Prefix 'a' overlaps with another provided prefix 'ab'. Prefixes for a single client");
   refuses({"foo"}, "syntax error");
   EXPECT_FALSE(me_.tracking);
 
   ASSERT_EQ(Run({"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "user:"}), Reply::Ok());
-  refuses({"BCAST", "PREFIX", "user:1"}, "Prefix 'user:1' overlaps with an existing prefix 'user:'.");
+  refuses({"BCAST", "PREFIX", "user:1"},
+          "Prefix 'user:1' overlaps with an existing prefix 'user:'.");
   refuses({}, "You can't switch BCAST mode on/off before disabling tracking for this client");
 }
 

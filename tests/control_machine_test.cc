@@ -98,8 +98,12 @@ TEST_F(ControlMachineTest, OperationsThatNobodyCanHaveMadeChangeNothing) {
   NodeRecord nameless = Node(5, "");
   NodeRecord portless = Node(5);
   portless.bus_port = 0;
-  const std::vector<Bytes> ops = {"", "\x09", EncodeAddNode(nameless), EncodeAddNode(portless),
-                                  EncodeAddNode(Node(0)), EncodeAddNode(Node(kNodeIdMax + 1)),
+  const std::vector<Bytes> ops = {"",
+                                  "\x09",
+                                  EncodeAddNode(nameless),
+                                  EncodeAddNode(portless),
+                                  EncodeAddNode(Node(0)),
+                                  EncodeAddNode(Node(kNodeIdMax + 1)),
                                   EncodeAddNode(Node(5, Bytes(256, 'h'))),
                                   EncodeAddNode(Node(5)) + "x"};
   for (const Bytes& op : ops) EXPECT_TRUE(Apply(op).is_error()) << Printable(op);

@@ -25,7 +25,7 @@ class FakeHost final : public Host {
     AddMember(1, true);
   }
 
-  // Tests set and read these. -----------------------------------------------------------------------
+  // Tests set and read these. -------------------------------------------------------------------
   MonoTime now{1'000 * kUsPerSecond};
   int64_t wall_us = 1'700'000'000 * kUsPerSecond + 123'456;
   std::map<Bytes, Bytes> config;
@@ -100,7 +100,7 @@ class FakeHost final : public Host {
     return out;
   }
 
-  // Host. -------------------------------------------------------------------------------------------
+  // Host. ----------------------------------------------------------------------------------------
   MonoTime Now() const override { return now; }
   int64_t WallClockUs() const override { return wall_us; }
 
@@ -178,6 +178,7 @@ class FakeHost final : public Host {
       message.Add(Reply::Bulk(Bytes(channel))).Add(Reply::Bulk(Bytes(payload)));
       PushTo(id, message);
     };
+    ++stats_.published;
     return shard ? pubsub_.ShardPublish(channel, deliver) : pubsub_.Publish(channel, deliver);
   }
 

@@ -35,10 +35,10 @@ class InfoTest : public ::testing::Test {
 };
 
 TEST_F(InfoTest, SectionsComeInRedisOrderAndOursLast) {
-  EXPECT_EQ(Sections(Info()),
-            (std::vector<Bytes>{"Server", "Clients", "Memory", "Persistence", "Stats", "Replication",
-                                "CPU", "Modules", "Errorstats", "Cluster", "Keyspace", "Raft",
-                                "Locks"}));
+  EXPECT_EQ(
+      Sections(Info()),
+      (std::vector<Bytes>{"Server", "Clients", "Memory", "Persistence", "Stats", "Replication",
+                          "CPU", "Modules", "Errorstats", "Cluster", "Keyspace", "Raft", "Locks"}));
   EXPECT_EQ(Info(), Info({"default"}));
   const auto all = Sections(Info({"ALL"}));
   EXPECT_EQ(all.size(), 15u);
@@ -75,18 +75,18 @@ TEST_F(InfoTest, EveryLineIsASectionAFieldOrBlank) {
 
 TEST_F(InfoTest, WhatClientsAndToolsInsistOnIsThere) {
   const Bytes text = Info({"all"});
-  for (const char* line : {"redis_version:7.0.15", "redis_mode:cluster", "role:master",
-                           "loading:0", "connected_slaves:0", "cluster_enabled:1", "tcp_port:7379",
-                           "rdb_bgsave_in_progress:0", "aof_rewrite_in_progress:0",
-                           "aof_enabled:0", "maxmemory_policy:noeviction", "server_name:lockstep",
-                           "lockstep_version:0.1.0", "arch_bits:64"}) {
+  for (const char* line :
+       {"redis_version:7.0.15", "redis_mode:cluster", "role:master", "loading:0",
+        "connected_slaves:0", "cluster_enabled:1", "tcp_port:7379", "rdb_bgsave_in_progress:0",
+        "aof_rewrite_in_progress:0", "aof_enabled:0", "maxmemory_policy:noeviction",
+        "server_name:lockstep", "lockstep_version:0.1.0", "arch_bits:64"}) {
     EXPECT_TRUE(Has(text, line)) << line;
   }
   EXPECT_TRUE(Has(text, "run_id:" + Bytes(40, 'f')));
-  for (const char* field : {"used_memory", "connected_clients", "blocked_clients",
-                            "total_commands_processed", "total_connections_received",
-                            "instantaneous_ops_per_sec", "uptime_in_seconds", "maxclients",
-                            "used_cpu_sys", "keyspace_hits", "master_repl_offset"}) {
+  for (const char* field :
+       {"used_memory", "connected_clients", "blocked_clients", "total_commands_processed",
+        "total_connections_received", "instantaneous_ops_per_sec", "uptime_in_seconds",
+        "maxclients", "used_cpu_sys", "keyspace_hits", "master_repl_offset"}) {
     EXPECT_NE(text.find("\r\n" + Bytes(field) + ":"), Bytes::npos) << field;
   }
 }
@@ -152,8 +152,8 @@ TEST_F(InfoTest, RaftTellsTheLocksGroupThenAllGroupsAndPeers) {
   EXPECT_TRUE(Has(text,
                   "raft_group_locks:role=leader,leader=1,term=4,commit=20,applied=19,last=21,"
                   "snapshot=0,voters=3,learners=0,elections=0,log_bytes=0,remembered=0"));
-  EXPECT_TRUE(Has(text,
-                  "raft_node2:id=2,state=connected,voting=yes,addr=10.0.0.2:17380,last_conn_secs=2"));
+  EXPECT_TRUE(
+      Has(text, "raft_node2:id=2,state=connected,voting=yes,addr=10.0.0.2:17380,last_conn_secs=2"));
   EXPECT_TRUE(Has(text, "raft_waiting_for:node 3 at h:1"));
 }
 

@@ -31,7 +31,9 @@ TEST(LoggingTest, EveryByteMakesValidJsonOnOneLine) {
     const auto parsed = nlohmann::json::parse(line);  // Throws on bad JSON and bad UTF-8.
     EXPECT_EQ(parsed["log.level"], "error");
     EXPECT_EQ(parsed["service.node.name"], "7");
-    if (byte > 0 && byte < 128) EXPECT_EQ(parsed["message"], said);
+    if (byte > 0 && byte < 128) {
+      EXPECT_EQ(parsed["message"], said);
+    }
   }
 }
 

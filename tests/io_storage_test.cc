@@ -2,9 +2,12 @@
 // was not synced may be gone and never stops a start.
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -20,12 +23,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// In memory where there is such a place: what is tested is what gets written, not the machine's disk,
+// and thousands of syncs there take minutes.
 class TempFolder {
  public:
   TempFolder() {
-    char name[] = "/tmp/lockstep-io-XXXXXX";
-    CHECK(::mkdtemp(name) != nullptr);
-    path_ = name;
+    for (const char* place : {"/dev/shm", "/tmp"}) {
+      path_ = Bytes(place) + "/lockstep-io-XXXXXX";
+      if (::mkdtemp(path_.data()) != nullptr) return;
+    }
+    CHECK(false);
   }
   ~TempFolder() { fs::remove_all(path_); }
   Bytes operator/(const char* name) const { return path_ + "/" + name; }
@@ -115,6 +122,15 @@ class StorageTest : public ::testing::Test {
   void Write(StorageRocksdb* storage, WriteBatch batch, uint64_t number) {
     storage->Submit(std::move(batch), number);
     reports_.AwaitPersisted(*storage, number);
+  }
+  // The latest of RocksDB's logs.
+  Bytes Log() const {
+    Bytes found;
+    for (const auto& entry : fs::directory_iterator(dir_ + "/store")) {
+      const Bytes path = entry.path();
+      if (path.ends_with(".log") && path > found) found = path;  // Names are numbers.
+    }
+    return found;
   }
 
   TempFolder temp_;
@@ -283,13 +299,6 @@ class DamageTest : public StorageTest {
     text_ = Contents(log_);
     fs::rename(dir_, kept_);
   }
-  Bytes Log() const {
-    Bytes found;
-    for (const auto& entry : fs::directory_iterator(dir_ + "/store")) {
-      if (entry.path().extension() == ".log") found = entry.path();
-    }
-    return found;
-  }
   // The folder as it was, with this log and the mark at batch `synced`.
   void Restore(BytesView log, uint64_t synced) {
     fs::remove_all(dir_);
@@ -343,6 +352,256 @@ TEST_F(DamageTest, AFlippedBitInTheUnsyncedTailBootsAndOneBeforeIsRefused) {
     Restore(damaged, kBatches - 1);
     ASSERT_EQ(BatchesFound(), at < synced_end ? std::nullopt : std::optional(kBatches - 1))
         << "byte " << at;
+  }
+}
+
+TEST_F(DamageTest, TornTailsOfManyCrashesLoseOnlyWhatWasUnderWay) {
+  Restore(text_, kBatches);
+  Content expected;
+  for (uint64_t n = 1; n <= kBatches; ++n) expected[KeyOf(n)] = Bytes(n, 'v');
+  for (uint64_t crash = 1; crash <= 6; ++crash) {
+    auto storage = Open();
+    EXPECT_EQ(*ContentOf(*storage), expected) << "before crash " << crash;
+    const Bytes kept_key = KeyOf(100 + crash);
+    if (crash % 2 == 0) {  // Every other crash tears the very first batch of a log.
+      Write(storage.get(), PutOne(kept_key, "kept"), 1);
+      expected[kept_key] = "kept";
+    }
+    const Bytes mark = Contents(dir_ + "/SYNCED");
+    const Bytes log = Log();
+    const auto synced_size = fs::file_size(log);
+    Write(storage.get(), PutOne(KeyOf(200 + crash), "torn"), 2);
+    storage->Close();
+    storage.reset();
+    fs::resize_file(log, (synced_size + fs::file_size(log)) / 2);
+    Overwrite(dir_ + "/SYNCED", mark);
+  }
+  EXPECT_EQ(*ContentOf(*Open()), expected);
+}
+
+// RocksDB's log reader passes over zeroes silently, and what it finds behind them it replays.
+TEST_F(StorageTest, AZeroedPageInsideTheLogIsRefusedHoweverOldTheMarkIs) {
+  auto storage = Open();
+  const Bytes old_mark = [&] {
+    Write(storage.get(), PutOne("first", "1"), 1);
+    return Contents(dir_ + "/SYNCED");
+  }();
+  constexpr uint64_t kLast = 6;
+  for (uint64_t n = 2; n <= kLast; ++n) {
+    Write(storage.get(), PutOne(KeyOf(n), Bytes(size_t{40} << 10, 'z')), n);
+  }
+  storage->Close();
+  storage.reset();
+  const Bytes log = Log();
+  const Bytes text = Contents(log);
+  const Bytes kept = temp_ / "kept";
+  fs::rename(dir_, kept);
+
+  constexpr size_t kPage = 4096;
+  // Up to the last batch but one's start: what is behind it may count as torn.
+  for (size_t at = 0; at + 2 * (size_t{41} << 10) < text.size(); at += kPage) {
+    fs::remove_all(dir_);
+    fs::copy(kept, dir_, fs::copy_options::recursive);
+    Bytes damaged = text;
+    damaged.replace(at, kPage, kPage, '\0');
+    Overwrite(log, damaged);
+    Overwrite(dir_ + "/SYNCED", old_mark);
+    ASSERT_NE(OpenError(), "") << "page at " << at;
+  }
+}
+
+// A folder whose content lies in RocksDB's sorted files.
+class FilesDamageTest : public StorageTest {
+ protected:
+  void SetUp() override {
+    for (int generation = 0; generation < 3; ++generation) {
+      auto storage = Open();  // Opening puts the log of the time before into a file.
+      WriteBatch batch;
+      for (uint64_t n = 0; n < 40; ++n) batch.Put(KeyOf(n), Bytes(300, static_cast<char>('a' + generation)));
+      Write(storage.get(), std::move(batch), 1);
+      storage->Close();
+    }
+    auto storage = Open();
+    content_ = *ContentOf(*storage);
+    storage->Close();
+    storage.reset();
+    fs::rename(dir_, kept_);
+  }
+  std::vector<fs::path> Files() const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(kept_ + "/store")) {
+      if (fs::file_size(entry.path()) > 0) files.push_back(entry.path().filename());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+  void Restore() {
+    fs::remove_all(dir_);
+    fs::copy(kept_, dir_, fs::copy_options::recursive);
+  }
+  // Refused, or whole: never something else.
+  void ExpectNoSilentLoss(const Bytes& what) {
+    auto opened = OpenAt(dir_, &reports_);
+    if (!opened) return;
+    const auto content = ContentOf(**opened);
+    if (!content) {
+      EXPECT_NE(content.error().message.find(dir_), Bytes::npos) << content.error().message;
+      return;
+    }
+    EXPECT_TRUE(*content == content_) << what;
+  }
+
+  const Bytes kept_ = temp_ / "kept";
+  Content content_;
+};
+
+TEST_F(FilesDamageTest, AFlippedBitInAnyFileIsNamedOrHarmless) {
+  for (const fs::path& file : Files()) {
+    const Bytes text = Contents(kept_ + "/store/" + file.string());
+    // A prime step, so that every kind of record is met, in less than all day.
+    for (size_t at = 0; at < text.size(); at += text.size() > 2000 ? 503 : 13) {
+      Restore();
+      Bytes damaged = text;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
+      Overwrite(dir_ + "/store/" + file.string(), damaged);
+      ExpectNoSilentLoss(Format("%s at %zu", file.c_str(), at));
+    }
+  }
+}
+
+TEST_F(FilesDamageTest, AFileThatIsGoneOrCutIsNamedOrHarmless) {
+  for (const fs::path& file : Files()) {
+    const fs::path damaged = fs::path(dir_) / "store" / file;
+    Restore();
+    fs::remove(damaged);
+    ExpectNoSilentLoss("without " + file.string());
+    Restore();
+    fs::resize_file(damaged, fs::file_size(damaged) / 2);
+    ExpectNoSilentLoss("half of " + file.string());
+  }
+}
+
+// A disk that fails -------------------------------------------------------------------------------
+
+// Counts what is done to log files, and fails from a chosen deed on: a disk that has failed once may
+// well succeed later, so it fails once only.
+class FailingDisk final : public rocksdb::EnvWrapper {
+ public:
+  explicit FailingDisk(int fail_at) : EnvWrapper(rocksdb::Env::Default()), fail_at_(fail_at) {}
+
+  const char* Name() const override { return "FailingDisk"; }
+  rocksdb::Status NewWritableFile(const std::string& name,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& options) override {
+    const rocksdb::Status opened = EnvWrapper::NewWritableFile(name, file, options);
+    if (opened.ok() && name.ends_with(".log")) {
+      *file = std::make_unique<LogFile>(std::move(*file), this);
+    }
+    return opened;
+  }
+  int deeds() const { return deeds_; }
+  bool failed() const { return deeds_ >= fail_at_; }
+
+ private:
+  class LogFile final : public rocksdb::WritableFileWrapper {
+   public:
+    LogFile(std::unique_ptr<rocksdb::WritableFile> file, FailingDisk* disk)
+        : WritableFileWrapper(file.get()), file_(std::move(file)), disk_(disk) {}
+    using WritableFileWrapper::Append;
+    rocksdb::Status Append(const rocksdb::Slice& data) override {
+      const rocksdb::Status status = disk_->Do();
+      return status.ok() ? WritableFileWrapper::Append(data) : status;
+    }
+    rocksdb::Status Sync() override {
+      const rocksdb::Status status = disk_->Do();
+      return status.ok() ? WritableFileWrapper::Sync() : status;
+    }
+
+   private:
+    std::unique_ptr<rocksdb::WritableFile> file_;
+    FailingDisk* disk_;
+  };
+  rocksdb::Status Do() {
+    return ++deeds_ == fail_at_ ? rocksdb::Status::IOError("the test's disk", "failed")
+                                : rocksdb::Status::OK();
+  }
+
+  const int fail_at_;
+  std::atomic<int> deeds_{0};
+};
+
+TEST_F(StorageTest, AfterAFailedWriteOrSyncNothingIsWrittenAndNothingConfirmed) {
+  constexpr uint64_t kBatches = 6;
+  for (int fail_at = 1; fail_at <= 2 * static_cast<int>(kBatches); ++fail_at) {
+    fs::remove_all(dir_);
+    Reports reports;
+    FailingDisk disk(fail_at);
+    auto opened = OpenAt(dir_, &reports, &disk);
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    StorageRocksdb& storage = **opened;
+    uint64_t confirmed = 0;
+    for (uint64_t n = 1; n <= kBatches && !disk.failed(); ++n) {
+      storage.Submit(PutOne(KeyOf(n), "v"), n);
+      reports.AwaitPersisted(storage, n);
+      confirmed = storage.persisted();
+    }
+    ASSERT_TRUE(disk.failed()) << fail_at;
+    const std::vector<Bytes> failures = reports.AwaitFailure();
+    ASSERT_EQ(failures.size(), 1u);
+    EXPECT_NE(failures.front().find("the test's disk"), Bytes::npos) << failures.front();
+
+    const int deeds = disk.deeds();
+    storage.Submit(PutOne("later", "v"), kBatches + 1);
+    storage.Close();
+    EXPECT_EQ(storage.persisted(), confirmed);
+    EXPECT_EQ(disk.deeds(), deeds) << "something was written after the disk had failed";
+    opened->reset();
+
+    // As the next start finds it: all that was confirmed, at most one more, nothing later.
+    const Content content = *ContentOf(*Open());
+    EXPECT_GE(content.size(), confirmed);
+    EXPECT_LE(content.size(), confirmed + 1);
+    EXPECT_EQ(content.count("later"), 0u);
+  }
+}
+
+// A process that is killed ------------------------------------------------------------------------
+
+// Writes until it is killed, and says so for each batch that is on disk.
+[[noreturn]] void WriteUntilKilled(const Bytes& dir, uint64_t from, int tell) {
+  Reports reports;
+  auto opened = OpenAt(dir, &reports);
+  if (!opened) ::_exit(1);
+  for (uint64_t n = from;; ++n) {
+    (*opened)->Submit(PutOne(Format("%08d", static_cast<int>(n)), Bytes(20'000, 'k')), n);
+    reports.AwaitPersisted(**opened, n);
+    if (::write(tell, &n, sizeof n) != sizeof n) ::_exit(1);
+  }
+}
+
+TEST_F(StorageTest, AKilledProcessLosesNothingThatWasPersisted) {
+  uint64_t last = 0;
+  for (int round = 0; round < 3; ++round) {
+    int ends[2] = {};
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) WriteUntilKilled(dir_, last + 1, ends[1]);
+    ::close(ends[1]);
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_EQ(::read(ends[0], &last, sizeof last), static_cast<ssize_t>(sizeof last));
+    }
+    ::kill(child, SIGKILL);
+    while (::read(ends[0], &last, sizeof last) > 0) {
+    }
+    ::close(ends[0]);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+
+    const Content content = *ContentOf(*Open());
+    ASSERT_GE(content.size(), last);
+    ASSERT_LE(content.size(), last + 1);
+    last = content.size();
   }
 }
 

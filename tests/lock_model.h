@@ -603,7 +603,7 @@ class LockModel {
       Moving(row.owner, row.lock, [&] {
         HoldRow* hold = BySeq(&holds, row.seq);
         hold->token = row.previous_token;
-        hold->mode = row.previous_mode;
+        if (row.previous_mode == LockMode::kShared) hold->mode = LockMode::kShared;
         hold->bond = row.previous_bond;
         hold->previous_token = 0;
         hold->unheard.reset();

@@ -55,24 +55,25 @@ TEST_F(PubSubTest, ShardChannelsAreANamespaceOfTheirOwn) {
   EXPECT_EQ(Run(me_, {"SPUBLISH", "a", "x"}), Reply::Integer(1));
   EXPECT_EQ(host_.pushed[0].first, you_.id);
   EXPECT_EQ(Run(me_, {"PUBSUB", "SHARDCHANNELS"}), Reply::Array({Reply::Bulk("a")}));
-  EXPECT_EQ(Run(me_, {"PUBSUB", "SHARDNUMSUB", "a", "b"}),
-            Reply::Array({Reply::Bulk("a"), Reply::Integer(1), Reply::Bulk("b"), Reply::Integer(0)}));
+  EXPECT_EQ(
+      Run(me_, {"PUBSUB", "SHARDNUMSUB", "a", "b"}),
+      Reply::Array({Reply::Bulk("a"), Reply::Integer(1), Reply::Bulk("b"), Reply::Integer(0)}));
 }
 
 TEST_F(PubSubTest, PubsubTellsWhoListens) {
   Run(me_, {"SUBSCRIBE", "a1", "b"});
   Run(you_, {"SUBSCRIBE", "a1"});
   Run(you_, {"PSUBSCRIBE", "x*"});
-  EXPECT_EQ(Run(me_, {"PUBSUB", "CHANNELS"}),
-            Reply::Array({Reply::Bulk("a1"), Reply::Bulk("b")}));
+  EXPECT_EQ(Run(me_, {"PUBSUB", "CHANNELS"}), Reply::Array({Reply::Bulk("a1"), Reply::Bulk("b")}));
   EXPECT_EQ(Run(me_, {"PUBSUB", "CHANNELS", "a*"}), Reply::Array({Reply::Bulk("a1")}));
   EXPECT_EQ(Run(me_, {"PUBSUB", "CHANNELS", ""}), Reply::Array());
   EXPECT_EQ(Run(me_, {"PUBSUB", "NUMSUB", "a1"}),
             Reply::Array({Reply::Bulk("a1"), Reply::Integer(2)}));
   EXPECT_EQ(Run(me_, {"PUBSUB", "NUMPAT"}), Reply::Integer(1));
   EXPECT_EQ(Run(me_, {"PUBSUB", "CHANNELS", "a", "b"}),
-            Reply::Error("ERR", "unknown subcommand or wrong number of arguments for 'CHANNELS'. Try "
-                                "PUBSUB HELP."));
+            Reply::Error("ERR",
+                         "unknown subcommand or wrong number of arguments for 'CHANNELS'. Try "
+                         "PUBSUB HELP."));
 }
 
 TEST_F(PubSubTest, WhoLeavesIsForgotten) {

@@ -2,8 +2,8 @@
 // and cut, disks that take their time, crashes. Every step is followed by the checks of Host and
 // Ledger and by one of its own: what a leader commits is on the disks of a quorum.
 //
-// As it comes, messages and writes take no time and nothing is lost: Settle() lets everything happen
-// that needs no timeout. Tests then take away what they are about.
+// As it comes, messages and writes take no time and nothing is lost: Settle() lets everything
+// happen that needs no timeout. Tests then take away what they are about.
 #pragma once
 
 #include <algorithm>
@@ -63,7 +63,7 @@ class Cluster {
     }
   }
 
-  // Nodes. -----------------------------------------------------------------------------------------
+  // Nodes. -----------------------------------------------------------------------------------
   Host& host(uint64_t n) { return *node(n).host; }
   Raft& operator[](uint64_t n) { return host(n).raft(); }
   uint64_t size() const { return nodes_.size(); }
@@ -81,14 +81,15 @@ class Cluster {
     return leader;
   }
 
-  // What clients and operators do. -----------------------------------------------------------------
+  // What clients and operators do. -----------------------------------------------------------
   Raft::Proposal Propose(uint64_t n, const Bytes& data) {
     const Raft::Proposal proposal = (*this)[n].Propose(Clock(n), EntryKind::kOp, data);
     After(n);
     return proposal;
   }
   Raft::Proposal Configure(uint64_t n, std::vector<Member> voters, std::vector<Member> learners) {
-    const auto proposal = (*this)[n].ProposeConfig(Clock(n), std::move(voters), std::move(learners));
+    const auto proposal =
+        (*this)[n].ProposeConfig(Clock(n), std::move(voters), std::move(learners));
     After(n);
     return proposal;
   }
@@ -126,7 +127,7 @@ class Cluster {
     After(n);
   }
 
-  // Faults. ----------------------------------------------------------------------------------------
+  // Faults. ----------------------------------------------------------------------------------
   void CutOneWay(uint64_t from, uint64_t to) { cut_.insert({NodeId{from}, NodeId{to}}); }
   void Cut(uint64_t a, uint64_t b) {
     CutOneWay(a, b);
@@ -199,7 +200,7 @@ class Cluster {
     node(n).clock_rate = rate;
   }
 
-  // Time. ------------------------------------------------------------------------------------------
+  // Time. ------------------------------------------------------------------------------------
 
   // All that happens without a timeout: deliveries and writes that are due by now.
   void Settle() {
@@ -207,7 +208,9 @@ class Cluster {
       MUST(steps < 1'000'000, "the group never comes to rest");
     }
   }
-  void RunFor(int64_t us) { RunUntil([] { return false; }, us); }
+  void RunFor(int64_t us) {
+    RunUntil([] { return false; }, us);
+  }
   void RunForMs(int64_t ms) { RunFor(ms * kUsPerMs); }
   // Lets time pass until `done`, at most for `us`. Whether it was done.
   template <class Done>
@@ -229,7 +232,17 @@ class Cluster {
   bool RunUntilLeader(int64_t us = 20 * kUsPerSecond) {
     return RunUntil([&] { return leader() != 0; }, us);
   }
-  // Only node n's clock is looked at: it loses patience with its leader, nobody else does.
+  // Time passes, and nobody looks at a clock: no heartbeat is sent, no timeout noticed.
+  void Pass(int64_t us) { now_ = now_ + us; }
+  // Node n's clock runs ahead until it loses patience with its leader; for the others no time
+  // passes.
+  void LosePatience(uint64_t n) {
+    MUST((*this)[n].NextTick() != kNeverMono, "node %lu waits for nothing", N(NodeId{n}));
+    node(n).clock_start += std::max(int64_t{0}, (*this)[n].NextTick() - Clock(n));
+    (*this)[n].Tick(Clock(n));
+    After(n);
+  }
+  // Time passes for all until node n loses patience; only it looks at its clock.
   void Timeout(uint64_t n) {
     const Role before = (*this)[n].role();
     const Term term = (*this)[n].term();
@@ -370,6 +383,17 @@ class Cluster {
     }
     return false;
   }
+  // As it comes out of the wire's encoding.
+  static Message Carried(const Message& message) {
+    Bytes bytes;
+    Writer writer(&bytes);
+    EncodeBody(message.body, &writer);
+    Reader reader(bytes);
+    Message carried{message.from, message.to, message.term, {}};
+    MUST(DecodeBody(&reader, &carried.body) && reader.done() && carried == message,
+         "a %s does not survive its encoding", TypeName(message.body));
+    return carried;
+  }
   static bool IsReply(const Body& body) {
     return std::holds_alternative<VoteReply>(body) || std::holds_alternative<AppendReply>(body) ||
            std::holds_alternative<HeartbeatReply>(body) ||
@@ -380,11 +404,11 @@ class Cluster {
     Node& to = node(message.to.value);
     if (!to.host->up() || IsCut(message.from, message.to)) return;
     // The host's part of the contract: what counts as a member's promise comes from that member's
-    // disk. Requests prove themselves by their term: a node that is far behind may know its leader by
-    // a disk that it no longer has.
+    // disk. Requests prove themselves by their term: a node that is far behind may know its leader
+    // by a disk that it no longer has.
     const DiskId known = to.host->raft().config().DiskOf(message.from);
     if (IsReply(message.body) && known != DiskId{0} && known != flight.sender.disk) return;
-    to.host->raft().Step(Clock(message.to.value), message);
+    to.host->raft().Step(Clock(message.to.value), Carried(message));
     After(message.to.value);
   }
 

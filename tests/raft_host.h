@@ -15,7 +15,9 @@
 
 namespace lockstep::raft::testing {
 
-inline MonoTime Ms(int64_t ms) { return MonoTime{ms * kUsPerMs}; }
+inline MonoTime Ms(int64_t ms) {
+  return MonoTime{ms * kUsPerMs};
+}
 
 // What one sync puts on the disk, all or nothing.
 struct DiskWrite {
@@ -78,9 +80,9 @@ struct DiskImage {
   }
   void Compact(const Snapshot& to) {
     if (to.last.index <= snapshot.last.index) return;
-    const auto keep_from =
-        std::find_if(entries.begin(), entries.end(),
-                     [&](const Entry& entry) { return entry.id.index > to.last.index; });
+    const auto keep_from = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) {
+      return entry.id.index > to.last.index;
+    });
     entries.erase(entries.begin(), keep_from);
     snapshot = to;
   }
@@ -178,6 +180,7 @@ class Host {
 
   // The oldest write is on disk now, and Raft hears of it.
   void FinishWrite(MonoTime now) {
+    MUST(!writes_.empty(), "the disk of node %lu has nothing to write", N(id()));
     const DiskWrite write = std::move(writes_.front());
     writes_.pop_front();
     disk_.Commit(write);
@@ -246,8 +249,8 @@ class Host {
     led_.reset();
     MUST(raft_->term() == disk_.hard.term, "node %lu comes back with term %lu, its disk says %lu",
          N(id()), N(raft_->term()), N(disk_.hard.term));
-    MUST(raft_->last() == disk_.last(), "node %lu comes back with log %s, its disk says %s", N(id()),
-         Text(raft_->last()).c_str(), Text(disk_.last()).c_str());
+    MUST(raft_->last() == disk_.last(), "node %lu comes back with log %s, its disk says %s",
+         N(id()), Text(raft_->last()).c_str(), Text(disk_.last()).c_str());
   }
 
   void Take(Ready ready) {
@@ -351,8 +354,8 @@ class Host {
       if (chunk->installed) CheckAcknowledged(message.term, chunk->match, "has installed");
     }
   }
-  // The request tells others of the candidate's own vote, and of a log on which theirs will rest. If
-  // either can be forgotten, a late grant elects whom it was not given to.
+  // The request tells others of the candidate's own vote, and of a log on which theirs will rest.
+  // If either can be forgotten, a late grant elects whom it was not given to.
   void CheckCandidacy(Term term, const VoteRequest& request) {
     MUST(disk_.hard.term > term || disk_.hard == (HardState{term, id()}),
          "node %lu stands in term %lu before its own vote is on disk", N(id()), N(term));
@@ -367,8 +370,8 @@ class Host {
     if (raft_->term() != term) return;
     const std::optional<LogId> at = IdAt(match);
     if (!at.has_value()) {
-      MUST(match <= raft_->snapshot_id().index, "node %lu %s %lu, its log ends at %s", N(id()), does,
-           N(match), Text(raft_->last()).c_str());
+      MUST(match <= raft_->snapshot_id().index, "node %lu %s %lu, its log ends at %s", N(id()),
+           does, N(match), Text(raft_->last()).c_str());
     }
     const LogId promised = at.value_or(LogId{Term{0}, match});
     MUST(match <= raft_->snapshot_id().index || disk_.Holds(promised),

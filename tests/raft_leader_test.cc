@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kTimeout = Options{}.election_timeout_us;
 constexpr int64_t kHeartbeat = Options{}.heartbeat_us;
 
-// Reads (ReadIndex, thesis §6.4) ------------------------------------------------------------------
+// Reads (ReadIndex, thesis §6.4) -------------------------------------------------------------
 
 // The position of the read round that `said` asks follower `to` to confirm.
 uint64_t PositionIn(const std::vector<Message>& said, uint64_t to) {
@@ -65,9 +65,8 @@ TEST(RaftRead, WaitsForTheFirstCommitOfTheLeadersTerm) {
   cluster.Settle();
   cluster.Crash(1);  // Node 2 has "x", and has not heard that it is committed.
   cluster.LoseAll();
-  cluster.Hold([](const Message& message) {
-    return std::holds_alternative<AppendReply>(message.body);
-  });
+  cluster.Hold(
+      [](const Message& message) { return std::holds_alternative<AppendReply>(message.body); });
   cluster.Elect(2);
 
   const uint64_t position = cluster.Read(2);
@@ -239,7 +238,7 @@ TEST(RaftRead, APausedLeadersOldAnswersConfirmNothing) {
   EXPECT_EQ(cluster.host(1).Confirmed(stale), std::nullopt);
 }
 
-// Leadership transfer -----------------------------------------------------------------------------
+// Leadership transfer ------------------------------------------------------------------------
 
 TEST(RaftTransfer, TheTargetLeadsAtOnceAndNothingIsLost) {
   Cluster cluster(3);
@@ -336,7 +335,7 @@ TEST(RaftTransfer, ALearnerDoesNotHeedTheCallToStand) {
   EXPECT_EQ(node.raft().term(), Term{1});
 }
 
-// Bounds ------------------------------------------------------------------------------------------
+// Bounds -------------------------------------------------------------------------------------
 
 // etcd, TestRawNodeBoundedLogGrowthWithPartition: a leader without a quorum is flooded.
 TEST(RaftBounds, ALeaderWithoutAQuorumRefusesWhatItCannotKeep) {
@@ -368,7 +367,7 @@ TEST(RaftBounds, WhatIsCommittedMakesRoom) {
   }
 }
 
-// Flow control ------------------------------------------------------------------------------------
+// Flow control -------------------------------------------------------------------------------
 
 // A large batch does not wait for one round trip per message, nor fly without bound.
 TEST(RaftReplication, TheWindowBoundsWhatIsInFlight) {
@@ -428,7 +427,7 @@ TEST(RaftReplication, OneAppendIsBoundedInBytesAndOneLargerEntryGoesAlone) {
   EXPECT_EQ(cluster[3].last().index, Index{21});
 }
 
-// Time --------------------------------------------------------------------------------------------
+// Time ---------------------------------------------------------------------------------------
 
 TEST(RaftTime, RunsAtTheLeaderAndStandsStillElsewhere) {
   Cluster cluster(3);
@@ -517,7 +516,7 @@ TEST(RaftTime, ANodeThatRestartsAloneRemembersTheTimeOfItsLog) {
   EXPECT_GE(cluster.ledger().entry(Index{3}).time, stamped);
 }
 
-// Long pauses -------------------------------------------------------------------------------------
+// Long pauses --------------------------------------------------------------------------------
 
 TEST(RaftPause, ALeaderThatWasPausedForLongFindsItsSuccessor) {
   Cluster cluster(3);

@@ -1,5 +1,6 @@
 // What a group of Raft nodes has promised, kept by one who sees all of them: the checker behind the
-// tests of the Raft engine. It knows the paper's properties (Raft figure 3) and nothing of the code.
+// tests of the Raft engine. It knows the paper's properties (Raft figure 3) and nothing of the
+// code.
 #pragma once
 
 #include <map>
@@ -19,19 +20,28 @@ struct Violation : std::runtime_error {
   explicit Violation(const Bytes& what) : std::runtime_error(what) {}
 };
 
-#define MUST(condition, ...)                                                             \
-  do {                                                                                   \
-    if (!(condition)) throw ::lockstep::raft::testing::Violation(Format(__VA_ARGS__));   \
+#define MUST(condition, ...)                                                           \
+  do {                                                                                 \
+    if (!(condition)) throw ::lockstep::raft::testing::Violation(Format(__VA_ARGS__)); \
   } while (false)
 
-inline unsigned long N(NodeId node) { return static_cast<unsigned long>(node.value); }
-inline unsigned long N(Term term) { return static_cast<unsigned long>(term.value); }
-inline unsigned long N(Index index) { return static_cast<unsigned long>(index.value); }
+inline unsigned long N(NodeId node) {
+  return static_cast<unsigned long>(node.value);
+}
+inline unsigned long N(Term term) {
+  return static_cast<unsigned long>(term.value);
+}
+inline unsigned long N(Index index) {
+  return static_cast<unsigned long>(index.value);
+}
 
 // "2/7": term 2, index 7.
-inline Bytes Text(LogId id) { return Format("%lu/%lu", N(id.term), N(id.index)); }
+inline Bytes Text(LogId id) {
+  return Format("%lu/%lu", N(id.term), N(id.index));
+}
 
-// An engine's failed CHECK becomes an exception, so that a test can say with which seed it happened.
+// An engine's failed CHECK becomes an exception, so that a test can say with which seed it
+// happened.
 inline void ThrowOnFailedChecks() {
   SetCheckFailureHook([](const Bytes& what) { throw Violation(what); });
 }
@@ -78,8 +88,9 @@ class Ledger {
     while (needs > 0 && commit_terms_[needs - 1] >= raft.term()) --needs;
     if (!is_new || needs == 0) return;
     const LogId needed = committed_[needs - 1].id;
-    MUST(raft.last().index >= needed.index, "leader %lu of term %lu ends at %s without committed %s",
-         N(node), N(raft.term()), Text(raft.last()).c_str(), Text(needed).c_str());
+    MUST(raft.last().index >= needed.index,
+         "leader %lu of term %lu ends at %s without committed %s", N(node), N(raft.term()),
+         Text(raft.last()).c_str(), Text(needed).c_str());
     if (needed.index < raft.first_index()) return;  // Compacted: it was applied, thus compared.
     MUST(raft.entry(needed.index).id == needed, "leader %lu of term %lu has %s, committed is %s",
          N(node), N(raft.term()), Text(raft.entry(needed.index).id).c_str(), Text(needed).c_str());

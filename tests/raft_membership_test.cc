@@ -18,7 +18,7 @@ Cluster::Setup Voters(uint64_t voters, uint64_t outsiders, uint64_t learners = 0
   return setup;
 }
 
-// Changes ------------------------------------------------------------------------------------------
+// Changes ------------------------------------------------------------------------------------
 
 TEST(RaftConfig, AChangeGoesThroughAJointConfigurationAndLeavesIt) {
   Cluster cluster(Voters(3, 1));
@@ -68,9 +68,8 @@ TEST(RaftConfig, NoChangeBeforeAnEntryOfTheLeadersTermIsCommitted) {
   cluster.Propose(1, "x");
   cluster.Settle();
   cluster.Crash(1);
-  cluster.Hold([](const Message& message) {
-    return std::holds_alternative<AppendReply>(message.body);
-  });
+  cluster.Hold(
+      [](const Message& message) { return std::holds_alternative<AppendReply>(message.body); });
   cluster.Elect(2);
 
   EXPECT_NE(cluster.Configure(2, MembersOf({1, 2, 3, 4}), {}).refusal, Refusal::kNone);
@@ -130,9 +129,8 @@ TEST(RaftConfig, ALeaderInAJointConfigurationStepsDownWithoutOneOfTheMajorities)
 TEST(RaftConfig, ANewLeaderFinishesAChangeThatItsPredecessorBegan) {
   Cluster cluster(Voters(3, 2));
   cluster.Elect(1);
-  cluster.Hold([](const Message& message) {
-    return std::holds_alternative<AppendReply>(message.body);
-  });
+  cluster.Hold(
+      [](const Message& message) { return std::holds_alternative<AppendReply>(message.body); });
   cluster.Configure(1, MembersOf({1, 2, 3, 4, 5}), {});
   cluster.Settle();  // All have the joint configuration; the leader does not know that.
   cluster.Crash(1);
@@ -167,9 +165,9 @@ TEST(RaftConfig, AGroupGrowsFromOneToFiveAndShrinksToOneAgain) {
 // newer one makes at once can have majorities that do not overlap. Three schedules.
 class RaftConfigSchedules : public ::testing::Test {
  protected:
-  // Node 1 leads, and its change reaches `helped` only. Node 2 is elected by the others and tries its
-  // own before its first entry is committed, and again after. Then node 1 comes back for votes with
-  // `allies`, cut off from the others.
+  // Node 1 leads, and its change reaches `helped` only. Node 2 is elected by the others and tries
+  // its own before its first entry is committed, and again after. Then node 1 comes back for votes
+  // with `allies`, cut off from the others.
   void Run(Cluster* cluster, const std::vector<Member>& first, std::vector<uint64_t> helped,
            const std::vector<Member>& second, std::vector<uint64_t> allies) {
     cluster->Elect(1);
@@ -227,7 +225,7 @@ TEST_F(RaftConfigSchedules, TwoRemove) {
   Run(&cluster, MembersOf({1, 3, 4}), {}, MembersOf({2, 3, 4}), {4});
 }
 
-// Changes that never were ------------------------------------------------------------------------
+// Changes that never were --------------------------------------------------------------------
 
 // canonical/raft #250, #323: what is rolled back must not live on in a snapshot or past a restart.
 TEST(RaftConfigRollback, AnUncommittedChangeGoesWithItsEntry) {
@@ -287,9 +285,8 @@ TEST(RaftConfigRollback, ASnapshotSentMeanwhileNamesTheCommittedConfiguration) {
   const Config before = cluster[1].config();
   cluster.Compact(1);
   cluster.Settle();
-  cluster.Hold([](const Message& message) {
-    return message.to == NodeId{1} && message.from != NodeId{4};
-  });
+  cluster.Hold(
+      [](const Message& message) { return message.to == NodeId{1} && message.from != NodeId{4}; });
   cluster.Configure(1, MembersOf({1, 2, 5}), {});  // Cannot commit while node 1 hears nobody.
 
   cluster.Heal();
@@ -299,9 +296,10 @@ TEST(RaftConfigRollback, ASnapshotSentMeanwhileNamesTheCommittedConfiguration) {
   EXPECT_EQ(cluster.host(4).machine().config, before);
 }
 
-// Removed nodes -----------------------------------------------------------------------------------
+// Removed nodes ------------------------------------------------------------------------------
 
-// hashicorp/raft #524: who was removed while it was cut off knows nothing of it and stands for ever.
+// hashicorp/raft #524: who was removed while it was cut off knows nothing of it and stands for
+// ever.
 TEST(RaftRemoved, AFollowerRemovedWhileCutOffDoesNotDisturb) {
   Cluster cluster(4);
   cluster.Elect(1);
@@ -369,7 +367,7 @@ TEST(RaftRemoved, WhoIsAddedAgainServesAgain) {
   EXPECT_TRUE(cluster.Commits("by 2 and 3"));
 }
 
-// Learners ----------------------------------------------------------------------------------------
+// Learners -----------------------------------------------------------------------------------
 
 TEST(RaftLearner, FollowsAndIsNotCounted) {
   Cluster cluster(Voters(3, 0, 1));
@@ -408,8 +406,8 @@ TEST(RaftLearner, ItsGrantIsNotCounted) {
   EXPECT_EQ(node.raft().role(), Role::kCandidate);
 }
 
-// etcd-io/raft, campaign_learner_must_vote.txt: a learner that was made a voter and does not know it
-// yet is asked by one who does.
+// etcd-io/raft, campaign_learner_must_vote.txt: a learner that was made a voter and does not know
+// it yet is asked by one who does.
 TEST(RaftLearner, VotesWhenItIsAskedForItMayBeAVoterByNow) {
   Solo node({.voters = 2, .learners = 1, .self = 3});
 
@@ -454,7 +452,7 @@ TEST(RaftLearner, ALeaderThatBecomesOneLetsAnotherLead) {
   EXPECT_EQ(cluster[1].commit(), cluster[cluster.leader()].commit());
 }
 
-// Emptied disks -----------------------------------------------------------------------------------
+// Emptied disks ------------------------------------------------------------------------------
 
 // Voters 1 and 2, and 3 with the disk that it has now.
 std::vector<Member> Renewed(Cluster& cluster) {
@@ -558,8 +556,34 @@ TEST(RaftEmptied, ItCatchesUpBySnapshotWhenTheLogIsCompacted) {
   EXPECT_EQ(cluster[3].config().voters, Renewed(cluster));
 }
 
-// Node 3 helped to elect node 2, lost its memory, and now hears of the old leader only. What it says
-// counts for its new disk, never for the one that made the promise: else two majorities.
+// The leader believes that node 3 has what its old disk acknowledged. An entry of an older leader,
+// late on the wire, may stand there instead.
+TEST(RaftEmptied, WhatTheOldDiskHadIsNotTakenForWhatTheNewOneHas) {
+  Cluster cluster(3);
+  cluster.Hold([](const Message& message) {
+    return message.from == NodeId{1} && std::holds_alternative<AppendRequest>(message.body);
+  });
+  cluster.Elect(1);  // 1/1 is on its own disk, and on its way to the others.
+  cluster.Isolate(1);
+  cluster.Elect(2);
+  ASSERT_EQ(cluster[2].commit(), Index{1});  // 2/1, with node 3.
+  cluster.Isolate(3);
+  cluster.Crash(3);
+  cluster.RestartEmptied(3);
+  cluster.HealOneWay(1, 3);
+  cluster.Release();
+  cluster.Settle();
+  ASSERT_EQ(cluster[3].last(), At(1, 1));
+
+  cluster.Heal();
+  cluster.RunForMs(400);  // Heartbeats of node 2. What node 3 applies, the ledger compares.
+
+  EXPECT_TRUE(cluster.Commits("x"));
+  EXPECT_NE(cluster[3].commit(), Index{1});
+}
+
+// Node 3 helped to elect node 2, lost its memory, and now hears of the old leader only. What it
+// says counts for its new disk, never for the one that made the promise: else two majorities.
 TEST(RaftEmptied, ANewDiskDoesNotSpeakForTheOldOne) {
   Cluster cluster(3);
   cluster.Elect(1);

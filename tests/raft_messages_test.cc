@@ -276,8 +276,7 @@ TEST(RaftMessagesTest, APieceBeyondItsSnapshotIsRefused) {
   EXPECT_FALSE(Decoded(Encoded(chunk)).has_value());
 }
 
-// Configurations
-// -----------------------------------------------------------------------------------
+// Configurations --------------------------------------------------------------------------------
 
 Member Of(uint64_t node, uint64_t disk = 5) {
   return {NodeId{node}, DiskId{disk}};

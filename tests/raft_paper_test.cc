@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kTimeout = Options{}.election_timeout_us;
 constexpr int64_t kHeartbeat = Options{}.heartbeat_us;
 
-// §5.1: terms -------------------------------------------------------------------------------------
+// §5.1: terms --------------------------------------------------------------------------------
 
 TEST(RaftTerms, ANodeStartsAsAFollowerOfNobody) {
   Solo node(3);
@@ -89,7 +89,7 @@ TEST(RaftTerms, AnOldLeaderIsToldOfTheNewTerm) {
   EXPECT_EQ(said[0].term, Term{4});
 }
 
-// §5.2: elections ---------------------------------------------------------------------------------
+// §5.2: elections ----------------------------------------------------------------------------
 
 TEST(RaftElection, AFollowerStandsWhenItHearsNothingForATimeout) {
   Solo node(3);
@@ -322,7 +322,7 @@ TEST(RaftElection, AHeartbeatIsAnsweredWithoutTheDisk) {
   EXPECT_EQ(BodyOf<HeartbeatReply>(Find<HeartbeatReply>(said, 2)).read_position, 7u);
 }
 
-// §5.4.1: the election restriction ----------------------------------------------------------------
+// §5.4.1: the election restriction -----------------------------------------------------------
 
 TEST(RaftRestriction, ACandidateSaysWhereItsLogEnds) {
   Solo node({.hard = {Term{4}, kNoNode}, .log = LogOf({1, 1, 4})});
@@ -339,10 +339,10 @@ TEST(RaftRestriction, AVoteGoesOnlyToALogAtLeastAsComplete) {
     bool granted;
   };
   const Case cases[] = {
-      {{1}, At(1, 1), true},     {{1}, At(1, 2), true},     {{1, 1}, At(1, 1), false},
-      {{1}, At(2, 1), true},     {{1, 1}, At(2, 1), true},  {{1, 1}, At(0, 0), false},
-      {{2}, At(1, 1), false},    {{2}, At(1, 9), false},    {{1, 2}, At(1, 9), false},
-      {{1, 2}, At(2, 2), true},  {{}, At(0, 0), true},      {{1, 1, 1}, At(1, 2), false},
+      {{1}, At(1, 1), true},    {{1}, At(1, 2), true},    {{1, 1}, At(1, 1), false},
+      {{1}, At(2, 1), true},    {{1, 1}, At(2, 1), true}, {{1, 1}, At(0, 0), false},
+      {{2}, At(1, 1), false},   {{2}, At(1, 9), false},   {{1, 2}, At(1, 9), false},
+      {{1, 2}, At(2, 2), true}, {{}, At(0, 0), true},     {{1, 1, 1}, At(1, 2), false},
   };
   for (const Case& c : cases) {
     for (const bool pre : {false, true}) {
@@ -356,7 +356,7 @@ TEST(RaftRestriction, AVoteGoesOnlyToALogAtLeastAsComplete) {
   }
 }
 
-// §5.3: replication -------------------------------------------------------------------------------
+// §5.3: replication --------------------------------------------------------------------------
 
 TEST(RaftReplication, ALeaderBeginsWithAnEntryOfItsTerm) {
   Solo node({.hard = {Term{1}, kNoNode}, .log = LogOf({1})});
@@ -548,8 +548,8 @@ TEST(RaftReplication, AFollowerRefusesWhatDoesNotFollowItsLog) {
     LogId hint_max;  // Where the logs may still agree.
   };
   const Case cases[] = {
-      {At(0, 0), true, {}},          {At(1, 1), true, {}},          {At(2, 2), true, {}},
-      {At(1, 2), false, At(1, 1)},   {At(3, 3), false, At(2, 2)},   {At(2, 9), false, At(2, 2)},
+      {At(0, 0), true, {}},        {At(1, 1), true, {}},        {At(2, 2), true, {}},
+      {At(1, 2), false, At(1, 1)}, {At(3, 3), false, At(2, 2)}, {At(2, 9), false, At(2, 2)},
   };
   for (const Case& c : cases) {
     Solo node({.hard = {Term{2}, kNoNode}, .log = LogOf({1, 2})});
@@ -604,9 +604,12 @@ TEST(RaftReplication, AnAppendThatIsAlreadyOnDiskIsAcknowledgedWithoutAWrite) {
 TEST(RaftReplication, EveryFollowerOfFigure7ComesToHaveTheLeadersLog) {
   const std::vector<uint64_t> leader = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
   const std::vector<uint64_t> followers[] = {
-      {1, 1, 1, 4, 4, 5, 5, 6, 6},           {1, 1, 1, 4},
-      {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6},     {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7},
-      {1, 1, 1, 4, 4, 4, 4},                 {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3},
+      {1, 1, 1, 4, 4, 5, 5, 6, 6},
+      {1, 1, 1, 4},
+      {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6},
+      {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7},
+      {1, 1, 1, 4, 4, 4, 4},
+      {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3},
   };
   for (const auto& follower : followers) {
     Cluster::Setup setup;

@@ -145,11 +145,22 @@ TEST(RaftProgressTest, APipelineThatStandsStillIsAskedAbout) {
 TEST(RaftProgressTest, ALostLinkLosesWhatWasInFlight) {
   Progress progress = Replicating();
   progress.OnSent(3, 300, kStart);
-  progress.OnUnreachable(kStart);
+  progress.OnUnreachable(kStart, kHeartbeatUs);
   EXPECT_EQ(progress.mode(), Progress::Mode::kProbe);
   EXPECT_EQ(progress.next(), Index{11});
   EXPECT_FALSE(progress.awaits_answer());
   progress.CheckInvariants();
+}
+
+// A host that reports every message that it could not send must not be sent another for each.
+TEST(RaftProgressTest, ALinkThatIsDownIsTriedOnceAHeartbeat) {
+  Progress progress = Replicating();
+  progress.OnUnreachable(kStart, kHeartbeatUs);
+  progress.OnSent(1, 100, kStart);
+  progress.OnUnreachable(kStart + 1, kHeartbeatUs);
+  EXPECT_TRUE(progress.awaits_answer());
+  progress.OnUnreachable(kStart + kHeartbeatUs, kHeartbeatUs);
+  EXPECT_FALSE(progress.awaits_answer());
 }
 
 TEST(RaftProgressTest, ASilentSnapshotTransferGoesBackToWhatWasAcknowledged) {

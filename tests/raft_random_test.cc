@@ -68,8 +68,21 @@ class RandomRun {
  private:
   using Percent = uint64_t;
   enum Action : size_t {
-    kPropose, kRead, kCrash, kRestart, kCut, kHeal, kConfigure, kTransfer, kCompact, kDisk, kPause,
-    kEmpty, kFaults, kLink, kActions
+    kPropose,
+    kRead,
+    kCrash,
+    kRestart,
+    kCut,
+    kHeal,
+    kConfigure,
+    kTransfer,
+    kCompact,
+    kDisk,
+    kPause,
+    kEmpty,
+    kFaults,
+    kLink,
+    kActions
   };
 
   bool Chance(Percent percent) { return rng_.Below(100) < percent; }
@@ -107,21 +120,36 @@ class RandomRun {
     size_t action = 0;
     while (drawn >= weights_[action]) drawn -= weights_[action++];
     switch (static_cast<Action>(action)) {
-      case kPropose: return Propose();
-      case kRead: return Read();
-      case kCrash: return Crash();
-      case kRestart: return Restart();
-      case kCut: return Cut();
-      case kHeal: return cluster_->Heal();
-      case kConfigure: return Configure();
-      case kTransfer: return Transfer();
-      case kCompact: return Compact();
-      case kDisk: return HoldDisk();
-      case kPause: return Pause();
-      case kEmpty: return Empty();
-      case kFaults: return DrawFaults();
-      case kLink: return NoticeLink();
-      case kActions: break;
+      case kPropose:
+        return Propose();
+      case kRead:
+        return Read();
+      case kCrash:
+        return Crash();
+      case kRestart:
+        return Restart();
+      case kCut:
+        return Cut();
+      case kHeal:
+        return cluster_->Heal();
+      case kConfigure:
+        return Configure();
+      case kTransfer:
+        return Transfer();
+      case kCompact:
+        return Compact();
+      case kDisk:
+        return HoldDisk();
+      case kPause:
+        return Pause();
+      case kEmpty:
+        return Empty();
+      case kFaults:
+        return DrawFaults();
+      case kLink:
+        return NoticeLink();
+      case kActions:
+        break;
     }
   }
 
@@ -204,8 +232,8 @@ class RandomRun {
     if (Awake(n)) cluster_->Unreachable(n, AnyNode());
   }
 
-  // A disk is emptied now and then, but never so many that the rest cannot decide: no group survives
-  // that. One at a time, while the configuration is at rest.
+  // A disk is emptied now and then, but never so many that the rest cannot decide: no group
+  // survives that. One at a time, while the configuration is at rest.
   void Empty() {
     const uint64_t leader = cluster_->leader();
     const uint64_t n = AnyNode();
@@ -222,7 +250,8 @@ class RandomRun {
     cluster_->RestartEmptied(n);
   }
 
-  // Liveness: with the faults gone, the group elects, commits, and all its members come to the same.
+  // Liveness: with the faults gone, the group elects, commits, and all its members come to the
+  // same.
   void MustConverge() {
     cluster_->faults = {.delay_min = 100, .delay_max = 2000, .write_max = 2000};
     cluster_->Heal();
@@ -258,8 +287,8 @@ class RandomRun {
     Bytes text;
     for (uint64_t n = 1; n <= cluster_->size(); ++n) {
       const Raft& raft = (*cluster_)[n];
-      text += Format("%s%lu is %s in term %lu, log %s, commit %lu", n == 1 ? "" : "; ", N(NodeId{n}),
-                     RoleName(raft.role()), N(raft.term()), Text(raft.last()).c_str(),
+      text += Format("%s%lu is %s in term %lu, log %s, commit %lu", n == 1 ? "" : "; ",
+                     N(NodeId{n}), RoleName(raft.role()), N(raft.term()), Text(raft.last()).c_str(),
                      N(raft.commit()));
     }
     return text;

@@ -336,6 +336,30 @@ TEST(RaftSmokeTest, MembersComeAndGoThroughAJointConfiguration) {
   EXPECT_TRUE(group.RunUntil([&] { return group.AllHave({"a", "b"}); }));
 }
 
+// C_new is on the disk of the node that it leaves out, and nowhere else. The other one cannot win
+// without that node's vote, which its shorter log does not get: so the node that leaves stands once
+// more, brings C_new across, and goes (thesis §4.2.2).
+TEST(RaftSmokeTest, WhoIsLeftOutStandsWhileOnlyItsOwnLogSaysSo) {
+  Group group({1, 2});
+  const uint64_t leaves = group.ElectOne();
+  const uint64_t stays = 3 - leaves;
+  Raft& raft = group.raft(leaves);
+  ASSERT_EQ(raft.ProposeConfig(group.now, MembersOf({stays}), {}).refusal, Raft::Refusal::kNone);
+  ASSERT_TRUE(group.RunUntil([&] { return !raft.config().joint(); }));
+  group.Crash(stays);
+  group.network.clear();
+  group.Turn();  // Its disk has C_new.
+  group.Crash(leaves);
+
+  group.Start(leaves);
+  group.Start(stays);
+  ASSERT_FALSE(group.raft(leaves).config().Contains(NodeId{leaves}));
+  ASSERT_TRUE(group.raft(stays).config().joint());
+
+  EXPECT_TRUE(group.RunUntil([&] { return group.Leader() == stays; }));
+  EXPECT_TRUE(group.RunUntil([&] { return !group.raft(stays).config_pending(); }));
+}
+
 TEST(RaftSmokeTest, LeadershipIsHandedOverWithoutATimeout) {
   Group group({1, 2, 3});
   const uint64_t first = group.ElectOne();

@@ -150,15 +150,22 @@ TEST_F(RaftSnapshot, AnOldOneThatComesLateUndoesNothing) {
 
   EXPECT_EQ(Group()[3].last(), At(1, 61));
   EXPECT_EQ(Group().host(3).disk().last(), At(1, 61));
+  // Nor when its place in the log is gone, so that the log cannot tell that it was there.
+  Group().Compact(3);
+  Group().Settle();
+  ASSERT_EQ(Group()[3].first_index(), Index{62});
+  for (const Message& message : std::vector<Message>(seen)) Group().Repeat(message);
+  Group().Settle();
+  EXPECT_EQ(Group()[3].last(), At(1, 61));
+  EXPECT_EQ(Group()[3].commit(), Index{61});
   EXPECT_TRUE(Group().Commits("z"));
 }
 
 // redisraft #42, #43: while one is under way the leader takes another.
 TEST_F(RaftSnapshot, OfTwoInFlightTheNewerStays) {
   LeaveBehind(2 * kSnapshotChunkBytes);
-  Group().Hold([](const Message& message) {
-    return std::holds_alternative<SnapshotChunk>(message.body);
-  });
+  Group().Hold(
+      [](const Message& message) { return std::holds_alternative<SnapshotChunk>(message.body); });
   Group().Heal();
   Group().RunForMs(300);
   ASSERT_GE(Group().held(), 1u);
@@ -244,7 +251,7 @@ TEST_F(RaftSnapshot, ANodeRestartsFromItsSnapshotAndWhatFollows) {
   EXPECT_EQ(Group()[2].config().voters, MembersOf({1, 2, 3}));
 }
 
-// One receiver, chunks by hand ----------------------------------------------------------------------
+// One receiver, chunks by hand ---------------------------------------------------------------
 
 Bytes StateAt(uint64_t hash) {
   Bytes data;
@@ -275,7 +282,8 @@ Bytes StateOf(const std::vector<Entry>& log) {
 
 class RaftSnapshotReceiver : public ::testing::Test {
  protected:
-  // The ledger of a lone node knows only what that node applied, so the group's history is told here.
+  // The ledger of a lone node knows only what that node applied, so the group's history is told
+  // here.
   void Start(const std::vector<uint64_t>& log, const std::vector<uint64_t>& committed) {
     node_.emplace(Solo::Setup{.hard = {Term{1}, kNoNode}, .log = LogOf(log)});
     history_ = LogOf(committed);

@@ -10,7 +10,9 @@
 
 namespace lockstep::raft::testing {
 
-inline LogId At(uint64_t term, uint64_t index) { return {Term{term}, Index{index}}; }
+inline LogId At(uint64_t term, uint64_t index) {
+  return {Term{term}, Index{index}};
+}
 inline Entry EntryAt(uint64_t term, uint64_t index, Bytes data = {}) {
   const EntryKind kind = data.empty() ? EntryKind::kNoop : EntryKind::kOp;
   return {At(term, index), ClusterTime{0}, kind, std::move(data)};
@@ -28,15 +30,21 @@ inline std::vector<LogId> Ids(const std::vector<Entry>& log) {
 }
 
 // What peers say.
-inline VoteRequest StandsWith(LogId last) { return {.pre = false, .transfer = false, .last = last}; }
-inline VoteReply Grant() { return {.pre = false, .granted = true}; }
+inline VoteRequest StandsWith(LogId last) {
+  return {.pre = false, .transfer = false, .last = last};
+}
+inline VoteReply Grant() {
+  return {.pre = false, .granted = true};
+}
 inline AppendRequest Appends(LogId previous, std::vector<Entry> entries, uint64_t commit = 0) {
   return {previous, Index{commit}, ClusterTime{0}, std::move(entries)};
 }
 inline AppendRequest Probe(LogId previous, uint64_t commit = 0) {
   return Appends(previous, {}, commit);
 }
-inline AppendReply Has(uint64_t match) { return {true, Index{match}, LogId{}, Index{0}}; }
+inline AppendReply Has(uint64_t match) {
+  return {true, Index{match}, LogId{}, Index{0}};
+}
 inline AppendReply Lacks(uint64_t rejected, LogId hint) {
   return {false, Index{0}, hint, Index{rejected}};
 }

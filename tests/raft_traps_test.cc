@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kTimeout = Options{}.election_timeout_us;
 
-// Durability --------------------------------------------------------------------------------------
+// Durability ---------------------------------------------------------------------------------
 
 // etcd-io/raft, async_storage_writes_append_aba_race.txt: entries are appended, overwritten by
 // another leader and appended again by a third. The disk finishes the first write only then.
@@ -40,8 +40,8 @@ TEST(RaftDisk, AnOldWriteDoesNotAcknowledgeOtherEntriesAtItsPlace) {
   EXPECT_EQ(BodyOf<AppendReply>(Find<AppendReply>(node.SyncOne(), 3)).match, Index{3});
 }
 
-// The same at a leader: what its disk finishes from an earlier term is no acknowledgement of what it
-// leads with now (etcd, TestLeaderMsgAppSelfAckAfterTermChange).
+// The same at a leader: what its disk finishes from an earlier term is no acknowledgement of what
+// it leads with now (etcd, TestLeaderMsgAppSelfAckAfterTermChange).
 TEST(RaftDisk, ALeadersDiskThatIsLateForItsOldTermDoesNotCommitInItsNewTerm) {
   Cluster cluster(3);
   cluster.Elect(1);
@@ -145,7 +145,7 @@ TEST(RaftDisk, ALeaderWhoseDiskStallsKeepsItsFollowersAndCommitsByTheirs) {
   EXPECT_EQ(cluster.host(1).disk().last(), At(1, 1));
 }
 
-// Figure 8 ----------------------------------------------------------------------------------------
+// Figure 8 -----------------------------------------------------------------------------------
 
 // (c) and (d): 2/2 is on three of five disks and yet is not committed, for it can be overwritten.
 TEST(RaftFigure8, AnEntryOfAnOldTermOnAMajorityMayStillBeOverwritten) {
@@ -166,8 +166,9 @@ TEST(RaftFigure8, AnEntryOfAnOldTermOnAMajorityMayStillBeOverwritten) {
 TEST(RaftFigure8, AnEntryOfTheLeadersTermCommitsWhatIsBeforeIt) {
   Cluster::Setup setup{.voters = 5};
   setup.prior = [](uint64_t n, DiskImage* disk) {
-    disk->entries = LogOf(n <= 2 ? std::vector<uint64_t>{1, 2}
-                                 : n == 5 ? std::vector<uint64_t>{1, 3} : std::vector<uint64_t>{1});
+    disk->entries = LogOf(n <= 2   ? std::vector<uint64_t>{1, 2}
+                          : n == 5 ? std::vector<uint64_t>{1, 3}
+                                   : std::vector<uint64_t>{1});
     disk->hard.term = Term{3};
   };
   Cluster cluster(std::move(setup));
@@ -185,7 +186,7 @@ TEST(RaftFigure8, AnEntryOfTheLeadersTermCommitsWhatIsBeforeIt) {
   EXPECT_EQ(cluster[5].entry(Index{2}).id, At(2, 2));
 }
 
-// PreVote, stickiness, CheckQuorum ----------------------------------------------------------------
+// PreVote, stickiness, CheckQuorum -----------------------------------------------------------
 
 TEST(RaftPreVote, ChangesNeitherTermNorVote) {
   Solo node({.hard = {Term{1}, kNoNode}});
@@ -277,8 +278,8 @@ TEST(RaftPreVote, ANodeOfANewerTermComesBackToTheGroup) {
   EXPECT_EQ(cluster[3].commit(), cluster[cluster.leader()].commit());
 }
 
-// hashicorp/raft #605: with one node down, the leader steps down for no reason that lasts. The other
-// follower must not refuse it because it "has a leader": that one.
+// hashicorp/raft #605: with one node down, the leader steps down for no reason that lasts. The
+// other follower must not refuse it because it "has a leader": that one.
 TEST(RaftPreVote, AnExLeaderAndItsFollowerElectAgain) {
   Cluster cluster(3);
   cluster.Elect(1);
@@ -382,7 +383,7 @@ TEST(RaftCheckQuorum, ALeaderWhoseMessagesArriveButNoAnswersStepsDown) {
   EXPECT_NE(cluster.leader(), 1u);
 }
 
-// Partial partitions (trap 14) --------------------------------------------------------------------
+// Partial partitions (trap 14) ---------------------------------------------------------------
 
 class RaftPartialPartition : public ::testing::Test {
  protected:
@@ -423,8 +424,8 @@ TEST_F(RaftPartialPartition, TwoOfThreeCannotTalkAndTheLeaderStays) {
   EXPECT_EQ(cluster_->leader(), 1u);
 }
 
-// Howard & Abraham, "Raft does not Guarantee Liveness in the face of Network Faults": only node 5 is
-// connected to a quorum, and the leader is another.
+// Howard & Abraham, "Raft does not Guarantee Liveness in the face of Network Faults": only node 5
+// is connected to a quorum, and the leader is another.
 TEST_F(RaftPartialPartition, TheOnlyNodeWithAQuorumComesToLead) {
   Start(5, 4);
   LinksOnly({{1, 5}, {2, 5}, {3, 5}, {4, 5}});
@@ -433,8 +434,8 @@ TEST_F(RaftPartialPartition, TheOnlyNodeWithAQuorumComesToLead) {
   EXPECT_EQ(cluster_->leader(), 5u);
 }
 
-// The same post's second part: without CheckQuorum a leader that reaches one node keeps it, and with
-// it the majority, from electing.
+// The same post's second part: without CheckQuorum a leader that reaches one node keeps it, and
+// with it the majority, from electing.
 TEST_F(RaftPartialPartition, ALeaderThatReachesOneNodeOnlyDoesNotKeepTheMajorityHostage) {
   Start(5, 4);
   LinksOnly({{1, 2}, {1, 3}, {2, 3}, {3, 4}});

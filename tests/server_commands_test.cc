@@ -94,10 +94,11 @@ TEST_F(ServerTest, TheOneUserIsToldOfTruthfully) {
   EXPECT_EQ(Run({"ACL", "USERS"}), Reply::Array({Reply::Bulk("default")}));
   EXPECT_EQ(Run({"ACL", "LIST"}),
             Reply::Array({Reply::Bulk("user default on nopass ~* &* +@all")}));
-  EXPECT_EQ(Wire({"ACL", "GETUSER", "default"}),
-            "*12\r\n$5\r\nflags\r\n*2\r\n$2\r\non\r\n$6\r\nnopass\r\n$9\r\npasswords\r\n*0\r\n"
-            "$8\r\ncommands\r\n$5\r\n+@all\r\n$4\r\nkeys\r\n$2\r\n~*\r\n$8\r\nchannels\r\n$2\r\n&*\r\n"
-            "$9\r\nselectors\r\n*0\r\n");
+  EXPECT_EQ(
+      Wire({"ACL", "GETUSER", "default"}),
+      "*12\r\n$5\r\nflags\r\n*2\r\n$2\r\non\r\n$6\r\nnopass\r\n$9\r\npasswords\r\n*0\r\n"
+      "$8\r\ncommands\r\n$5\r\n+@all\r\n$4\r\nkeys\r\n$2\r\n~*\r\n$8\r\nchannels\r\n$2\r\n&*\r\n"
+      "$9\r\nselectors\r\n*0\r\n");
   EXPECT_EQ(Run({"ACL", "GETUSER", "alice"}), Reply::Nil());
   host_.password = "sesame";
   const Bytes hash(64, 'e');
@@ -110,8 +111,9 @@ TEST_F(ServerTest, TheOneUserIsToldOfTruthfully) {
 
 TEST_F(ServerTest, UsersCanNotBeMadeAndTheErrorSaysWhatCan) {
   for (const std::vector<Bytes>& words :
-       {std::vector<Bytes>{"ACL", "SETUSER", "alice"}, std::vector<Bytes>{"ACL", "DELUSER", "alice"},
-        std::vector<Bytes>{"ACL", "SAVE"}, std::vector<Bytes>{"ACL", "LOAD"}}) {
+       {std::vector<Bytes>{"ACL", "SETUSER", "alice"},
+        std::vector<Bytes>{"ACL", "DELUSER", "alice"}, std::vector<Bytes>{"ACL", "SAVE"},
+        std::vector<Bytes>{"ACL", "LOAD"}}) {
     const Reply reply = Run(words);
     EXPECT_TRUE(reply.is_error());
     EXPECT_NE(reply.text.find("requirepass"), Bytes::npos) << reply.text;
@@ -220,10 +222,11 @@ TEST_F(ServerTest, MemoryAnswersForKeysAndForTheNode) {
 }
 
 TEST_F(ServerTest, DebugIsRefusedUnlessItIsAllowed) {
-  EXPECT_EQ(Run({"DEBUG", "SLEEP", "1"}),
-            Err("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
-                "can run it from a local connection, otherwise you need to set this option in the "
-                "configuration file, and then restart the server."));
+  EXPECT_EQ(
+      Run({"DEBUG", "SLEEP", "1"}),
+      Err("DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+          "can run it from a local connection, otherwise you need to set this option in the "
+          "configuration file, and then restart the server."));
   EXPECT_EQ(host_.slept_us, 0);
 }
 
@@ -289,8 +292,7 @@ TEST_F(ServerTest, ScanMeetsEveryKey) {
     for (const Reply& name : page.items[1].items) met.insert(name.text);
   } while (cursor != "0");
   EXPECT_EQ(met, expected);
-  EXPECT_EQ(Run({"SCAN", "0", "TYPE", "string"}),
-            Reply::Array({Reply::Bulk("0"), Reply::Array()}));
+  EXPECT_EQ(Run({"SCAN", "0", "TYPE", "string"}), Reply::Array({Reply::Bulk("0"), Reply::Array()}));
 }
 
 TEST_F(ServerTest, ScanRefusesInRedisWords) {

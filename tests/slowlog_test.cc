@@ -1,6 +1,7 @@
 // The slow log and SLOWLOG.
 #include <gtest/gtest.h>
 
+#include "commands/redact.h"
 #include "tests/fake_host.h"
 
 namespace lockstep {
@@ -69,6 +70,30 @@ TEST_F(SlowlogTest, TheThresholdAndTheLengthAreSettings) {
   log.Configure(0, 0);
   Add({"x"});
   EXPECT_TRUE(log.entries().empty());
+}
+
+// What is shown of a call, joined by blanks.
+Bytes Shown(const std::vector<Bytes>& words) {
+  const std::vector<BytesView> argv(words.begin(), words.end());
+  Bytes line;
+  for (const BytesView word : Redacted(CommandTable::Get().Find(argv), argv)) {
+    line += (line.empty() ? "" : " ") + Bytes(word);
+  }
+  return line;
+}
+
+TEST(RedactTest, SecretsAreShownToNobody) {
+  EXPECT_EQ(Shown({"auth", "p"}), "auth (redacted)");
+  EXPECT_EQ(Shown({"AUTH", "u", "p", "x"}), "AUTH (redacted) (redacted) (redacted)");
+  EXPECT_EQ(Shown({"hello", "3", "auth", "u", "p", "setname", "n"}),
+            "hello 3 auth (redacted) (redacted) setname n");
+  EXPECT_EQ(Shown({"hello", "3", "AUTH"}), "hello 3 AUTH");
+  EXPECT_EQ(Shown({"acl", "setuser", "u", ">p"}), "acl setuser (redacted) (redacted)");
+  EXPECT_EQ(Shown({"config", "set", "maxclients", "5", "RequirePass", "p"}),
+            "config set maxclients 5 RequirePass (redacted)");
+  EXPECT_EQ(Shown({"CONFIG", "SET", "requirepass"}), "CONFIG SET requirepass");
+  EXPECT_EQ(Shown({"config", "get", "requirepass"}), "config get requirepass");
+  EXPECT_EQ(Shown({"nosuch", "x"}), "nosuch x");
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // Counting: histograms, errors by code, commands a second, latency spikes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "commands/latency_monitor.h"
 #include "commands/stats.h"
 #include "src/base/rng.h"

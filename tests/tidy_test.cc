@@ -34,10 +34,11 @@ size_t IndentOf(const Bytes& line) { return std::min(line.find_first_not_of(' ')
 // for a method that is written in its class. Nothing if no function begins here.
 std::optional<size_t> FindBody(const SourceFile& file, size_t begin) {
   static const std::regex kOther(
-      R"(\s*(//|#|\}|using\b|namespace\b|class\b|struct\b|enum\b|union\b|extern\b|template\b).*)");
+      R"(\s*(//|#|\}|using\b|namespace\b|class\b|struct\b|enum\b|union\b|extern\b|template\b))");
   const Bytes& first = file.lines[begin];
   const size_t indent = IndentOf(first);
-  if (first.empty() || indent > 2 || indent == 1 || std::regex_match(first, kOther)) return {};
+  if (first.empty() || indent > 2 || indent == 1) return {};
+  if (std::regex_search(first, kOther, std::regex_constants::match_continuous)) return {};
   bool has_arguments = false;
   for (size_t at = begin; at < file.lines.size(); ++at) {
     const Bytes& line = file.lines[at];

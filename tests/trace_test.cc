@@ -8,19 +8,22 @@
 // After REWRITE, keep the difference only if you can explain every changed line.
 //
 // Commands of raft traces; those marked * narrate nothing, they set the scene:
-//   nodes V [learners L] [outsiders O]   * voters, then learners, then nodes that are no members yet
+//   nodes V [learners L] [outsiders O] [append-bytes B]   *
+//                                        voters, then learners, then nodes that are no members yet;
+//                                        1 byte an append makes each entry travel alone
 //   elect N                              * N times out and wins
 //   timeout N                            N loses patience with its leader, nobody else does
-//   run | wait MS                        all that needs no timeout happens | time passes
+//   run | wait MS | pass MS              all that needs no timeout happens | time passes, with it
+//                                        heartbeats and timeouts | time passes and nobody notices
 //   propose N "data" | read N            a client's write or linearizable read at N
 //   config N voters A B .. [learners C ..]   a change of membership, proposed at N
 //   transfer N M                         N is to hand leadership to M
 //   cut N [M] | heal [N]                 links fail, one or all of N's | and come back
 //   hold TYPE [to M] | release | lose    messages of a type stay on the wire | go on | are lost
 //   disk N hold | disk N release | persist N [COUNT]    writes wait | go on | COUNT of them finish
-//   crash N [COUNT] | restart N | empty N    power fails, COUNT writes landed | back, without its disk
-//   compact N [KEEP]                     N snapshots what it has applied and drops the log before
-//   state N ..                           where each of them stands
+//   crash N [COUNT] | restart N | empty N    power fails, COUNT writes landed | back, without its
+//   disk compact N [KEEP]                     N snapshots what it has applied and drops the log
+//   before state N ..                           where each of them stands
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -103,14 +106,17 @@ class RaftTrace {
     while (++it != words_.end() && ParseUint64(*it, &number)) numbers.push_back(number);
     return numbers;
   }
-  void Say(uint64_t n, const Bytes& line) { said_.push_back(Format("%lu : ", N(NodeId{n})) + line); }
+  void Say(uint64_t n, const Bytes& line) {
+    said_.push_back(Format("%lu : ", N(NodeId{n})) + line);
+  }
 
   void Do(const Bytes& verb) {
     if (verb == "nodes") return Nodes();
     if (verb == "elect") return Elect(Node(1));
     if (verb == "run") return Run(0);
     if (verb == "wait") return Run(static_cast<int64_t>(Number(1, 0)));
-    if (verb == "timeout") return cluster_->Timeout(Node(1));
+    if (verb == "pass") return cluster_->Pass(static_cast<int64_t>(Number(1, 0)) * kUsPerMs);
+    if (verb == "timeout") return cluster_->LosePatience(Node(1));
     if (verb == "propose") return Propose(Node(1), words_.at(2));
     if (verb == "read") return Read(Node(1));
     if (verb == "config") return Configure(Node(1));
@@ -150,6 +156,7 @@ class RaftTrace {
     Cluster::Setup setup;
     setup.voters = Number(1, 3);
     for (const uint64_t learners : After("learners")) setup.learners = learners;
+    for (const uint64_t bytes : After("append-bytes")) setup.options.append_bytes_max = bytes;
     for (const uint64_t outsiders : After("outsiders")) setup.outsiders = outsiders;
     setup.narrator = [this](NodeId node) {
       voices_.push_back(std::make_unique<Voice>(this, node));
@@ -164,7 +171,7 @@ class RaftTrace {
     silent_ = false;
   }
   void Run(int64_t ms) {
-    cluster_->RunForMs(ms);
+    ms == 0 ? cluster_->Settle() : cluster_->RunForMs(ms);
     std::erase_if(reads_, [this](const auto& read) { return Answered(read.first, read.second); });
   }
   void Propose(uint64_t n, const Bytes& data) { SayIfRefused(n, cluster_->Propose(n, data)); }
@@ -178,8 +185,8 @@ class RaftTrace {
     return members;
   }
   void SayIfRefused(uint64_t n, const Raft::Proposal& proposal) {
-    static const char* const kWhy[] = {"", "not the leader", "handing over leadership", "full",
-                                       "a change is pending", "no usable configuration"};
+    static const char* const kWhy[] = {"",     "not the leader",      "handing over leadership",
+                                       "full", "a change is pending", "no usable configuration"};
     if (proposal.refusal == Raft::Refusal::kNone) return;
     Say(n, Format("refused: %s", kWhy[static_cast<size_t>(proposal.refusal)]));
   }
@@ -260,7 +267,9 @@ Bytes Joined(const Words& lines) {
   return joined;
 }
 
-bool Rewriting() { return std::getenv("REWRITE") != nullptr; }
+bool Rewriting() {
+  return std::getenv("REWRITE") != nullptr;
+}
 std::filesystem::path TracesOf(const char* engine) {
   const char* at = std::getenv("TRACES");
   return std::filesystem::path(at != nullptr ? at : "tests/traces") / engine;

@@ -94,7 +94,8 @@ void Raft::State::OnVoteRequest(const Message& m, const VoteRequest& request) {
   const Bytes why_not = WhyNoVote(m, request, sticky);
   if (!why_not.empty()) {
     RAFT_SAYS("refuse %s to %lu: %s", what, m.from.value, why_not.c_str());
-    // Carries our term: a candidate that is behind learns it so, and can stand again above it.
+    // Carries our term: a candidate that is behind learns it so, and can stand again above it
+    // (etcd #8243).
     return Send(m.from, VoteReply{.pre = request.pre, .granted = false});
   }
   RAFT_SAYS("grant %s to %lu for term %lu: its last %s, ours %s", what, m.from.value, m.term.value,

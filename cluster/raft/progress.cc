@@ -93,30 +93,32 @@ void Progress::OnAlive(MonoTime now, int64_t heartbeat_us) {
     asks_ = true;
     quiet_since_ = now;
   }
-  if (mode_ == Mode::kSnapshot && transfer_.source != nullptr) {
-    transfer_.next = transfer_.acked;
-    transfer_.ask = true;
-    transfer_.resent = true;
-    quiet_since_ = now;
+  if (mode_ == Mode::kSnapshot) ResendChunks(now);
+}
+
+// One request follows at once: if the link has just come back it goes through. If the link is down
+// it is lost as well; then no other follows before the next sign of life, however often we are
+// told.
+void Progress::OnUnreachable(MonoTime now, int64_t heartbeat_us) {
+  const bool tried_just_now = now - quiet_since_ < heartbeat_us;
+  switch (mode_) {
+    case Mode::kReplicate:
+      return BecomeProbe(Next(match_), now);
+    case Mode::kProbe:
+      if (!tried_just_now) awaits_answer_ = false;
+      return;
+    case Mode::kSnapshot:
+      if (!tried_just_now) ResendChunks(now);
+      return;
   }
 }
 
-// If the link is down the next request is lost as well, and waits for a sign of life (OnAlive); if
-// it has just come back, it goes through at once.
-void Progress::OnUnreachable(MonoTime now) {
-  switch (mode_) {
-    case Mode::kProbe:
-      awaits_answer_ = false;
-      break;
-    case Mode::kReplicate:
-      BecomeProbe(Next(match_), now);
-      break;
-    case Mode::kSnapshot:
-      transfer_.next = transfer_.acked;
-      transfer_.ask = true;
-      transfer_.resent = true;
-      break;
-  }
+void Progress::ResendChunks(MonoTime now) {
+  if (transfer_.source == nullptr) return;
+  transfer_.next = transfer_.acked;
+  transfer_.ask = true;
+  transfer_.resent = true;
+  quiet_since_ = now;
 }
 
 void Progress::OnReadPosition(uint64_t position) {

@@ -73,7 +73,7 @@ class Progress {
   // It answers, and yet what was sent is not acknowledged. Requests and answers may have been lost,
   // or its disk is slow. Ask rather than send all of it again: the answer tells which it is.
   void OnAlive(MonoTime now, int64_t heartbeat_us);
-  void OnUnreachable(MonoTime now);
+  void OnUnreachable(MonoTime now, int64_t heartbeat_us);
 
   // Liveness and reads. -------------------------------------------------------------------------
   void OnHeard(MonoTime now) { heard_ = now; }
@@ -96,6 +96,7 @@ class Progress {
     size_t bytes;
   };
   void ForgetInFlight();
+  void ResendChunks(MonoTime now);
 
   Mode mode_ = Mode::kProbe;
   Index match_;

@@ -73,7 +73,8 @@ void Raft::State::Tick() {
   if (role != Role::kLeader) return;
   if (transfer_target != kNoNode && now >= transfer_deadline) AbandonTransfer("it took too long");
   if (now >= heartbeat_deadline) {
-    // On a common beat: the heartbeats of all groups of a node leave in one turn, in one frame a peer.
+    // On a common beat: the heartbeats of all groups of a node leave in one turn, in one frame a
+    // peer.
     heartbeat_deadline = {(now.us / options.heartbeat_us + 1) * options.heartbeat_us};
     heartbeat_due = !progress.empty();
     GiveUpIdleTransfers();
@@ -296,7 +297,9 @@ bool Raft::TransferLeadership(MonoTime now, NodeId target) {
   return state_->TransferLeadership(target);
 }
 void Raft::Unreachable(NodeId node) {
-  if (Progress* progress = state_->ProgressOf(node)) progress->OnUnreachable(state_->now);
+  if (Progress* other = state_->ProgressOf(node)) {
+    other->OnUnreachable(state_->now, state_->options.heartbeat_us);
+  }
 }
 Ready Raft::Drain(MonoTime now, uint64_t write) {
   state_->Advance(now);

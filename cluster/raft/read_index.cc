@@ -43,7 +43,8 @@ void Raft::State::OnHeartbeatRequest(const Message& m, const HeartbeatRequest& r
   // The leader knows that our log is its own up to there; a message from before a snapshot that
   // we have installed since says less than we know.
   // What it knows it knows of the disk that the config names: of one that was emptied since, its
-  // `match` says what the former disk acknowledged. Appends prove themselves; they will do until then.
+  // `match` says what the former disk acknowledged. Appends prove themselves; they will do until
+  // then.
   if (log.config().DiskOf(options.self.node) == options.self.disk) {
     CommitTo(std::min(request.commit, log.last().index));
   }
@@ -54,6 +55,7 @@ void Raft::State::OnHeartbeatReply(const Message& m, const HeartbeatReply& reply
   Progress* other = ProgressOf(m.from);
   if (other == nullptr) return;
   other->OnAlive(now, options.heartbeat_us);
+  // The answer to an older round says nothing about a younger read, however late it comes.
   if (reply.read_position <= other->read_position()) return;
   other->OnReadPosition(std::min(reply.read_position, read_round));
   ConfirmReads();

@@ -194,7 +194,7 @@ void Raft::State::OnMatch(NodeId from, Progress* other, Index match) {
 // Commit ----------------------------------------------------------------------------------------
 
 Index Raft::State::MatchOf(const Member& member) const {
-  if (IsMe(member)) return log.stable();
+  if (IsMe(member)) return log.stable();  // Not last(): what our own disk has (etcd #14370).
   const auto other = progress.find(member.node);
   return other == progress.end() ? Index{0} : other->second.match();
 }

@@ -60,10 +60,7 @@ void Server::SayHowItStarts() const {
 
 Result<void> Server::OpenStore() {
   const Settings& s = start_.config.settings();
-  if (s.storage != "rocksdb") {
-    return Error{Format("storage %s is not one that this server has; it has rocksdb",
-                        Printable(s.storage).c_str())};
-  }
+  CHECK(s.storage == "rocksdb");  // Config lets nothing else pass.
   auto opened = StorageRocksdb::Open(
       {.dir = s.dir,
        .on_persisted = [this] { persisted_.Wake(); },
@@ -154,6 +151,7 @@ MonoTime Server::Turn() {
     const MonoTime now = loop_.Now();
     if (node_->NextWakeup() <= now) node_->Step(now, Tick{});
     HandOut(node_->Drain(loop_.Now()));
+    if (leave_by_ != kNeverMono) break;
     clients_->Turn();
     if (!stepped_ && node_->NextWakeup() > loop_.Now()) break;
   }

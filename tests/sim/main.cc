@@ -22,7 +22,7 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr unsigned kSecondsMax = 120;   // Of one seed, on a busy machine.
+constexpr unsigned kSecondsMax = 60;    // Of processor time, for one seed.
 constexpr size_t kProcesses = 2;
 constexpr uint64_t kCountersFrom = 300; // Seeds from which every counter has to have moved.
 

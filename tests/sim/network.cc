@@ -72,6 +72,7 @@ void Network::Follow(NodeId from, const std::vector<PeerAddress>& peers) {
 void Network::Dial(const Key& key, int64_t delay_us) {
   Link& link = At(key);
   link.state = State::kDialing;
+  link.ends.from_instance = world_->process(key.from).instance();
   const uint64_t generation = ++link.ends.generation;
   world_->events().After(delay_us, [this, key, generation] { Attempt(key, generation); });
 }
@@ -86,7 +87,8 @@ void Network::DialAgain(const Key& key, uint64_t generation) {
 void Network::Attempt(const Key& key, uint64_t generation) {
   Link& link = At(key);
   Process& from = world_->process(key.from);
-  if (link.ends.generation != generation || !from.up() || !link.wanted) return;
+  if (link.ends.generation != generation || !link.wanted) return;
+  if (!from.up() || from.instance() != link.ends.from_instance) return;
   const Process* to = world_->FindProcess(key.to);
   const auto again_after = [&](int64_t us) {
     world_->events().After(us, [this, key, generation] { DialAgain(key, generation); });
@@ -95,7 +97,6 @@ void Network::Attempt(const Key& key, uint64_t generation) {
   if (IsCut(key.from, key.to) || IsCut(key.to, key.from)) return again_after(1'000'000);
   if (to == nullptr || !to->up()) return again_after(2 * Latency(key.from, key.to, 0));
 
-  link.ends.from_instance = from.instance();
   link.ends.to_instance = to->instance();
   const bus::Hello hello = OverTheWire(bus::MakeHello(from.node()->identity(), key.to, key.lane),
                                        bus::EncodeHello, bus::DecodeHello);

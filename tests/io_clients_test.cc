@@ -1,0 +1,267 @@
+// Client connections over real sockets on loopback, the node replaced by what it would say.
+#include "src/io/clients.h"
+
+#include <ifaddrs.h>
+
+#include "tests/io_support.h"
+
+namespace lockstep::io {
+namespace {
+
+class ClientsTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Listen("127.0.0.1"); }
+  void Listen(const Bytes& address) {
+    const std::vector<Bytes> addresses{address};
+    clients_ = std::make_unique<Clients>(&loop_, &port_, &settings_);
+    const auto listening = clients_->Listen(addresses, 0, 16);
+    ASSERT_TRUE(listening.ok()) << listening.error().message;
+  }
+  bool Run(const std::function<bool()>& done) {
+    return RunUntil(&loop_, done, [this] { clients_->Turn(); });
+  }
+  void RunTurns(int turns) {
+    ASSERT_TRUE(Run([&turns] { return turns-- == 0; }));
+  }
+  // Connects, and waits until the node has heard of it.
+  PlainSocket Connect() {
+    const size_t before = port_.opened.size();
+    PlainSocket socket = PlainSocket::To(clients_->port());
+    EXPECT_TRUE(Run([&] { return port_.opened.size() > before; }));
+    return socket;
+  }
+  void Reply(ClientId id, Bytes bytes, bool close = false) {
+    std::vector<Output::ToClient> replies;
+    replies.push_back({id, std::move(bytes), close});
+    clients_->Deliver(std::move(replies));
+  }
+  ClientId LatestId() const { return port_.opened.back().id; }
+
+  Loop loop_;
+  RecordingPort port_;
+  Settings settings_;
+  std::unique_ptr<Clients> clients_;
+};
+
+TEST_F(ClientsTest, TheNodeLearnsWhoAClientIs) {
+  const PlainSocket client = Connect();
+  const ClientOpened& opened = port_.opened.back();
+  EXPECT_TRUE(opened.loopback);
+  EXPECT_EQ(opened.address.find("127.0.0.1:"), 0u);
+  EXPECT_EQ(opened.local_address, Format("127.0.0.1:%u", clients_->port()));
+}
+
+TEST_F(ClientsTest, EachConnectionHasAnIdOfItsOwn) {
+  const PlainSocket first = Connect();
+  const ClientId first_id = LatestId();
+  const PlainSocket second = Connect();
+  EXPECT_NE(first_id, LatestId());
+}
+
+TEST_F(ClientsTest, ACommandThatComesByteByByteArrivesInOrder) {
+  PlainSocket client = Connect();
+  const Bytes command = "*1\r\n$4\r\nPING\r\n";
+  for (size_t i = 0; i < command.size(); ++i) {
+    ASSERT_EQ(client.Send(command.substr(i, 1)), 1u);
+    ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == i + 1; }));
+  }
+  EXPECT_EQ(port_.received[LatestId()], command);
+}
+
+TEST_F(ClientsTest, AReplyReachesItsClientAndNoOther) {
+  PlainSocket first = Connect();
+  const ClientId first_id = LatestId();
+  PlainSocket second = Connect();
+  Reply(first_id, "+ONE\r\n");
+  Reply(LatestId(), "+TWO\r\n");
+  ASSERT_TRUE(Run([&] { return !first.Receive().empty() && !second.Receive().empty(); }));
+  EXPECT_EQ(first.Receive(), "+ONE\r\n");
+  EXPECT_EQ(second.Receive(), "+TWO\r\n");
+}
+
+TEST_F(ClientsTest, ASlowReadersBacklogIsToldUntilItIsGoneAndNothingIsLost) {
+  PlainSocket client = Connect();
+  Bytes large;
+  for (uint32_t i = 0; large.size() < (size_t{24} << 20); ++i) large += Format("%u,", i);
+  const size_t half = large.size() / 2;
+  Reply(LatestId(), large.substr(0, half));
+  Reply(LatestId(), large.substr(half));
+  ASSERT_TRUE(Run([&] { return !port_.backlogs.empty(); }));
+  EXPECT_GT(port_.backlogs.back().bytes, size_t{1} << 20);
+
+  ASSERT_TRUE(Run([&] { return client.Receive().size() == large.size(); }));
+  EXPECT_TRUE(client.Receive() == large);
+  ASSERT_TRUE(Run([&] { return port_.backlogs.back().bytes == 0; }));
+  const size_t told = port_.backlogs.size();
+  RunTurns(5);
+  EXPECT_EQ(port_.backlogs.size(), told);  // Nothing new, nothing said.
+}
+
+TEST_F(ClientsTest, AClientThatIsAheadIsLeftInTheKernelUntilItIsReadAgain) {
+  PlainSocket client = Connect();
+  clients_->StopReading({LatestId()});
+  client.Send("early");
+  RunTurns(10);
+  EXPECT_EQ(port_.received[LatestId()], "");
+
+  clients_->ReadAgain({LatestId()});
+  ASSERT_TRUE(Run([&] { return port_.received[LatestId()] == "early"; }));
+}
+
+TEST_F(ClientsTest, OneTurnTakesABoundedPieceOfAFlood) {
+  PlainSocket client = Connect();
+  size_t sent = 0;
+  size_t seen = 0;
+  const size_t total = size_t{8} << 20;
+  ASSERT_TRUE(Run([&] {
+    const size_t now = port_.received[LatestId()].size();
+    EXPECT_LE(now - seen, TcpConn::kReadsPerTurn * ClientConn::kReadBytes);
+    seen = now;
+    if (sent < total) sent += client.Send(Bytes(std::min(total - sent, size_t{1} << 20), 'x'));
+    return seen == total;
+  }));
+}
+
+TEST_F(ClientsTest, TheLastReplyArrivesThoughTheClientIsStillSending) {
+  PlainSocket client = Connect();
+  clients_->StopReading({LatestId()});
+  client.Send(Bytes(size_t{256} << 10, 'x'));  // Unread: a plain close would reset the connection.
+  Reply(LatestId(), "-ERR Protocol error\r\n", /*close=*/true);
+  ASSERT_TRUE(Run([&] { return client.Ended(); }));
+  EXPECT_EQ(client.Receive(), "-ERR Protocol error\r\n");
+  EXPECT_EQ(client.error(), 0);
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+}
+
+TEST_F(ClientsTest, ALargeLastReplyLeavesWholeBeforeTheEnd) {
+  PlainSocket client = Connect();
+  const Bytes large(size_t{16} << 20, 'y');
+  Reply(LatestId(), large, /*close=*/true);
+  ASSERT_TRUE(Run([&] { return client.Ended(); }));
+  EXPECT_TRUE(client.Receive() == large);
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+}
+
+TEST_F(ClientsTest, NothingIsSaidOrHeardAfterTheNodesLastWord) {
+  PlainSocket client = Connect();
+  Reply(LatestId(), "+OK\r\n", /*close=*/true);
+  Reply(LatestId(), "+LATE\r\n");
+  client.Send("more");
+  ASSERT_TRUE(Run([&] { return client.Ended(); }));
+  EXPECT_EQ(client.Receive(), "+OK\r\n");
+  EXPECT_EQ(port_.received[LatestId()], "");
+}
+
+TEST_F(ClientsTest, AClientThatShutItsSideStillGetsTheReplyToWhatItAsked) {
+  PlainSocket client = Connect();
+  client.Send("PING\r\n");
+  client.FinishSending();
+  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
+  RunTurns(3);  // The end has been read by now.
+  EXPECT_TRUE(port_.closed.empty());
+  Reply(LatestId(), "+PONG\r\n");
+  ASSERT_TRUE(Run([&] { return client.Ended(); }));
+  EXPECT_EQ(client.Receive(), "+PONG\r\n");
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+}
+
+TEST_F(ClientsTest, AClientThatHadNothingUnderWayIsGoneBeforeOneThatHas) {
+  PlainSocket busy = Connect();
+  const ClientId busy_id = LatestId();
+  PlainSocket silent = Connect();
+  const ClientId silent_id = LatestId();
+  busy.Send("PING\r\n");
+  ASSERT_TRUE(Run([&] { return port_.received[busy_id].size() == 6; }));
+  busy.Close();
+  RunTurns(3);
+  silent.Close();
+  ASSERT_TRUE(Run([&] { return port_.closed.size() == 2; }));
+  EXPECT_EQ(port_.closed, (std::vector{silent_id, busy_id}));
+}
+
+TEST_F(ClientsTest, AResetEndsTheClientOnce) {
+  PlainSocket client = Connect();
+  client.Send("x");
+  ASSERT_TRUE(Run([&] { return port_.received[LatestId()] == "x"; }));
+  Reply(LatestId(), Bytes(size_t{16} << 20, 'z'));  // On its way when the client goes.
+  client.Reset();
+  ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));
+  RunTurns(5);
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+}
+
+TEST_F(ClientsTest, OneClientTooManyIsToldSoAndTheNodeNeverHearsOfIt) {
+  settings_.maxclients = 1;
+  const PlainSocket first = Connect();
+  PlainSocket second = PlainSocket::To(clients_->port());
+  ASSERT_TRUE(Run([&] { return second.Ended(); }));
+  EXPECT_EQ(second.Receive(), "-ERR max number of clients reached\r\n");
+  EXPECT_EQ(port_.opened.size(), 1u);
+  EXPECT_TRUE(port_.closed.empty());
+}
+
+TEST_F(ClientsTest, APlaceThatBecameFreeIsTakenByTheNext) {
+  settings_.maxclients = 1;
+  PlainSocket first = Connect();
+  first.Close();
+  ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));
+  const PlainSocket second = Connect();
+  EXPECT_EQ(port_.opened.size(), 2u);
+}
+
+// An address of this machine that is not loopback's; empty: it has none.
+Bytes OutsideAddress() {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return "";
+  Bytes found;
+  for (const ifaddrs* at = all; at != nullptr; at = at->ifa_next) {
+    if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET) continue;
+    char text[INET_ADDRSTRLEN];
+    const auto* in = reinterpret_cast<const sockaddr_in*>(at->ifa_addr);
+    ::inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+    if (ntohl(in->sin_addr.s_addr) >> 24 != 127) found = text;
+  }
+  ::freeifaddrs(all);
+  return found;
+}
+
+TEST_F(ClientsTest, WithoutAPasswordAStrangerIsDeniedInProtectedMode) {
+  const Bytes outside = OutsideAddress();
+  if (outside.empty()) GTEST_SKIP() << "this machine has no address but loopback's";
+  Listen("*");
+  PlainSocket stranger = PlainSocket::To(clients_->port(), outside.c_str());
+  ASSERT_TRUE(Run([&] { return stranger.Ended(); }));
+  EXPECT_EQ(stranger.Receive().find("-DENIED "), 0u);
+  EXPECT_TRUE(port_.opened.empty());
+
+  settings_.requirepass = "secret";
+  const PlainSocket asked_later = PlainSocket::To(clients_->port(), outside.c_str());
+  ASSERT_TRUE(Run([&] { return port_.opened.size() == 1; }));
+  EXPECT_FALSE(port_.opened.back().loopback);
+
+  settings_.requirepass.clear();
+  settings_.protected_mode = false;
+  const PlainSocket let_in = PlainSocket::To(clients_->port(), outside.c_str());
+  ASSERT_TRUE(Run([&] { return port_.opened.size() == 2; }));
+}
+
+TEST_F(ClientsTest, AnAddressInUseIsAnErrorThatNamesThePort) {
+  Clients second(&loop_, &port_, &settings_);
+  const std::vector<Bytes> addresses{"127.0.0.1"};
+  const auto listening = second.Listen(addresses, clients_->port(), 16);
+  ASSERT_FALSE(listening.ok());
+  EXPECT_NE(listening.error().message.find(Format("port %u", clients_->port())), Bytes::npos);
+  EXPECT_NE(listening.error().message.find("in use"), Bytes::npos);
+}
+
+TEST_F(ClientsTest, AnAddressWithADashMayBeMissing) {
+  Clients second(&loop_, &port_, &settings_);
+  // 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
+  const std::vector<Bytes> missing{"192.0.2.1"};
+  EXPECT_FALSE(second.Listen(missing, 0, 16).ok());
+  const std::vector<Bytes> forgiven{"127.0.0.1", "-192.0.2.1"};
+  EXPECT_TRUE(second.Listen(forgiven, 0, 16).ok());
+}
+
+}  // namespace
+}  // namespace lockstep::io

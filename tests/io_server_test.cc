@@ -1,0 +1,210 @@
+// A whole server in this process: the real node, disk, loop and sockets; the client a plain one.
+#include "src/io/server.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "src/io/file.h"
+
+namespace lockstep::io {
+namespace {
+
+sockaddr_in Loopback(uint16_t port) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+uint16_t FreePort() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = Loopback(0);
+  CHECK(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  socklen_t size = sizeof address;
+  CHECK(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+// Waits for its replies, twenty seconds at most.
+class WaitingClient {
+ public:
+  explicit WaitingClient(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const timeval limit{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const sockaddr_in address = Loopback(port);
+    CHECK(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  }
+  ~WaitingClient() { ::close(fd_); }
+
+  void Send(BytesView bytes) {
+    CHECK(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(bytes.size()));
+  }
+  Bytes Line() {
+    Bytes line;
+    char byte = 0;
+    while (::recv(fd_, &byte, 1, 0) == 1) {
+      line += byte;
+      if (line.ends_with("\r\n")) break;
+    }
+    return line;
+  }
+  Bytes Ask(const Bytes& command) {
+    Send(command + "\r\n");
+    return Line();
+  }
+
+ private:
+  int fd_;
+};
+
+class ServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/lockstep-server-XXXXXX";
+    ASSERT_NE(::mkdtemp(name), nullptr);
+    folder_ = name;
+    port_ = FreePort();
+    bus_port_ = FreePort();
+    SetConfigFile("# The test's own.\nloglevel warning\n");
+  }
+  void TearDown() override {
+    if (thread_.joinable()) Stop();
+    std::filesystem::remove_all(folder_);
+  }
+  Bytes ConfigFile() const { return folder_ + "/test.conf"; }
+  void SetConfigFile(const Bytes& text) { std::ofstream(ConfigFile()) << text; }
+
+  Result<std::unique_ptr<Server>> Open(std::vector<Bytes> more = {}) {
+    std::vector<Bytes> arguments{"--port",     std::to_string(port_),
+                                 "--bus-port", std::to_string(bus_port_),
+                                 "--dir",      folder_ + "/data"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    Server::Start start;
+    start.config_file = ConfigFile();
+    start.config_text = *ReadFile(ConfigFile(), Config::kTextBytesMax);
+    const auto line = ParseCommandLine(arguments);
+    CHECK(line.ok());
+    CHECK(start.config.ReadFile("test.conf", start.config_text, nullptr).ok());
+    CHECK(start.config.ReadCommandLine(*line).ok());
+    CHECK(start.config.Check().ok());
+    return Server::Open(std::move(start));
+  }
+  void StartServer() {
+    auto opened = Open();
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    server_ = std::move(*opened);
+    thread_ = std::thread([this] { server_->Run(); });
+  }
+  void Stop() {
+    ::kill(::getpid(), SIGTERM);
+    thread_.join();
+    server_.reset();
+  }
+
+  Bytes folder_;
+  uint16_t port_ = 0;
+  uint16_t bus_port_ = 0;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+TEST_F(ServerTest, ACommandThatComesByteByByteIsAnswered) {
+  StartServer();
+  WaitingClient client(port_);
+  for (const char byte : BytesView("*2\r\n$4\r\nPING\r\n$5\r\nhello\r\n")) {
+    client.Send(BytesView(&byte, 1));
+  }
+  EXPECT_EQ(client.Line(), "$5\r\n");
+  EXPECT_EQ(client.Line(), "hello\r\n");
+}
+
+TEST_F(ServerTest, ManyCommandsInOnePieceAreAnsweredInOrder) {
+  StartServer();
+  WaitingClient client(port_);
+  Bytes commands;
+  for (int i = 0; i < 1000; ++i) commands += Format("ECHO %d\r\n", i);
+  client.Send(commands);
+  for (int i = 0; i < 1000; ++i) {
+    const Bytes number = std::to_string(i);
+    ASSERT_EQ(client.Line(), Format("$%zu\r\n", number.size()));
+    ASSERT_EQ(client.Line(), number + "\r\n");
+  }
+}
+
+TEST_F(ServerTest, SigtermEndsInOrderAndALockOutlivesIt) {
+  StartServer();
+  Bytes token;
+  {
+    WaitingClient client(port_);
+    token = client.Ask("LOCK.ACQUIRE jobs alice TTL 600000");
+    EXPECT_EQ(token.front(), ':') << token;
+  }
+  Stop();
+
+  StartServer();
+  WaitingClient client(port_);
+  EXPECT_EQ(client.Ask("LOCK.ACQUIRE jobs bob"), "$-1\r\n");
+  EXPECT_EQ(client.Ask("LOCK.ACQUIRE jobs alice TTL 600000"), token);
+}
+
+TEST_F(ServerTest, AClientThatShutItsSideGetsTheReplyThatTheDiskDelays) {
+  StartServer();
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const sockaddr_in address = Loopback(port_);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  WaitingClient warm(port_);  // There is a leader when this one has its answer.
+  EXPECT_EQ(warm.Ask("LOCK.ACQUIRE warm me").front(), ':');
+
+  const BytesView command = "LOCK.ACQUIRE jobs alice\r\n";
+  ASSERT_EQ(::send(fd, command.data(), command.size(), 0), static_cast<ssize_t>(command.size()));
+  ::shutdown(fd, SHUT_WR);
+  Bytes got;
+  char piece[64];
+  for (ssize_t size = 0; (size = ::recv(fd, piece, sizeof piece, 0)) > 0;) {
+    got.append(piece, static_cast<size_t>(size));
+  }
+  ::close(fd);
+  EXPECT_EQ(got.substr(0, 1), ":") << got;
+}
+
+TEST_F(ServerTest, ConfigRewriteReplacesTheFileAndKeepsItsComments) {
+  StartServer();
+  WaitingClient client(port_);
+  EXPECT_EQ(client.Ask("CONFIG SET slowlog-max-len 77"), "+OK\r\n");
+  EXPECT_EQ(client.Ask("CONFIG REWRITE"), "+OK\r\n");
+  Stop();
+  const Bytes text = *ReadFile(ConfigFile(), Config::kTextBytesMax);
+  EXPECT_NE(text.find("# The test's own."), Bytes::npos) << text;
+  EXPECT_NE(text.find("slowlog-max-len 77"), Bytes::npos) << text;
+  EXPECT_FALSE(std::filesystem::exists(ConfigFile() + ".new"));
+}
+
+TEST_F(ServerTest, APortInUseStopsTheStartWithASentence) {
+  StartServer();
+  const auto second = Open({"--dir", folder_ + "/other"});
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.error().message.find(Format("port %u", bus_port_)), Bytes::npos)
+      << second.error().message;
+}
+
+TEST_F(ServerTest, AFolderOfAnotherNodeStopsTheStart) {
+  StartServer();
+  Stop();
+  const auto other = Open({"--node-id", "2"});
+  ASSERT_FALSE(other.ok());
+  EXPECT_NE(other.error().message.find("node 1"), Bytes::npos) << other.error().message;
+}
+
+}  // namespace
+}  // namespace lockstep::io
