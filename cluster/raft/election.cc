@@ -175,6 +175,7 @@ void Raft::State::BecomeLeader() {
   // while there was none.
   time = std::max(time, log.last_time());
   time_since = now;
+  time_term = hard.term;
 
   incoming.reset();
   progress.clear();

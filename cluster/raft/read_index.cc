@@ -39,7 +39,7 @@ void Raft::State::BeginRound() {
 // Promises nothing, so it does not wait for any disk.
 void Raft::State::OnHeartbeatRequest(const Message& m, const HeartbeatRequest& request) {
   FollowLeader(m);
-  time = std::max(time, request.time);
+  HearTime(m.term, request.time);
   // The leader knows that our log is its own up to there; a message from before a snapshot that
   // we have installed since says less than we know.
   // What it knows it knows of the disk that the config names: of one that was emptied since, its

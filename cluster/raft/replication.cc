@@ -100,7 +100,7 @@ void Raft::State::SendAppend(NodeId to, Progress* other) {
 
 void Raft::State::OnAppendRequest(const Message& m, AppendRequest& request) {
   FollowLeader(m);
-  time = std::max(time, request.time);
+  HearTime(m.term, request.time);
 
   // What we know to be committed every leader has; only what lies behind it can be news.
   const Index end{request.previous.index.value + request.entries.size()};

@@ -116,7 +116,7 @@ void Raft::State::GiveUpIdleTransfers() {
 
 void Raft::State::OnSnapshotChunk(const Message& m, const SnapshotChunk& chunk) {
   FollowLeader(m);
-  time = std::max(time, chunk.time);
+  HearTime(m.term, chunk.time);
   // What we have committed is at least as new (trap 29). It may be ahead of our disk, so the answer
   // waits for it.
   if (chunk.last.index <= commit) {

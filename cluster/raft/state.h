@@ -61,6 +61,7 @@ struct Raft::State {
   Ready Drain(uint64_t write);
   bool HasReady() const;
   ClusterTime Time() const;
+  void HearTime(Term term, ClusterTime heard);
 
   // Leaves with the next Drain.
   void Send(NodeId to, Body body) { Send(to, hard.term, std::move(body)); }
@@ -164,6 +165,7 @@ struct Raft::State {
 
   // Cluster time. While leading it is `time` + what our clock has advanced since `time_since`.
   ClusterTime time;
+  Term time_term;  // Of the leader whose time it is.
   MonoTime time_since;
 
   // While leading. ------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ void LockChecker::IssueAcquire(Issued* issued) {
     // The lease may now be the new one.
     for (Belief& belief : lock.beliefs) {
       if (belief.owner != command.owner) continue;
+      belief.shared |= command.shared;  // A downgrade takes effect before it is answered.
       belief.until_us =
           std::min(belief.until_us, issued->call_us + command.ttl_ms * kUsPerMs - kSlackUs);
     }

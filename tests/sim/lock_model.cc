@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "tests/sim/lock_state.h"
 
@@ -14,8 +15,16 @@ constexpr size_t kShownMax = 30;  // Operations, and states, in an explanation.
 struct Branch {
   LockState state;
   std::vector<uint32_t> done;  // Have taken effect, and have not returned yet. Sorted.
-  std::vector<uint32_t> used;  // Have taken effect, and never return. Sorted.
-  auto operator<=>(const Branch&) const = default;
+  std::vector<uint16_t> used;  // Of each sort of lost operation, how many have taken effect.
+};
+
+// Operations whose outcome nobody knows can take effect at any time after their call, or never, so
+// those that do the same to the same are one sort: which of them it was makes no difference. (Of their
+// leases the shortest stands for all, which permits more, never less.)
+struct Sort {
+  Operation operation;
+  Step step;
+  std::vector<int64_t> calls_us;  // Ascending.
 };
 
 void Insert(std::vector<uint32_t>* sorted, uint32_t value) {
@@ -25,13 +34,14 @@ bool Contains(const std::vector<uint32_t>& sorted, uint32_t value) {
   return std::binary_search(sorted.begin(), sorted.end(), value);
 }
 
+bool IsLost(const Operation& operation) { return operation.told == Operation::Told::kUnknown; }
+
 class Search {
  public:
   Search(const std::vector<Operation>& history, size_t states_max)
       : history_(history), states_max_(states_max) {
     for (const Operation& operation : history_) {
-      const auto number = static_cast<uint32_t>(steps_.size() + 1);
-      steps_.push_back({&operation, Number(operation.owner), number});
+      steps_.push_back({&operation, Number(operation.owner), operation.call_us, 0, 0});
       std::vector<LockState::Holder> seen;
       for (const Operation::Holder& holder : operation.holders) {
         seen.push_back({Number(holder.owner), holder.shared, holder.token, 0, 0, 0, 0});
@@ -39,7 +49,10 @@ class Search {
       std::sort(seen.begin(), seen.end());
       seen_.push_back(std::move(seen));
     }
-    branches_.push_back({});
+    SortLost();
+    Branch start;
+    start.used.resize(sorts_.size());
+    branches_.push_back(std::move(start));
   }
 
   Verdict Run() {
@@ -52,7 +65,7 @@ class Search {
     std::vector<Event> events;
     for (uint32_t i = 0; i < history_.size(); ++i) {
       events.push_back({history_[i].call_us, false, i});
-      if (history_[i].told != Operation::Told::kUnknown) {
+      if (!IsLost(history_[i])) {
         events.push_back({history_[i].return_us, true, i});
       }
     }
@@ -75,9 +88,33 @@ class Search {
     return numbers_.try_emplace(owner, next).first->second;
   }
 
+  void SortLost() {
+    sort_of_.resize(history_.size());
+    std::map<std::tuple<int, Bytes, bool, uint32_t, uint64_t, uint32_t>, uint32_t> known;
+    for (uint32_t i = 0; i < history_.size(); ++i) {
+      const Operation& operation = history_[i];
+      if (!IsLost(operation) || LockState::OnlyLooks(operation)) continue;
+      const bool gives_back = operation.kind == Operation::Kind::kGiveBack;
+      const uint32_t of = gives_back ? sort_of_[operation.of] : 0;
+      const auto [sort, is_new] = known.try_emplace(
+          {static_cast<int>(operation.kind), operation.owner, operation.shared, operation.limit,
+           operation.token, of},
+          static_cast<uint32_t>(known.size() + 1));
+      sort_of_[i] = sort->second;
+      if (is_new) sorts_.push_back({operation, steps_[i], {}});
+      Sort& mine = sorts_[sort->second - 1];
+      mine.step.of = of;
+      mine.step.lost = sort->second;
+      mine.operation.ttl_us = std::min(mine.operation.ttl_us, operation.ttl_us);
+      mine.operation.blocks = mine.operation.blocks || operation.blocks;
+    }
+    for (Sort& sort : sorts_) sort.step.operation = &sort.operation;
+  }
+
   void OnCall(uint32_t called) {
-    if (history_[called].told == Operation::Told::kUnknown) {
-      if (!LockState::OnlyLooks(history_[called])) unknown_.push_back(called);
+    if (IsLost(history_[called])) {
+      const uint32_t sort = sort_of_[called];
+      if (sort != 0) sorts_[sort - 1].calls_us.push_back(history_[called].call_us);
       return;
     }
     pending_.push_back(called);
@@ -126,11 +163,14 @@ class Search {
     }
     for (size_t i = 0; i < explored_.size(); ++i) {
       if (explored_.size() > states_max_ || found->size() > states_max_) return false;
-      TryStep(Branch(explored_[i]), target, target, found);
+      TryKnown(Branch(explored_[i]), target, target, found);
       for (const uint32_t other : pending_) {
-        if (other != target) TryStep(Branch(explored_[i]), other, target, found);
+        if (other != target) TryKnown(Branch(explored_[i]), other, target, found);
       }
-      for (const uint32_t other : unknown_) TryStep(Branch(explored_[i]), other, target, found);
+      for (size_t sort = 0; sort < sorts_.size(); ++sort) {
+        if (explored_[i].used[sort] == sorts_[sort].calls_us.size()) continue;
+        TryLost(Branch(explored_[i]), sort, target, found);
+      }
       for (size_t h = 0; h < explored_[i].state.holders().size(); ++h) {
         Branch branch = explored_[i];
         if (branch.state.Expire(h, until_us_)) Arrive(std::move(branch), target, found);
@@ -139,12 +179,18 @@ class Search {
     return true;
   }
 
-  void TryStep(Branch branch, uint32_t step, uint32_t target, std::vector<Branch>* found) {
-    const bool returns = history_[step].told != Operation::Told::kUnknown;
-    std::vector<uint32_t>* taken = returns ? &branch.done : &branch.used;
-    if (Contains(*taken, step)) return;
+  void TryKnown(Branch branch, uint32_t step, uint32_t target, std::vector<Branch>* found) {
+    if (Contains(branch.done, step)) return;
     if (!branch.state.Take(steps_[step], seen_[step], until_us_)) return;
-    Insert(taken, step);
+    Insert(&branch.done, step);
+    Arrive(std::move(branch), target, found);
+  }
+
+  void TryLost(Branch branch, size_t sort, uint32_t target, std::vector<Branch>* found) {
+    Step step = sorts_[sort].step;
+    step.call_us = sorts_[sort].calls_us[branch.used[sort]];
+    if (!branch.state.Take(step, {}, until_us_)) return;
+    ++branch.used[sort];
     Arrive(std::move(branch), target, found);
   }
 
@@ -175,7 +221,9 @@ class Search {
 
   static bool Covers(const Branch& a, const Branch& b, bool after_expiry) {
     if (a.done != b.done) return false;
-    if (!std::includes(b.used.begin(), b.used.end(), a.used.begin(), a.used.end())) return false;
+    for (size_t i = 0; i < a.used.size(); ++i) {
+      if (a.used[i] > b.used[i]) return false;
+    }
     return after_expiry ? a.state.CoversAfterExpiry(b.state) : a.state.Covers(b.state);
   }
 
@@ -184,8 +232,7 @@ class Search {
     // What touched the lock shortly before or at the same time tells most.
     std::vector<const Operation*> around;
     for (const Operation& operation : history_) {
-      const bool nothing = operation.told == Operation::Told::kUnknown &&
-                           LockState::OnlyLooks(operation);
+      const bool nothing = IsLost(operation) && LockState::OnlyLooks(operation);
       if (!nothing && operation.call_us <= history_[returned].return_us) {
         around.push_back(&operation);
       }
@@ -224,7 +271,8 @@ class Search {
   std::vector<Branch> branches_;
   std::vector<Branch> explored_;
   std::vector<uint32_t> pending_;
-  std::vector<uint32_t> unknown_;
+  std::vector<Sort> sorts_;
+  std::vector<uint32_t> sort_of_;  // Of each operation, from 1; 0: it is not lost.
   int64_t until_us_ = 0;
   Verdict verdict_;
 };

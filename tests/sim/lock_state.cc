@@ -42,7 +42,7 @@ bool LockState::Take(const Step& step, const std::vector<Holder>& seen, int64_t 
   const Operation& operation = *step.operation;
   if (OnlyLooks(operation)) return Looks(step, seen);
 
-  const int64_t at_us = std::max(now_us_, operation.call_us);
+  const int64_t at_us = std::max(now_us_, step.call_us);
   bool taken = false;
   switch (operation.kind) {
     case Kind::kAcquire:
@@ -149,7 +149,7 @@ bool LockState::Grant(const Step& step, uint64_t before_token, int64_t at_us) {
   } else {
     mine.above = highest_token_;
     if (operation.blocks) {
-      mine.unheard = step.number;
+      mine.unheard = step.lost;
       mine.before_token = before_token;
     }
   }
@@ -196,7 +196,7 @@ bool LockState::Vacate(const Step& step) {
 
 bool LockState::GiveBack(const Step& step) {
   Holder* mine = Find(step.owner);
-  if (mine == nullptr || mine->unheard != step.operation->of + 1) return false;
+  if (mine == nullptr || mine->unheard != step.of) return false;
   if (mine->before_token == 0) return Vacate(step);
   // An upgrade: what was held before is held again.
   mine->shared = true;

@@ -8,11 +8,13 @@
 
 namespace lockstep::sim {
 
-// An operation, its owner as a number: the search compares them often.
+// An operation as the search takes it, its owner as a number, for they are compared often.
 struct Step {
   const Operation* operation = nullptr;
   uint32_t owner = 0;   // 0: nobody.
-  uint32_t number = 0;  // Its place in the history, from 1.
+  int64_t call_us = 0;
+  uint32_t lost = 0;    // An acquire whose outcome nobody knows: its sort, from 1. See lock_model.cc.
+  uint32_t of = 0;      // Give back: the sort of the acquire.
 };
 
 class LockState {
@@ -23,7 +25,8 @@ class LockState {
     uint64_t token = 0;      // 0: whoever got it was never told.
     uint64_t above = 0;      // Then it is at least above this.
     int64_t ends_us = 0;     // No earlier than this can the lease be over.
-    // The acquire that got it by waiting, while nobody knows that it did, and what was held before it.
+    // The sort of acquire that got it by waiting, while nobody knows that it did; and what was held
+    // before it.
     uint32_t unheard = 0;
     uint64_t before_token = 0;  // 0: nothing was.
     auto operator<=>(const Holder&) const = default;
