@@ -57,7 +57,7 @@ void Raft::State::CheckInvariants() const {
   CHECK(log.base().index <= snapshot_id.index);
   CHECK(snapshot_id.index <= applied);
   CHECK(log.last().term <= hard.term);
-  CHECK(log.last_time() <= Time());
+  if (role == Role::kLeader) CHECK(log.last_time() <= Time());
 
   // 3: no promise of an older term waits, none waits that is covered, and all keep their order.
   uint64_t before = 0;

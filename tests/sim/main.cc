@@ -5,7 +5,7 @@
 //   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
-#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr unsigned kSecondsMax = 60;    // Of processor time, for one seed.
+constexpr rlim_t kSecondsMax = 60;      // Of processor time, for one seed.
 constexpr size_t kProcesses = 2;
 constexpr uint64_t kCountersFrom = 300; // Seeds from which every counter has to have moved.
 
@@ -31,6 +31,11 @@ struct Outcome {
   Counters counters;
   uint64_t story_hash = 0;
 };
+
+void LimitTime() {
+  const rlimit limit{kSecondsMax, kSecondsMax};
+  if (setrlimit(RLIMIT_CPU, &limit) != 0) std::perror("setrlimit");
+}
 
 // Left standing after a failure: what is broken is not taken apart.
 Outcome RunSeed(uint64_t seed, bool narrating) {
@@ -89,7 +94,7 @@ class Runner {
   }
 
   [[noreturn]] static void Child(uint64_t seed, int pipe) {
-    alarm(kSecondsMax);
+    LimitTime();
     const Outcome outcome = RunSeed(seed, false);
     std::fflush(stdout);
     if (write(pipe, &outcome, sizeof outcome) != static_cast<ssize_t>(sizeof outcome)) _exit(1);
@@ -163,7 +168,7 @@ int CheckDeterminism(uint64_t seed) {
 }
 
 int Replay(uint64_t seed) {
-  alarm(kSecondsMax);
+  LimitTime();
   const bool passed = RunSeed(seed, true).passed;
   std::printf("seed %" PRIu64 ": %d passed, %d failed\n", seed, passed ? 1 : 0, passed ? 0 : 1);
   return passed ? 0 : 1;

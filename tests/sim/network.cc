@@ -111,6 +111,7 @@ void Network::Greet(const Key& key, Ends ends, const bus::Hello& hello, int pati
   const auto again = [&](int64_t us) {
     world_->events().After(us, [this, key, ends] { DialAgain(key, ends.generation); });
   };
+  if (At(key).ends != ends) return;  // Its dialler has given this attempt up, and made another.
   if (!to.up() || to.instance() != ends.to_instance) return again(1000);
   if (!to.running()) {
     if (patience == 0) return again(0);

@@ -71,7 +71,7 @@ void Run::Liveness() {
   for (const auto& actor : actors_) actor->Stop();
   Within(60 * kSecond, "a client still has no answer;", [this] { return ActorsIdle(); });
   Within(20 * kSecond, "the nodes do not agree;", [this] { return Disagreement().empty(); });
-  for (const NodeId node : core_) Probe(node);
+  for (const NodeId node : Serving()) Probe(node);
   Within(10 * kSecond, "a node does not serve;", [this] { return open_probes_ == 0; });
 }
 
@@ -92,11 +92,21 @@ void Run::Probe(NodeId node) {
   session->Call({"LOCK.RELEASE", name, "probe"}, 9 * kSecond, done);
 }
 
+// Whether CLUSTER ADD or REMOVE happened is not known to whoever got no answer, so we look.
+std::vector<NodeId> Run::Serving() const {
+  const std::set<NodeId> members = world_.Members();
+  std::vector<NodeId> serving;
+  std::copy_if(core_.begin(), core_.end(), std::back_inserter(serving),
+               [&](NodeId node) { return members.contains(node); });
+  return serving;
+}
+
 Bytes Run::Disagreement() const {
+  const std::vector<NodeId> serving = Serving();
   for (const GroupId id : {kControlGroup, kLocksGroup}) {
     size_t leaders = 0;
     const Process* first = nullptr;
-    for (const NodeId node : core_) {
+    for (const NodeId node : serving) {
       const auto& process = world_.processes().at(node);
       const raft::Raft* raft = process->up() ? process->node()->group(id) : nullptr;
       if (raft == nullptr) return Format("node %lu has no group %lu", node.value, id.value);
@@ -122,7 +132,7 @@ Bytes Run::Disagreement() const {
 void Run::FinalReads() {
   for (const auto& actor : actors_) actor->Check();
   std::vector<Session*> sessions;
-  for (const NodeId node : core_) {
+  for (const NodeId node : Serving()) {
     probes_.push_back(std::make_unique<Session>(&world_));
     probes_.back()->Prefer(node);
     sessions.push_back(probes_.back().get());

@@ -32,7 +32,9 @@ class Run {
   void FinalReads();
   void Probe(NodeId node);
   bool ActorsIdle() const;
-  // Empty: all nodes of the core agree; else what differs.
+  // Of the nodes that are whole, those that belong to the cluster.
+  std::vector<NodeId> Serving() const;
+  // Empty: all of these agree; else what differs.
   Bytes Disagreement() const;
   void Within(int64_t us, const char* what, const std::function<bool()>& done);
 

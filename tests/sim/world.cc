@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "cluster/raft/raft.h"
+#include "commands/control_machine.h"
+#include "commands/replica.h"
 #include "src/base/log.h"
 
 namespace lockstep::sim {
@@ -89,6 +91,20 @@ Process* World::LeaderOf(GroupId group) {
     term = raft->term();
   }
   return leader;
+}
+
+std::set<NodeId> World::Members() const {
+  std::set<NodeId> members;
+  Index applied;
+  for (const auto& [id, process] : processes_) {
+    const Replica* replica = process->up() ? process->node()->replica(kControlGroup) : nullptr;
+    if (replica == nullptr || process->node()->group(kControlGroup)->applied() < applied) continue;
+    applied = process->node()->group(kControlGroup)->applied();
+    members.clear();
+    const auto& control = dynamic_cast<const ControlMachine&>(replica->machine());
+    for (const auto& [member, record] : control.nodes()) members.insert(member);
+  }
+  return members;
 }
 
 }  // namespace lockstep::sim

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "src/base/hash.h"
 #include "src/base/ids.h"
@@ -55,6 +56,9 @@ class World {
   Process& AddProcess(NodeId id, const std::vector<NodeId>& nodes);
   // The node that leads `group` in the highest term; null if no running one says that it does.
   Process* LeaderOf(GroupId group);
+
+  // Who belongs to the cluster, as the node knows that has applied most of group `control`.
+  std::set<NodeId> Members() const;
 
   // Since when the cluster may take a node for dead that is not.
   int64_t disturbed_at_fast_us() const { return disturbed_at_fast_us_; }
