@@ -34,7 +34,8 @@ class Args {
   // asked for, so that SyntaxError can say "did you mean TTL?".
   bool Token(const char* token);
   // The next argument as a number in [low, high]; `what` names it. Redis's own texts for what is no
-  // integer: "ERR value is not an integer or out of range"; else "ERR TTL must be between 1 and ...".
+  // integer: "ERR value is not an integer or out of range"; else "ERR TTL must be between
+  // 1 and ...".
   int64_t Integer(const char* what, int64_t low, int64_t high);
 
   // The next argument as BLOCK's milliseconds, 0 to kBlockMsMax; Redis's own texts for timeouts.

@@ -49,6 +49,14 @@ Bytes EncodeAddNode(const NodeRecord& node) {
   return op;
 }
 
+std::optional<NodeRecord> DecodeAddNode(BytesView op) {
+  Reader in(op);
+  if (in.U8() != static_cast<uint8_t>(Kind::kAdd)) return std::nullopt;
+  NodeRecord node = GetNode(&in);
+  if (!in.done()) return std::nullopt;
+  return node;
+}
+
 Bytes EncodeRemoveNode(NodeId id) {
   Bytes op;
   Writer out(&op);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "commands/state_machine.h"
@@ -25,6 +26,8 @@ struct NodeRecord {
 
 // Operations: what CLUSTER ADD, REMOVE, FORGET and the leader itself propose.
 Bytes EncodeAddNode(const NodeRecord& node);      // Answer: OK, or ERR why not.
+// The node that such an operation adds; none if it is another operation.
+std::optional<NodeRecord> DecodeAddNode(BytesView op);
 Bytes EncodeRemoveNode(NodeId id);                // Answer: OK, or ERR why not.
 Bytes EncodeNodeDisk(NodeId id, DiskId disk);     // "This node now has this disk."
 // The one query is empty: the members, as an array of maps.

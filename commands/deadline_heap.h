@@ -1,5 +1,5 @@
-// Deadlines of numbered things, the earliest at hand; equal deadlines in the order of `seq`. A thing
-// has one deadline at most, and it can be moved or taken out at any time, each in O(log n).
+// Deadlines of numbered things, the earliest at hand; equal deadlines in the order of `seq`. A
+// thing has one deadline at most, and it can be moved or taken out at any time, each in O(log n).
 #pragma once
 
 #include <cstdint>

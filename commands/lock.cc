@@ -280,11 +280,11 @@ constexpr CommandSpec kLockCommands[] = {
      .flags = kWrite | kDenyOom | kBlocking,
      .categories = kWrites | kCatSlow | kCatBlocking,
      .handler = LockAcquire,
-     .summary = "Takes a lock, or waits for it; answers the fencing token, or nil if it is not free "
-                "(in time).",
+     .summary = "Takes a lock, or waits for it; answers the fencing token, or nil if it is not "
+                "free (in time).",
      .group = "lock",
-     .complexity = "O(1) when the lock is free; O(W) when it is not, W being the waits that the new "
-                   "one hangs on.",
+     .complexity = "O(1) when the lock is free; O(W) when it is not, W being the waits that the "
+                   "new one hangs on.",
      .keys = kTakenKey,
      .arguments = kAcquireArguments,
      .tips = kOutputVaries},
@@ -293,8 +293,8 @@ constexpr CommandSpec kLockCommands[] = {
      .flags = kWrite | kDenyOom | kBlocking | kMovableKeys,
      .categories = kWrites | kCatSlow | kCatBlocking,
      .handler = LockMacquire,
-     .summary = "Takes several locks, all or none, or waits for them; answers one fencing token that "
-                "is good for all of them, or nil.",
+     .summary = "Takes several locks, all or none, or waits for them; answers one fencing token "
+                "that is good for all of them, or nil.",
      .group = "lock",
      .complexity = "O(N) in the number of locks when they are free; O(N+W) when not, W being the "
                    "waits that the new one hangs on.",
@@ -370,7 +370,7 @@ constexpr CommandSpec kLockCommands[] = {
      .handler = LockGraph,
      .summary = "Shows who waits for which lock because of whom.",
      .group = "lock",
-     .complexity = "O(N+E) in the locks of the table and the rows of the answer.",
+     .complexity = "O(W*log(W)+E) in the waits of the table and the rows of the answer.",
      .tips = kOutputVaries},
     {.name = "LOCK.DEADLOCKS",
      .arity = -1,
@@ -387,8 +387,8 @@ constexpr CommandSpec kLockCommands[] = {
      .flags = kWrite | kAdmin,
      .categories = kWrites | kCatSlow | kCatAdmin | kCatDangerous,
      .handler = LockRevoke,
-     .summary = "Throws out the holders of a lock, or one of them; their tokens are stale from then "
-                "on. For operators.",
+     .summary = "Throws out the holders of a lock, or one of them; their tokens are stale from "
+                "then on. For operators.",
      .group = "lock",
      .complexity = "O(H) in the holders of the lock.",
      .keys = kReleasedKey,

@@ -168,7 +168,7 @@ void LockTable::RememberAge(Slot<Owner> owner) {
   }
 }
 
-// The owner's hold on this lock has come, changed or gone: its own wait here may now stand elsewhere.
+// The owner's hold on this lock has come, changed or gone: its own wait may now stand elsewhere.
 void LockTable::Moved(Slot<Owner> owner, Slot<Lock> lock) {
   const Slot<Wait> wait = state_.Replace(owner, lock);
   if (!wait.valid()) return;
@@ -195,8 +195,8 @@ void LockTable::LineMoved(Slot<Lock> lock) {
   if (!line->queued.empty()) candidates_.insert(*line->queued.begin());
 }
 
-// First all that can be granted is, the oldest wait first; then circles are broken, which lets more be
-// granted; until nothing moves.
+// First all that can be granted is, the oldest wait first; then circles are broken, which lets more
+// be granted; until nothing moves.
 void LockTable::Settle() {
   const auto gone = [this](const std::pair<LockSeq, Slot<Wait>>& wait) {
     return !state_.waits().live(wait.second) || state_.at(wait.second).seq != wait.first;

@@ -5,7 +5,7 @@
 namespace lockstep {
 namespace {
 
-// The first byte of an operation or query. A number is never given a second meaning: old logs hold it.
+// The first byte of an operation or query. Old logs hold it, so no number gets a second meaning.
 enum class Tag : uint8_t {
   kAcquire = 1,
   kRenew = 2,

@@ -1,8 +1,8 @@
 // What the lock table is asked: operations, which go through the log, and queries, which do not.
 //
-// Values and their bytes, nothing else; what they mean stands in lock_table.h. Encode() gives what a
-// log entry (or a query) holds. Decoding never trusts its input and tests every bound, for the bytes
-// may come from another version of the program.
+// Values and their bytes, nothing else; what they mean stands in lock_table.h. Encode() gives what
+// a log entry (or a query) holds. Decoding never trusts its input and tests every bound, for the
+// bytes may come from another version of the program.
 #pragma once
 
 #include <optional>

@@ -148,9 +148,15 @@ Reply LockTable::Answer(ClusterTime, const GraphQuery&) const {
     row.Add(Reply::Bulk(Bytes(state_.NameOf(holding))));
     rows.Add(std::move(row));
   };
-  for (Slot<Lock> l = state_.locks().first(); l.valid(); l = state_.locks().Next(l)) {
+  // From the waits, for there are few, to the locks, of which there may be millions.
+  std::set<Slot<Lock>> locks;
+  for (Slot<Wait> w = state_.waits().first(); w.valid(); w = state_.waits().Next(w)) {
+    for (const Wait::Part& part : state_.at(w).parts) {
+      if (part.place != Wait::Part::Place::kHeld) locks.insert(part.lock);
+    }
+  }
+  for (const Slot<Lock> l : locks) {
     const Lock& lock = state_.at(l);
-    if (lock.line == nullptr) continue;
     Slot<Owner> ahead;
     const auto add_wait = [&](Slot<Wait> slot) {
       if (rows.items.size() >= kLockRowsMax) return;

@@ -1,7 +1,7 @@
-// The records of the lock table and their indexes: who exists, who holds, who waits, and until when.
+// The records of the lock table and their indexes: who holds, who waits, until when.
 //
-// Nothing is decided here; LockTable decides. What this class adds is that all ways to find a record,
-// its deadline and the hash of the whole state change together with the record.
+// Nothing is decided here; LockTable decides. What this class adds is that all ways to find a
+// record, its deadline and the hash of the whole state change together with the record.
 //
 // Always true (CheckLinks):
 //   1. Every list below is in the order of `seq`, which is the order in which its members began. So
@@ -45,8 +45,8 @@ struct Lock {
   // Who waits here. Most locks have nobody waiting and no Line.
   struct Line {
     std::map<LockSeq, Slot<Wait>> queued;
-    // Hold it shared and want it alone: ahead of the queue. At rest one at most, for two of them are
-    // a deadlock.
+    // Hold it shared and want it alone: ahead of the queue. At rest one at most, for two of them
+    // are a deadlock.
     std::map<LockSeq, Slot<Wait>> upgrading;
     size_t size() const { return queued.size() + upgrading.size(); }
   };
@@ -60,7 +60,7 @@ struct Lock {
 struct Owner {
   PackedName name;
   uint64_t age = 0;  // Log index of the entry in which it first held or waited. Smaller is older.
-  // After an abort the age outlives everything else until then, so that a retry grows old (trap 49).
+  // After an abort the age outlives everything else until then, so that retries grow old (trap 49).
   ClusterTime remembered_until;
   Slot<Hold> first_hold, last_hold;
   Slot<Wait> first_wait, last_wait;
@@ -168,8 +168,8 @@ class LockState {
     Index(slot);
   }
   void RemoveHold(Slot<Hold> slot);
-  // The owner knows of the grant that this hold came with (or nobody can ask any more): it cannot be
-  // taken back from here on.
+  // The owner knows of the grant that this hold came with (or nobody can ask any more): it cannot
+  // be taken back from here on.
   void MarkHeard(Slot<Hold> slot);
 
   // The places of its parts follow from what the owner holds.
@@ -182,8 +182,8 @@ class LockState {
     Index(slot);
   }
   void RemoveWait(Slot<Wait> slot);
-  // Puts the owner's wait for this lock where it now belongs, after a change of what the owner holds
-  // or wants there. Returns the wait if its place has changed.
+  // Puts the owner's wait for this lock where it now belongs, after a change of what the owner
+  // holds or wants there. Returns the wait if its place has changed.
   Slot<Wait> Replace(Slot<Owner> owner, Slot<Lock> lock);
 
   uint64_t hash() const { return hash_; }

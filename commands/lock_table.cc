@@ -32,8 +32,8 @@ ClusterTime WaitDeadline(ClusterTime now, const AcquireOp& op) {
 LockTable::LockTable(const LockLimits& limits) : limits_(limits), graph_(&state_) {}
 
 // In the order of the deadlines, each with all its consequences before the next: so it makes no
-// difference to who gets a lock whether time is told in one step or in many. A waiter whose deadline
-// comes before the end of the lease it waits for is gone by then (traps 40, 41).
+// difference to who gets a lock whether time is told in one step or in many. A waiter whose
+// deadline comes before the end of the lease it waits for is gone by then (traps 40, 41).
 void LockTable::Advance(const Position& at, Effects* out) {
   at_ = at;
   out_ = out;
@@ -177,8 +177,8 @@ std::optional<Reply> LockTable::LineRefusal(const AcquireOp& op) const {
   return std::nullopt;
 }
 
-// Whether nobody and nothing is in the way. The owner's own wait does not count: it is not overtaken
-// by its owner. Changes nothing, so that a try for a lock held by others leaves no trace.
+// Whether nobody and nothing is in the way. The owner's own wait does not count: it is not
+// overtaken by its owner. Changes nothing, so that a try for a lock held by others leaves no trace.
 bool LockTable::GrantableAtOnce(const AcquireOp& op, Slot<Owner> owner) const {
   for (const Bytes& name : op.names) {
     const Slot<Lock> slot = state_.FindLock(name);
@@ -220,8 +220,8 @@ Slot<Owner> LockTable::FindOrAddOwner(BytesView name) {
   return owner.valid() ? owner : state_.AddOwner(name, at_.index.value);
 }
 
-// The same names as an older wait of this owner: a client's retry, or a change of mind about the mode.
-// It keeps the place in the lines.
+// The same names as an older wait of this owner: a client's retry, or a change of mind about the
+// mode. It keeps the place in the lines.
 bool LockTable::TakeOverWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner) {
   const std::vector<Slot<Wait>> overlapping = OverlappingWaits(op, owner);
   if (overlapping.size() != 1) return false;
@@ -312,8 +312,8 @@ Reply LockTable::Renew(const RenewOp& op) {
   return Reply::Integer(1);
 }
 
-// TOKEN speaks of one grant: another one, and any wait beside it, is left alone. With ALL it is every
-// lock of that grant, which a MACQUIRE may have given several of.
+// TOKEN speaks of one grant: another one, and any wait beside it, is left alone. With ALL it is
+// every lock of that grant, which a MACQUIRE may have given several of.
 Reply LockTable::Release(const ReleaseOp& op) {
   const Slot<Owner> owner = state_.FindOwner(op.owner);
   if (!owner.valid()) return Reply::Integer(0);
@@ -373,7 +373,8 @@ Reply LockTable::Cancel(const CancelOp& op) {
     return Reply::Integer(1);
   }
   if (op.why != CancelOp::Why::kGone) return Reply::Integer(0);
-  // The grant crossed the closing of the connection: nobody received it, so nobody would release it.
+  // The grant crossed the closing of the connection: nobody has received it or would
+  // release it.
   const std::vector<Slot<Hold>> holds = state_.UnheardBy(op.target, op.target);
   if (holds.empty()) return Reply::Integer(0);
   const Slot<Owner> owner = state_.at(holds.front()).owner;

@@ -1,24 +1,25 @@
 // The lock table: who holds which lock, and who waits for it.
 //
-// This is what group `locks` replicates. Every node applies the same operations in the same order and
-// so has the same table. Nothing here reads a clock: leases and waits end by the time stamped on each
-// entry.
+// This is what group `locks` replicates. Every node applies the same operations in the same order
+// and so has the same table. Nothing here reads a clock: leases and waits end by the time stamped
+// on each entry.
 //
 // Always true (CheckInvariants):
 //   1. A lock has one exclusive holder, or any number of shared ones up to its LIMIT, or none.
 //   2. Whoever could be granted has been: at rest, the first in line of a lock is kept from it by a
 //      holder, or wants several locks and is kept from another one of them. So a release with
 //      waiters grants in the same entry (trap 42).
-//   3. Fencing tokens only grow: a grant has the index of its log entry for a token, or one more than
-//      the last token where an entry grants more than once. Several names of one MACQUIRE have one.
+//   3. Fencing tokens only grow: a grant has the index of its log entry for a token, or one more
+//      than the last token where an entry grants more than once. Several names of one MACQUIRE have
+//      one.
 //   4. The wait-for graph has no circle: the operation that closes one aborts its youngest owner.
 //
 // The rules of granting:
-//   - First come, first served; nobody overtakes. The exception is an upgrade, which goes ahead of the
-//     queue: those in it wait for the upgrader in any case. While several waits can be granted, the
-//     one that began first is.
-//   - A wait for several locks stands in all their lines and is granted when it is first in each and
-//     compatible with the holders of each.
+//   - First come, first served; nobody overtakes. The exception is an upgrade, which goes ahead of
+//     the queue: those in it wait for the upgrader in any case. While several waits can be granted,
+//     the one that began first is.
+//   - A wait for several locks stands in all their lines and is granted when it is first in each
+//     and compatible with the holders of each.
 //   - An owner waits for a lock at most once. A request for the same names as an older wait of its
 //     owner takes that wait's place, and the older request is answered nil; one that overlaps it
 //     ends it and goes to the end. A request that does not wait leaves older waits alone.
@@ -28,8 +29,8 @@
 //     token, in a sufficient mode, those held get the new token as well.
 //
 // Deadlock: see wait_graph.h for what a circle is. Its youngest owner (largest age; then the name)
-// is the victim: its waits are answered -DEADLOCK, its locks released, the next ones granted, all in
-// the same entry. Its age is remembered for a while, so that it is not the youngest for ever.
+// is the victim: its waits are answered -DEADLOCK, its locks released, the next ones granted, all
+// in the same entry. Its age is remembered for a while, so that it is not the youngest for ever.
 //
 // Not thread-safe. Owned by the Replica of group `locks`, used on the node thread.
 #pragma once

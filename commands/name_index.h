@@ -1,8 +1,9 @@
-// From a name to the number of its record. Keeps no names: the records do, and `name_of` finds them.
+// From a name to the number of its record. Keeps no names: the records do, and `name_of` finds
+// them.
 //
-// Open addressing with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R): eight bytes a cell.
-// Under the keyed hash, so that clients who choose the names cannot choose collisions; its order
-// differs from node to node and is never walked.
+// Open addressing with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R): eight bytes a
+// cell. Under the keyed hash, so that clients who choose the names cannot choose collisions; its
+// order differs from node to node and is never walked.
 #pragma once
 
 #include <cstdint>

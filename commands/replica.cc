@@ -48,6 +48,16 @@ void EncodeRequest(const LoggedRequest& request, Writer* out) {
   out->String(request.op);
 }
 
+BytesView OperationIn(BytesView data) {
+  Reader in(data);
+  if (static_cast<EntryKind>(in.U8()) != EntryKind::kRequest) return {};
+  (void)in.GetRequestId();
+  (void)in.Varint();
+  (void)IntervalSet::Decode(&in);
+  const BytesView op = in.String();
+  return in.done() ? op : BytesView();
+}
+
 void EncodeOpenSession(NodeId origin, const SessionName& name, Writer* out) {
   out->U8(static_cast<uint8_t>(EntryKind::kOpenSession));
   out->Put(origin);
@@ -118,8 +128,8 @@ void Replica::Advance(const Position& at, Effects* out) {
   Keep(first, out);
 }
 
-// Exactly once: a request that was answered is answered again from memory; one that still waits goes
-// on waiting; one that its gateway needs no more, or of a session that is over, is dropped.
+// Exactly once: a request that was answered is answered again from memory; one that still waits
+// goes on waiting; one that its gateway needs no more, or of a session that is over, is dropped.
 void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Effects* out) {
   const RequestId& id = request.id;
   const auto known = sessions_.find(id.origin);

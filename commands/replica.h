@@ -1,17 +1,18 @@
 // One replicated machine together with its memory of answered requests: what a node applies log
 // entries to.
 //
-// A request may reach the log twice: its gateway sends it again to the next leader when the last one
-// died with the answer. The second copy changes nothing and is answered as the first was. So a
+// A request may reach the log twice: its gateway sends it again to the next leader when the last
+// one died with the answer. The second copy changes nothing and is answered as the first was. So a
 // command that a client sent once happens at most once, whatever the cluster does (Lee et al.,
 // "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015: RIFL).
 //
-// A gateway opens a session before it asks; the log index of the opening is the session's incarnation:
-// unique and growing, whatever became of the node's disk. Opening one ends those before it.
+// A gateway opens a session before it asks; the log index of the opening is the session's
+// incarnation: unique and growing, whatever became of the node's disk. Opening one ends those
+// before it.
 //
 // Always true:
-//   1. An answer is kept until its gateway says that it needs it no more, or its session is over. So
-//      the memory is bounded by what gateways have in flight.
+//   1. An answer is kept until its gateway says that it needs it no more, or its session is over.
+//      So the memory is bounded by what gateways have in flight.
 //   2. A request whose answer its gateway has, or whose session is over, is dropped whenever a late
 //      copy of it arrives.
 #pragma once
@@ -35,8 +36,11 @@ struct LoggedRequest {
   BytesView op;
 };
 void EncodeRequest(const LoggedRequest& request, Writer* out);
+// The operation in an entry's data, for who must look at one before it is applied. Empty: none.
+BytesView OperationIn(BytesView data);
 
-// What a gateway calls its session: which disk, which start of the node, which session of that start.
+// What a gateway calls its session: which disk, which start of the node, which session of that
+// start.
 struct SessionName {
   DiskId disk;
   uint64_t boot = 0;
@@ -46,8 +50,8 @@ struct SessionName {
   void Encode(Writer* out) const;
   static SessionName Decode(Reader* in);
 };
-// Opens a session, unless it is open or a later one of the same disk is. Answered to nobody: each node
-// sees it in its own replica.
+// Opens a session, unless it is open or a later one of the same disk is. Answered to nobody: each
+// node sees it in its own replica.
 void EncodeOpenSession(NodeId origin, const SessionName& name, Writer* out);
 // "This session is over": proposed by a leader that has given the node up, answered to nobody.
 void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out);

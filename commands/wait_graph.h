@@ -12,13 +12,14 @@
 //
 // Without the last rule for n > 1, a wait is stuck if and only if it reaches a circle. With it, a
 // circle may be broken by a holder outside it: so a wait counts as stuck only if it stays so when
-// everyone who is not stuck finishes and lets go of everything (the greatest such set; Kshemkalyani &
-// Singhal 1994, deadlock under the p-out-of-q request model). No deadlock is missed, none invented.
+// everyone who is not stuck finishes and lets go of everything (the greatest such set; Kshemkalyani
+// & Singhal 1994, deadlock under the p-out-of-q request model). No deadlock is missed, none
+// invented.
 //
-// A new circle goes through a wait that has just begun at the end of its lines; or through one of the
-// waits of an owner who got ahead of others (by an upgrade, or because a part of a wait went back to
-// its place when its hold ended). A grant to the first in line makes none: those behind needed it
-// already.
+// A new circle goes through a wait that has just begun at the end of its lines; or through one of
+// the waits of an owner who got ahead of others (by an upgrade, or because a part of a wait went
+// back to its place when its hold ended). A grant to the first in line makes none: those behind
+// needed it already.
 #pragma once
 
 #include <unordered_map>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "commands/redact.h"
 #include "src/base/log.h"
 
 namespace lockstep {
@@ -123,12 +124,14 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
   if (!client.authenticated && host_->PasswordNeeded() && (leaf.flags & kNoAuth) == 0) {
     return Reply::Error("NOAUTH", "Authentication required.");
   }
-  if (client.restricted_by_subscription() && (leaf.flags & kPubSub) == 0) {
-    static constexpr const char* kAllowed[] = {"ping", "quit", "reset"};
+  if (client.restricted_by_subscription()) {
+    static constexpr const char* kAllowed[] = {
+        "ping", "quit", "reset", "subscribe", "psubscribe", "ssubscribe",
+        "unsubscribe", "punsubscribe", "sunsubscribe"};
     const Bytes name = Lower(call.argv[0]);
     const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed),
                                      [&](const char* a) { return name == a; });
-    if (!allowed || name == "publish") {
+    if (!allowed) {
       return Reply::Error("ERR", Format("Can't execute '%s': only (P|S)SUBSCRIBE / "
                                         "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
                                         "this context", Printable(name).c_str()));
@@ -156,7 +159,7 @@ bool Dispatcher::HeldByPause(MonoTime now, const CommandSpec& leaf) const {
 
 void Dispatcher::Admit(Session* session, const Call& call) {
   const CommandSpec& leaf = call.found.leaf();
-  if (watch_ && (leaf.flags & kSkipMonitor) == 0) watch_(*session, call.argv);
+  if (watch_ && (leaf.flags & kSkipMonitor) == 0) watch_(*session, call.found, call.argv);
   session->client.last_command =
       CommandTable::Get().LeafName(CommandTable::Get().LeafNumber(leaf));
   if (IsTransactionControl(leaf)) {
@@ -234,8 +237,10 @@ void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway:
 }
 
 void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
-  Account(*session, CommandTable::Get().LeafNumber(call.found.leaf()), call.started, false, reply,
-          call.argv);
+  const size_t leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+  Account(*session, leaf, call.started, false, reply, [&call] {
+    return Redacted(call.found, call.argv);
+  });
   session->Answer(std::move(reply), call.muted);
 }
 
@@ -243,16 +248,16 @@ void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, Reply 
   Session::Slot* slot = session->Find(number);
   if (slot == nullptr) return;
   if (slot->exec != nullptr) reply = CompleteExec(std::move(*slot->exec), std::move(reply));
-  const Bytes& name = CommandTable::Get().LeafName(slot->leaf);
-  const BytesView argv[] = {name, slot->subject};
-  Account(*session, slot->leaf, slot->started, slot->waits, reply, argv);
+  Account(*session, slot->leaf, slot->started, slot->waits, reply, [slot] {
+    return std::vector<BytesView>{CommandTable::Get().LeafName(slot->leaf), slot->subject};
+  });
   if (slot->waits) session->client.waiting_for.clear();
   session->client.last_active = now;
   session->Fill(number, std::move(reply));
 }
 
 void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, bool waited,
-                         const Reply& reply, std::span<const BytesView> argv) {
+                         const Reply& reply, const Shown& shown) {
   Stats& stats = host_->stats();
   Stats::PerCommand& figures = stats.Of(leaf);
   const int64_t us = std::max<int64_t>(0, clock_() - started);
@@ -265,7 +270,7 @@ void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, 
   figures.usec += static_cast<uint64_t>(us);
   figures.latency.Add(static_cast<uint64_t>(us));
   if (host_->slowlog().Wants(us)) {
-    host_->slowlog().Add(host_->WallClockUs() / kUsPerSecond, us, argv, session.client.address,
+    host_->slowlog().Add(host_->WallClockUs() / kUsPerSecond, us, shown(), session.client.address,
                          session.client.name);
   }
 }

@@ -30,7 +30,8 @@ class Dispatcher {
   MonoTime paused_until() const { return paused_until_; }
 
   // Someone watches: MONITOR. Called for each command that runs.
-  using Watch = std::function<void(const Session& session, std::span<const BytesView> argv)>;
+  using Watch = std::function<void(const Session& session, const FoundCommand& found,
+                                   std::span<const BytesView> argv)>;
   void set_watch(Watch watch) { watch_ = std::move(watch); }
 
  private:
@@ -53,8 +54,10 @@ class Dispatcher {
   void Ask(Session* session, const Call& call, GroupId group, Gateway::Kind kind, Bytes op,
            bool may_wait);
   void Answer(Session* session, const Call& call, Reply reply);
+  // `shown`: the call as the slow log may show it, made only if it was slow.
+  using Shown = std::function<std::vector<BytesView>()>;
   void Account(const Session& session, size_t leaf, MonoTime started, bool waited,
-               const Reply& reply, std::span<const BytesView> argv);
+               const Reply& reply, const Shown& shown);
 
   // src/transaction.cc
   bool IsTransactionControl(const CommandSpec& leaf) const;

@@ -113,7 +113,7 @@ void Node::Parts::Housekeep() {
   GuideMembership();
   EndSessionsOfFailed();
   if (now >= next_ping) {
-    next_ping = now + kPingUs;
+    next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
     for (const PeerAddress& peer : peers.addresses()) {
       outbox.Send(peer.id, bus::Lane::kControl, bus::MessageType::kPing, kControlGroup, Term{0},
                   [](Writer*) {});

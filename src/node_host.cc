@@ -130,6 +130,7 @@ void Node::Parts::ResetClient(Client* client) {
   client->no_evict = false;
   client->no_touch = false;
   client->tracking = false;
+  client->tracking_options = {};
   client->reply_mode = Client::ReplyMode::kOn;
   client->name.clear();
   client->user = "default";

@@ -4,6 +4,7 @@
 
 #include "commands/control_machine.h"
 #include "commands/lock_table.h"
+#include "commands/redact.h"
 #include "src/base/hash.h"
 #include "src/base/log.h"
 #include "src/membership.h"
@@ -72,8 +73,9 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
                  options.clock ? options.clock : [this]() { return now; }) {
   Rng rng(options.seed);
   for (int i = 0; i < 5; ++i) run_id += Format("%08x", static_cast<uint32_t>(rng.Next()));
-  dispatcher.set_watch([this](const Session& session, std::span<const BytesView> argv) {
-    if (monitors > 0) FeedMonitors(session, argv);
+  dispatcher.set_watch([this](const Session& session, const FoundCommand& found,
+                              std::span<const BytesView> argv) {
+    if (monitors > 0) FeedMonitors(session, Redacted(found, argv));
   });
   ApplySettings();
 }

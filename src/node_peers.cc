@@ -254,6 +254,17 @@ void Node::Parts::FollowMembers() {
   };
   if (const ControlMachine* machine = control()) {
     for (const auto& [id, node] : machine->nodes()) add(node);
+    // And those that are only in the log yet: applying it may need an election, and the election
+    // their votes.
+    const raft::Raft& raft = groups.at(kControlGroup)->raft();
+    for (Index i = Next(raft.applied()); i <= raft.last().index; i = Next(i)) {
+      const std::optional<NodeRecord> node = DecodeAddNode(OperationIn(raft.entry(i).data));
+      if (node && !machine->nodes().contains(node->id)) add(*node);
+    }
+    std::sort(addresses.begin(), addresses.end(),
+              [](const PeerAddress& a, const PeerAddress& b) { return a.id < b.id; });
+    const auto same = [](const PeerAddress& a, const PeerAddress& b) { return a.id == b.id; };
+    addresses.erase(std::unique(addresses.begin(), addresses.end(), same), addresses.end());
   } else if (formation != nullptr) {
     for (const NodeRecord& node : formation->nodes()) add(node);
   }

@@ -303,6 +303,23 @@ TEST_F(NodeTest, APasswordIsAskedFor) {
   EXPECT_EQ(cluster().Ask(client, "LOCK.ACQUIRE a b").front(), ':');
 }
 
+TEST_F(NodeTest, NobodyIsShownAPassword) {
+  Form(1, "requirepass hunter2\nslowlog-log-slower-than 0\n");
+  const ClientId watcher = cluster().Connect(k1);
+  cluster().Ask(watcher, "AUTH hunter2");
+  cluster().Ask(watcher, "MONITOR");
+  const ClientId client = cluster().Connect(k1);
+  cluster().Ask(client, "HELLO 2 AUTH default hunter2");
+  cluster().Ask(client, "CONFIG SET requirepass hunter2");
+  cluster().Ask(client, "AUTH hunter2");
+  const Bytes slow = cluster().Ask(client, "SLOWLOG GET");
+  const Bytes watched = cluster().Take(watcher);
+  EXPECT_TRUE(Has(watched, "CONFIG")) << watched;
+  EXPECT_FALSE(Has(watched, "hunter2")) << watched;
+  EXPECT_TRUE(Has(slow, "(redacted)")) << slow;
+  EXPECT_FALSE(Has(slow, "hunter2")) << slow;
+}
+
 TEST_F(NodeTest, AMessageReachesSubscribersOfAllNodes) {
   Form(3);
   const ClientId listener = cluster().Connect(k1);

@@ -39,6 +39,7 @@ void ClientConn::ReadAgain() {
   if (state_ == State::kServing) conn_.Read();
 }
 
+// Called again it changes nothing; a deadline ends a client that never takes its last bytes.
 void ClientConn::Finish() {
   if (state_ > State::kFlushing) return;
   Enter(State::kFlushing, loop_->Now() + kFlushUsMax);
@@ -56,7 +57,9 @@ bool ClientConn::ReportBacklog() {
   return now > 0;
 }
 
-void ClientConn::OnDeadline() { Go(); }
+void ClientConn::OnDeadline() {
+  Go();
+}
 
 std::span<char> ClientConn::Room() {
   if (state_ == State::kServing) return port_->ReadBuffer(id_, kReadBytes);
@@ -71,6 +74,8 @@ void ClientConn::OnBytes(size_t bytes) {
   port_->Step(ClientRead{.id = id_, .bytes = bytes});
 }
 
+// An error is final. An orderly end says only that the client will not send: see the header for
+// why it gets a moment.
 void ClientConn::OnEnd(const Bytes& why) {
   const bool half_closed = why.empty() && state_ == State::kServing;
   const MonoTime grace_ends = last_bytes_ + kHalfClosedGraceUs;
@@ -85,6 +90,7 @@ void ClientConn::OnWritten() {
   if (state_ == State::kFlushing && conn_.backlog() == 0) Linger();
 }
 
+// The node may forget the client now: whatever this socket still does, it is nobody's any more.
 void ClientConn::Linger() {
   Enter(State::kLingering, loop_->Now() + kLingerUsMax);
   conn_.FinishWriting();
@@ -92,6 +98,7 @@ void ClientConn::Linger() {
   if (std::exchange(node_knows_, false)) port_->Step(ClientClosed{.id = id_});
 }
 
+// The watcher takes it out of the table later: we are inside one of its calls, or libuv's.
 void ClientConn::Go() {
   Enter(State::kGone, kNeverMono);
   conn_.StopReading();

@@ -2,15 +2,15 @@
 //
 //   serving -> flushing -> lingering -> gone
 //
-// Serving: the node knows the client. Flushing: the node has said its last word, which is on its way.
-// Lingering: that has left, the client has been told that no more comes (FIN), and what it still sends
-// is read and thrown away: a socket that is closed with bytes unread sends a reset, and a reset can
-// overtake the last reply and destroy it.
+// Serving: the node knows the client. Flushing: the node has said its last word, which is on its
+// way. Lingering: that has left, the client has been told that no more comes (FIN), and what it
+// still sends is read and thrown away: a socket that is closed with bytes unread sends a reset,
+// and a reset can overtake the last reply and destroy it.
 //
-// A client that has shut its own side (`printf 'PING\r\n' | nc`) looks exactly like one that has died.
-// What it asked in the last moment may still be answered: the node hears of the end when
-// kHalfClosedGraceUs have passed since its last bytes. A client that has long been silent, waiting for
-// a lock, is gone at once.
+// A client that has shut its own side (`printf 'PING\r\n' | nc`) looks exactly like one that has
+// died. What it asked in the last moment may still be answered: the node hears of the end when
+// kHalfClosedGraceUs have passed since its last bytes. A client that has long been silent, waiting
+// for a lock, is gone at once.
 #pragma once
 
 #include "src/io/node_port.h"

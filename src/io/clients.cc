@@ -12,15 +12,20 @@ constexpr char kTooMany[] = "-ERR max number of clients reached\r\n";
 
 // Redis's text (networking.c, clientAcceptHandler), its name replaced by ours.
 constexpr char kProtected[] =
-    "-DENIED Lockstep is running in protected mode because protected mode is enabled and no password "
+    "-DENIED Lockstep is running in protected mode because protected mode is enabled and no "
+    "password "
     "is set for the default user. In this mode connections are only accepted from the loopback "
-    "interface. If you want to connect from external computers to Lockstep you may adopt one of the "
+    "interface. If you want to connect from external computers to Lockstep you may adopt one of "
+    "the "
     "following solutions: 1) Just disable protected mode sending the command 'CONFIG SET "
-    "protected-mode no' from the loopback interface by connecting to Lockstep from the same host the "
+    "protected-mode no' from the loopback interface by connecting to Lockstep from the same host "
+    "the "
     "server is running, however MAKE SURE Lockstep is not publicly accessible from internet if you "
-    "do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable "
+    "do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just "
+    "disable "
     "the protected mode by editing the Lockstep configuration file, and setting the protected mode "
-    "option to 'no', and then restarting the server. 3) If you started the server manually just for "
+    "option to 'no', and then restarting the server. 3) If you started the server manually just "
+    "for "
     "testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication "
     "password for the default user. NOTE: You only need to do one of the above things in order for "
     "the server to start accepting connections from the outside.\r\n";
@@ -37,6 +42,8 @@ Result<void> Clients::Listen(std::span<const Bytes> addresses, uint16_t port, in
   return listener_.Listen(addresses, port, backlog);
 }
 
+// Every connection is accepted, even one that must go: in the kernel's queue it would wait for a
+// place without a word, and keep the listener readable all the while.
 void Clients::Accept(uv_stream_t* from) {
   latest_id_ = Next(latest_id_);
   ClientConn::Watcher* const watcher = this;
@@ -58,6 +65,7 @@ void Clients::Accept(uv_stream_t* from) {
   }
 }
 
+// Of the setting and of what the process may open, the smaller.
 size_t Clients::ClientsMax() const {
   return std::min(room_, static_cast<size_t>(settings_->maxclients));
 }
@@ -104,6 +112,7 @@ void Clients::Turn() {
   CallDue();
 }
 
+// Connections are only destroyed here, where nobody is inside one. An id may stand there twice.
 void Clients::SettleChanged() {
   for (const ClientId id : std::exchange(changed_, {})) {
     const ClientConn* conn = Find(id);
@@ -116,6 +125,8 @@ void Clients::SettleChanged() {
   }
 }
 
+// A deadline that was moved leaves its old entry behind: the connection itself says whether it is
+// due. Each change of a connection's state makes one entry, so there are a few per client at most.
 void Clients::CallDue() {
   const MonoTime now = loop_->Now();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {

@@ -12,8 +12,8 @@ namespace lockstep::io {
 
 class Clients final : private ClientConn::Watcher {
  public:
-  // `settings` and `port` must outlive it; the settings are read at each connection, so that CONFIG
-  // SET holds for the next.
+  // `settings` and `port` must outlive it; the settings are read at each connection, so that
+  // CONFIG SET holds for the next.
   Clients(Loop* loop, NodePort* port, const Settings* settings);
 
   // However many `maxclients` allows: the process has no descriptors for more.
@@ -51,7 +51,7 @@ class Clients final : private ClientConn::Watcher {
   size_t room_ = SIZE_MAX;
   ClientId latest_id_;
   std::unordered_map<ClientId, std::unique_ptr<ClientConn>> conns_;
-  std::set<ClientId> lagging_;      // Their sockets have not taken all.
+  std::set<ClientId> lagging_;  // Their sockets have not taken all.
   std::vector<ClientId> changed_;
   std::set<std::pair<MonoTime, ClientId>> deadlines_;  // Some stale: the connection knows.
 };

@@ -39,6 +39,8 @@ Result<DataFolder> DataFolder::Open(const Bytes& dir) {
   return folder;
 }
 
+// flock, not a pid alone: the kernel gives it back when the process dies, however it dies, and a
+// pid may be another program's by then. The pid is for the sentence only.
 Result<void> DataFolder::Lock() {
   const Bytes path = dir_ + "/LOCK";
   FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
@@ -48,9 +50,10 @@ Result<void> DataFolder::Lock() {
     char pid[24] = {};
     const ssize_t got = ::pread(file.get(), pid, sizeof pid - 1, 0);
     const Bytes who = got > 0 ? Bytes(pid, static_cast<size_t>(got)) : Bytes("unknown");
-    return Error{Format("folder %s is in use by the server with process id %s; two servers never "
-                        "share a folder: stop that one or set another dir",
-                        dir_.c_str(), who.substr(0, who.find('\n')).c_str())};
+    return Error{
+        Format("folder %s is in use by the server with process id %s; two servers never "
+               "share a folder: stop that one or set another dir",
+               dir_.c_str(), who.substr(0, who.find('\n')).c_str())};
   }
   const Bytes pid = Format("%d\n", static_cast<int>(::getpid()));
   if (::ftruncate(file.get(), 0) != 0 ||
@@ -61,6 +64,7 @@ Result<void> DataFolder::Lock() {
   return {};
 }
 
+// Before anything else in the folder is read: another version may have meant all of it otherwise.
 Result<void> DataFolder::ReadFormat() {
   const Bytes path = dir_ + "/FORMAT";
   const auto text = ReadFileIfThere(path, kSmallFileBytesMax);
@@ -73,14 +77,15 @@ Result<void> DataFolder::ReadFormat() {
   uint64_t version = 0;
   if (!rest.starts_with(start) || !rest.ends_with('\n') ||
       !ParseUint64(rest.substr(start.size(), rest.size() - start.size() - 1), &version)) {
-    return Error{Format("%s is damaged: it says \"%s\"; %s", path.c_str(),
-                        Printable(rest).c_str(), kWayOut)};
+    return Error{Format("%s is damaged: it says \"%s\"; %s", path.c_str(), Printable(rest).c_str(),
+                        kWayOut)};
   }
   if (version != kFormatVersion) {
-    return Error{Format("folder %s has format %llu, this server reads and writes format %llu; "
-                        "start the version that wrote it",
-                        dir_.c_str(), static_cast<unsigned long long>(version),
-                        static_cast<unsigned long long>(kFormatVersion))};
+    return Error{
+        Format("folder %s has format %llu, this server reads and writes format %llu; "
+               "start the version that wrote it",
+               dir_.c_str(), static_cast<unsigned long long>(version),
+               static_cast<unsigned long long>(kFormatVersion))};
   }
   return {};
 }
@@ -102,12 +107,14 @@ Result<void> DataFolder::ReadMark() {
   }
   // While the folder was being made nothing was promised on it, so there it may be anything.
   if (!wrong.empty() && !is_new_) {
-    return Error{Format("%s is %s, so nobody can tell whether the folder has lost what others rely "
-                        "on; %s", path.c_str(), wrong.c_str(), kWayOut)};
+    return Error{
+        Format("%s is %s, so nobody can tell whether the folder has lost what others rely "
+               "on; %s",
+               path.c_str(), wrong.c_str(), kWayOut)};
   }
   if (is_new_ && synced_ > 0) {
-    return Error{Format("%s/FORMAT is missing though batches were written; %s", dir_.c_str(),
-                        kWayOut)};
+    return Error{
+        Format("%s/FORMAT is missing though batches were written; %s", dir_.c_str(), kWayOut)};
   }
   mark_ = FileDescriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
   if (!mark_.valid()) return SystemError("open", path);
@@ -119,8 +126,9 @@ Result<void> DataFolder::FinishMaking() {
   if (const auto synced = SyncMark(); !synced) return synced.error();
   if (const auto synced = SyncFolder(dir_); !synced) return synced.error();
   // Last, and whole at once: a crash before this line leaves a folder that is made anew.
-  const auto written = ReplaceFile(
-      dir_ + "/FORMAT", Format("%s%llu\n", kFormat, static_cast<unsigned long long>(kFormatVersion)));
+  const auto written =
+      ReplaceFile(dir_ + "/FORMAT",
+                  Format("%s%llu\n", kFormat, static_cast<unsigned long long>(kFormatVersion)));
   if (!written) return written.error();
   is_new_ = false;
   return {};

@@ -5,12 +5,12 @@
 //   SYNCED   the number of the last batch whose sync has ended: a lower bound, see below
 //   store/   RocksDB's
 //
-// SYNCED is what tells damage from a torn tail. A crash may tear what was being written, and losing
-// that harms nobody: nothing was promised on it. Damage to what was synced before must stop the node,
-// for votes and entries stand on it (etcd #6191 and #14143 treated one as the other). RocksDB alone
-// cannot tell, its log simply ends at the first bad record. So the number is written down after each
-// sync: not itself synced each time, since being behind only makes it a weaker bound, never a wrong
-// one; a power loss costs it a second at most, a killed process nothing.
+// SYNCED is what tells damage from a torn tail. A crash may tear what was being written, and
+// losing that harms nobody: nothing was promised on it. Damage to what was synced before must stop
+// the node, for votes and entries stand on it (etcd #6191 and #14143 treated one as the other).
+// RocksDB alone cannot tell, its log simply ends at the first bad record. So the number is written
+// down after each sync: not itself synced each time, since being behind only makes it a weaker
+// bound, never a wrong one; a power loss costs it a second at most, a killed process nothing.
 //
 // Not thread-safe. Owned by StorageRocksdb: opened on the node thread, marked on the disk thread.
 #pragma once
@@ -21,13 +21,14 @@ namespace lockstep::io {
 
 // What an operator can do about a folder that has lost something.
 constexpr const char* kWayOut =
-    "restore the folder from where it went wrong, or CLUSTER REMOVE this node, empty the folder and "
+    "restore the folder from where it went wrong, or CLUSTER REMOVE this node, empty the folder "
+    "and "
     "CLUSTER ADD it again: the others give it what it needs";
 
 class DataFolder {
  public:
-  // Makes the folder if need be and locks it. An error: another server has it, another version wrote
-  // it, or it is damaged.
+  // Makes the folder if need be and locks it. An error: another server has it, another version
+  // wrote it, or it is damaged.
   static Result<DataFolder> Open(const Bytes& dir);
 
   bool is_new() const { return is_new_; }

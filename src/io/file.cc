@@ -52,6 +52,7 @@ Result<Bytes> ReadAll(int fd, const Bytes& path, size_t bytes_max) {
 
 }  // namespace
 
+// errno is read first: the formatting may change it.
 Error SystemError(const char* deed, const Bytes& path) {
   const int code = errno;
   return Error{Format("cannot %s %s: %s", deed, path.c_str(), std::strerror(code))};
@@ -78,6 +79,7 @@ Result<Bytes> ReadFile(const Bytes& path, size_t bytes_max) {
   return ReadAll(file.get(), path, bytes_max);
 }
 
+// Synced before the rename: some filesystems put the new name on disk before the text under it.
 Result<void> ReplaceFile(const Bytes& path, BytesView text) {
   struct stat old = {};
   const mode_t mode = ::stat(path.c_str(), &old) == 0 ? old.st_mode & 07777 : mode_t{0640};
@@ -101,6 +103,7 @@ Result<void> SyncFolder(const Bytes& path) {
   return {};
 }
 
+// From the top down. What is there already, made by whomever, is taken as it is.
 Result<void> MakeFolders(const Bytes& path) {
   for (size_t at = 0; at != Bytes::npos;) {
     at = path.find('/', at + 1);

@@ -33,8 +33,8 @@ Result<std::optional<Bytes>> ReadFileIfThere(const Bytes& path, size_t bytes_max
 // The same where the file must be there. "-" is standard input.
 Result<Bytes> ReadFile(const Bytes& path, size_t bytes_max);
 
-// Beside the file, synced, renamed over it, folder synced: a rename alone may be lost with the power
-// (Pillai et al., OSDI 2014). Keeps the permissions of what it replaces; a new file is 0640.
+// Beside the file, synced, renamed over it, folder synced: a rename alone may be lost with the
+// power (Pillai et al., OSDI 2014). Keeps the permissions of what it replaces; a new file is 0640.
 Result<void> ReplaceFile(const Bytes& path, BytesView text);
 
 // Makes names that were added to or removed from the folder survive a power loss.

@@ -32,7 +32,8 @@ Result<std::vector<sockaddr_storage>> AddressesOf(Loop* loop, const Bytes& host,
 
 std::optional<sockaddr_storage> NumericAddress(const Bytes& host, uint16_t port) {
   sockaddr_storage address = {};
-  if (uv_ip4_addr(host.c_str(), port, reinterpret_cast<sockaddr_in*>(&address)) == 0) return address;
+  if (uv_ip4_addr(host.c_str(), port, reinterpret_cast<sockaddr_in*>(&address)) == 0)
+    return address;
   address = {};
   if (uv_ip6_addr(host.c_str(), port, reinterpret_cast<sockaddr_in6*>(&address)) == 0) {
     return address;
@@ -65,6 +66,8 @@ Result<void> Listener::Listen(std::span<const Bytes> addresses, uint16_t port, i
   return {};
 }
 
+// libuv binds with SO_REUSEADDR, so a restart need not wait for old connections to die, and
+// reports a port that is in use only in uv_listen.
 Result<void> Listener::ListenOn(const sockaddr& address, int64_t backlog, const Bytes& name) {
   HandlePtr<uv_tcp_t> socket(new uv_tcp_t);
   int status = uv_tcp_init(loop_->uv(), socket.get());
@@ -77,7 +80,8 @@ Result<void> Listener::ListenOn(const sockaddr& address, int64_t backlog, const 
     status = uv_listen(reinterpret_cast<uv_stream_t*>(socket.get()), static_cast<int>(backlog),
                        [](uv_stream_t* stream, int error) {
                          // An error here is a want of descriptors: the client tries again.
-                         if (error == 0) static_cast<Listener*>(stream->data)->on_connection_(stream);
+                         if (error == 0)
+                           static_cast<Listener*>(stream->data)->on_connection_(stream);
                        });
   }
   if (status == UV_EADDRINUSE) {

@@ -1,7 +1,7 @@
 // The sockets that wait for connections: one a configured address.
 //
-// Addresses are written as in redis.conf: "127.0.0.1", "::1", "*" (all of IPv4), "::*" (all of IPv6),
-// a host name; a "-" in front: no matter if this machine does not have it.
+// Addresses are written as in redis.conf: "127.0.0.1", "::1", "*" (all of IPv4), "::*" (all of
+// IPv6), a host name; a "-" in front: no matter if this machine does not have it.
 #pragma once
 
 #include <span>
@@ -33,7 +33,8 @@ class Listener {
   std::vector<HandlePtr<uv_tcp_t>> sockets_;
 };
 
-// The port set into either family; the address of a numeric name. Nothing: it is a name to look up.
+// The port set into either family; the address of a numeric name. Nothing: it is a name to look
+// up.
 std::optional<sockaddr_storage> NumericAddress(const Bytes& host, uint16_t port);
 
 }  // namespace lockstep::io

@@ -15,7 +15,9 @@ namespace {
 
 constexpr BytesView kLevelNames[] = {"trace", "debug", "info", "warn", "error"};
 
-BytesView NameOf(LogLevel level) { return kLevelNames[static_cast<size_t>(level)]; }
+BytesView NameOf(LogLevel level) {
+  return kLevelNames[static_cast<size_t>(level)];
+}
 
 // 2026-03-14T15:09:26.535Z.
 Bytes Timestamp(int64_t wall_us) {
@@ -27,7 +29,9 @@ Bytes Timestamp(int64_t wall_us) {
                 static_cast<int>(wall_us % kUsPerSecond / kUsPerMs));
 }
 
-bool IsPlain(char c) { return c >= ' ' && c <= '~'; }
+bool IsPlain(char c) {
+  return c >= ' ' && c <= '~';
+}
 
 // One for the process, as Log() is.
 struct Destination {
@@ -145,9 +149,10 @@ Bytes JsonLine(LogLevel level, BytesView line, int64_t wall_us, int64_t node) {
       out += Format("\\u%04x", static_cast<unsigned char>(c));
     }
   }
-  out += Format("\",\"ecs.version\":\"1.6.0\",\"service.name\":\"lockstep\","
-                "\"service.node.name\":\"%lld\"}",
-                static_cast<long long>(node));
+  out += Format(
+      "\",\"ecs.version\":\"1.6.0\",\"service.name\":\"lockstep\","
+      "\"service.node.name\":\"%lld\"}",
+      static_cast<long long>(node));
   return out;
 }
 

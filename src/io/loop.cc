@@ -11,7 +11,9 @@ namespace lockstep::io {
 namespace {
 
 // libuv fails here only for a bad argument or for want of descriptors at start.
-void Must(int status) { CHECK_SAYS(status == 0, "%s", uv_strerror(status)); }
+void Must(int status) {
+  CHECK_SAYS(status == 0, "%s", uv_strerror(status));
+}
 
 template <class T>
 HandlePtr<T> MakeHandle(void* data) {
@@ -48,6 +50,8 @@ Loop::Loop() {
   polled_ = Now();
 }
 
+// Handles are closed by their owners before; what is left for libuv to do is to call back their
+// closing (and a name's look-up that is under way: it cannot be broken off).
 Loop::~Loop() {
   turn_ = nullptr;
   before_poll_.reset();
@@ -69,8 +73,12 @@ void Loop::CancelAfterTurn(AfterTurn* who) {
   std::replace(after_turn_.begin(), after_turn_.end(), who, static_cast<AfterTurn*>(nullptr));
 }
 
-void Loop::Run() { uv_run(&uv_, UV_RUN_DEFAULT); }
+void Loop::Run() {
+  uv_run(&uv_, UV_RUN_DEFAULT);
+}
 
+// The second call of the turn's function is for what the callbacks brought: else it would lie
+// until the next wake-up.
 void Loop::OnBeforePoll() {
   if (turn_ == nullptr) return;
   MonoTime when = turn_();
@@ -90,7 +98,8 @@ void Loop::OnBeforePoll() {
 void Loop::WakeAt(MonoTime when) {
   const int64_t us = when <= latest_ ? 0 : std::min(when - latest_, kSleepUsMax);
   // Must wake up the poll and nothing else: the turn comes of itself.
-  uv_timer_start(wake_.get(), [](uv_timer_t*) {}, CeilMs(us), 0);
+  uv_timer_start(
+      wake_.get(), [](uv_timer_t*) {}, CeilMs(us), 0);
 }
 
 Timer::Timer(Loop* loop, std::function<void()> ring)

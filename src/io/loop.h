@@ -1,12 +1,13 @@
-// The event loop of one thread, and the turn: what the sockets have is taken in, then once, before the
-// thread sleeps, the turn's function decides and hands out (src/io/server.cc).
+// The event loop of one thread, and the turn: what the sockets have is taken in, then once, before
+// the thread sleeps, the turn's function decides and hands out (src/io/server.cc).
 //
-// The turn runs in libuv's prepare phase: after timers and closings, just before the poll. So whatever
-// callback brought the news, nothing sleeps on it, and the reads of one poll become one batch.
+// The turn runs in libuv's prepare phase: after timers and closings, just before the poll. So
+// whatever callback brought the news, nothing sleeps on it, and the reads of one poll become one
+// batch.
 //
 // Time is the kernel's boot clock, read at each question: it goes on while the machine sleeps, and
-// libuv's own notion of now stands still for as long as a callback runs (a lease measured by it lives
-// too long). libuv's timers only wake us; nothing is decided by them.
+// libuv's own notion of now stands still for as long as a callback runs (a lease measured by it
+// lives too long). libuv's timers only wake us; nothing is decided by them.
 //
 // Not thread-safe, but for Waker::Wake.
 #pragma once
@@ -51,8 +52,8 @@ class Loop {
   // Counts polls.
   uint64_t turn_number() const { return turn_number_; }
 
-  // What wants to be called once, when what was there at the last poll has been handed out; the turn's
-  // function then runs again.
+  // What wants to be called once, when what was there at the last poll has been handed out; the
+  // turn's function then runs again.
   class AfterTurn {
    public:
     virtual void OnAfterTurn() = 0;

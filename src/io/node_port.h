@@ -1,4 +1,5 @@
-// What connections need of the node: a narrow door, so that a connection can be driven without one.
+// What connections need of the node: a narrow door, so that a connection can be driven without
+// one.
 #pragma once
 
 #include "src/node.h"

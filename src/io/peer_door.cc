@@ -6,7 +6,8 @@ namespace lockstep::io {
 namespace {
 
 constexpr int64_t kSameComplaintEveryUs = 60 * kUsPerSecond;
-constexpr int64_t kKeepAliveSeconds = 15;  // A peer that vanished without a word leaves a socket here.
+constexpr int64_t kKeepAliveSeconds =
+    15;  // A peer that vanished without a word leaves a socket here.
 
 Bytes EncodeReply(const bus::HelloReply& reply) {
   Bytes body;
@@ -19,6 +20,8 @@ Bytes EncodeReply(const bus::HelloReply& reply) {
 
 }  // namespace
 
+// A connection that somebody dialled: a stranger until greeted_, then a peer. The functions that
+// end it destroy it: after End or Remove nothing of it may be touched.
 class PeerDoor::Guest final : private TcpConn::Events {
  public:
   Guest(PeerDoor* door, uint64_t number)
@@ -44,6 +47,7 @@ class PeerDoor::Guest final : private TcpConn::Events {
  private:
   std::span<char> Room() override { return {reader_.Reserve(kReadBytes), kReadBytes}; }
 
+  // A frame may be split over many reads, and one read may hold many frames.
   void OnBytes(size_t bytes) override {
     if (refused_) return;
     reader_.Commit(bytes);
@@ -69,7 +73,8 @@ class PeerDoor::Guest final : private TcpConn::Events {
     const bus::HelloReply reply = bus::AnswerHello(door_->port_->identity(), *hello);
     conn_.Write(EncodeReply(reply));
     if (!reply.ok) {
-      // The answer leaves first; the one who dialled closes when it has read it, or the timer does.
+      // The answer leaves first; the one who dialled closes when it has read it, or the timer
+      // does.
       refused_ = true;
       door_->Complain(Format("node %llu at %s", static_cast<unsigned long long>(hello->from.value),
                              conn_.Remote().text.c_str()),
@@ -93,9 +98,9 @@ class PeerDoor::Guest final : private TcpConn::Events {
 
   void End(const Bytes& why) {
     if (!refused_) {
-      const Bytes who = greeted_ ? Format("node %llu at ",
-                                          static_cast<unsigned long long>(hello_.from.value))
-                                 : Bytes("whoever is at ");
+      const Bytes who =
+          greeted_ ? Format("node %llu at ", static_cast<unsigned long long>(hello_.from.value))
+                   : Bytes("whoever is at ");
       door_->Complain(who + conn_.Remote().text, why);
     }
     door_->Remove(number_);
@@ -122,7 +127,9 @@ Result<void> PeerDoor::Listen(std::span<const Bytes> addresses, uint16_t port, i
   return listener_.Listen(addresses, port, backlog);
 }
 
-void PeerDoor::CloseAll() { guests_.clear(); }
+void PeerDoor::CloseAll() {
+  guests_.clear();
+}
 
 void PeerDoor::Cut(NodeId id) {
   std::erase_if(guests_, [id](const auto& entry) { return entry.second->is_from(id); });
@@ -133,6 +140,8 @@ void PeerDoor::Close() {
   CloseAll();
 }
 
+// A connection over the limit is taken and dropped at once: left in the kernel's queue it would
+// stand before a peer's.
 void PeerDoor::Accept(uv_stream_t* from) {
   latest_ += 1;
   auto guest = std::make_unique<Guest>(this, latest_);
@@ -141,11 +150,15 @@ void PeerDoor::Accept(uv_stream_t* from) {
   guests_.emplace(latest_, std::move(guest));
 }
 
+// The peer has given the older link up (it dials only when it has none), but the news may still be
+// on its way: bytes of the older one must not arrive after those of the newer.
 void PeerDoor::CloseOlder(const Guest& newest) {
   std::erase_if(guests_, [&newest](const auto& entry) { return newest.replaces(*entry.second); });
 }
 
-void PeerDoor::Remove(uint64_t number) { guests_.erase(number); }
+void PeerDoor::Remove(uint64_t number) {
+  guests_.erase(number);
+}
 
 void PeerDoor::Complain(const Bytes& who, const Bytes& why) {
   const MonoTime now = loop_->Now();

@@ -2,9 +2,10 @@
 //
 // Always true:
 //   1. Before its hello a connection may take kHelloBytesMax and kHandshakeUsMax, no more.
-//   2. Of each peer and lane the newest link counts: an older one, which the peer has given up, is cut
-//      before a frame of the newer is read. So nothing old arrives after something new.
-//   3. A frame that is damaged, too long or no hello ends its connection, with the reason in the log.
+//   2. Of each peer and lane the newest link counts: an older one, which the peer has given up, is
+//      cut before a frame of the newer is read. So nothing old arrives after something new.
+//   3. A frame that is damaged, too long or no hello ends its connection, with the reason in the
+//      log.
 #pragma once
 
 #include <map>

@@ -86,6 +86,8 @@ class Lookup {
 
 }  // namespace
 
+// One lane to one peer, in one of four states: waiting (timer_ runs, nothing else), dialling
+// (timer_ limits lookup_, conn_ and the handshake), up, or inside Drop between two of them.
 class PeerLinks::Link final : public TcpConn::Events {
  public:
   Link(PeerLinks* links, Peer* peer, bus::Lane lane)
@@ -97,10 +99,13 @@ class PeerLinks::Link final : public TcpConn::Events {
     Dial();
   }
 
+  // The limit is tested before the bytes are added, so that a frame of any allowed size passes
+  // when the peer keeps up.
   void Send(Bytes frames) {
     if (!up_) return;
     if (conn_->backlog() > UnsentBytesMax(lane_)) {
-      return Break(Format("%zu bytes wait unsent, %zu may", conn_->backlog(), UnsentBytesMax(lane_)));
+      return Break(
+          Format("%zu bytes wait unsent, %zu may", conn_->backlog(), UnsentBytesMax(lane_)));
     }
     conn_->Write(std::move(frames));
   }
@@ -139,6 +144,7 @@ class PeerLinks::Link final : public TcpConn::Events {
     conn_->Connect(address);
   }
 
+  // The identity is asked for at this moment: it may have changed since the dial began.
   void OnConnected() override {
     Bytes body;
     Writer writer(&body);
@@ -149,7 +155,9 @@ class PeerLinks::Link final : public TcpConn::Events {
     conn_->Read();
   }
 
-  std::span<char> Room() override { return {reader_.Reserve(bus::kHelloBytesMax), bus::kHelloBytesMax}; }
+  std::span<char> Room() override {
+    return {reader_.Reserve(bus::kHelloBytesMax), bus::kHelloBytesMax};
+  }
 
   void OnBytes(size_t bytes) override {
     reader_.Commit(bytes);
@@ -162,6 +170,8 @@ class PeerLinks::Link final : public TcpConn::Events {
     } while (up_);
   }
 
+  // Only now is the back-off reset: a peer that accepts and then refuses would otherwise be
+  // dialled in a tight loop.
   void OnHelloReply(BytesView body) {
     const auto reply = bus::DecodeHelloReply(body);
     if (!reply) return Break(reply.error().message);
@@ -188,12 +198,14 @@ class PeerLinks::Link final : public TcpConn::Events {
     Dial();
   }
 
+  // Whatever went wrong, and at whatever step: say why, forget the attempt, dial again later.
   void Break(const Bytes& why) {
     links_->Complain(peer_, up_ ? "the link broke: " + why : why);
     Drop();
     timer_.Start(backoff_.NextDelayUs());
   }
 
+  // The node is told of the loss only when there was a link to lose.
   void Drop() {
     lookup_.reset();
     conn_.reset();
@@ -219,6 +231,8 @@ PeerLinks::PeerLinks(Loop* loop, NodePort* port, uint64_t seed)
     : loop_(loop), port_(port), rng_(seed) {}
 PeerLinks::~PeerLinks() = default;
 
+// A peer whose address has changed is dialled anew; the links of one that has not stay as they
+// are.
 void PeerLinks::SetPeers(const std::vector<PeerAddress>& peers) {
   std::map<NodeId, Peer> kept;
   for (const PeerAddress& address : peers) {
@@ -256,6 +270,7 @@ void PeerLinks::Send(Output::ToPeer frames) {
   peer->second.lanes[static_cast<size_t>(frames.lane)]->Send(std::move(frames.frames));
 }
 
+// A link that flaps between two troubles says both each time: that is news to an operator.
 void PeerLinks::Complain(Peer* peer, const Bytes& why) {
   const MonoTime now = loop_->Now();
   if (why == peer->trouble && now - peer->trouble_logged < kSameTroubleEveryUs) return;

@@ -3,11 +3,11 @@
 //   waiting -> resolving -> connecting -> greeting -> up
 //
 // Each lane is dialled, lost and dialled again by itself. Names are looked up at every dial: in a
-// container a peer returns under another address. Nothing is read from a link after the peer's answer
-// to our hello: what the peer has to say comes on its own links to us (src/io/peer_door.h).
+// container a peer returns under another address. Nothing is read from a link after the peer's
+// answer to our hello: what the peer has to say comes on its own links to us (src/io/peer_door.h).
 //
-// What a peer does not take piles up here only to a limit; beyond it the link is cut, and the engines,
-// which expect loss, send anew what still matters.
+// What a peer does not take piles up here only to a limit; beyond it the link is cut, and the
+// engines, which expect loss, send anew what still matters.
 #pragma once
 
 #include <map>

@@ -50,8 +50,9 @@ Result<std::unique_ptr<Server>> Server::Open(Start start) {
 
 void Server::SayHowItStarts() const {
   const Settings& s = start_.config.settings();
-  LOCKSTEP_LOG(kInfo, "lockstep %s starts: node %lld, clients on port %u, bus on port %u of %s, "
-                      "folder %s, %s, process %d",
+  LOCKSTEP_LOG(kInfo,
+               "lockstep %s starts: node %lld, clients on port %u, bus on port %u of %s, "
+               "folder %s, %s, process %d",
                kLockstepVersion, static_cast<long long>(s.node_id), s.Port(), s.BusPort(),
                Joined(s.bind).c_str(), s.dir.c_str(),
                start_.config_file.empty() ? "no configuration file" : start_.config_file.c_str(),
@@ -61,15 +62,16 @@ void Server::SayHowItStarts() const {
 Result<void> Server::OpenStore() {
   const Settings& s = start_.config.settings();
   CHECK(s.storage == "rocksdb");  // Config lets nothing else pass.
-  auto opened = StorageRocksdb::Open(
-      {.dir = s.dir,
-       .on_persisted = [this] { persisted_.Wake(); },
-       .on_failure =
-           [](const Bytes& why) {
-             // Nothing is flushed or tidied up: the disk has just shown what that is worth.
-             Log(LogLevel::kError, "stopping at once, the disk said: " + why);
-             ::_exit(1);
-           }});
+  auto opened =
+      StorageRocksdb::Open({.dir = s.dir,
+                            .on_persisted = [this] { persisted_.Wake(); },
+                            .on_failure =
+                                [](const Bytes& why) {
+                                  // Nothing is flushed or tidied up: the disk has just shown what
+                                  // that is worth.
+                                  Log(LogLevel::kError, "stopping at once, the disk said: " + why);
+                                  ::_exit(1);
+                                }});
   if (!opened) return opened.error();
   storage_ = std::move(*opened);
   return {};
@@ -95,6 +97,7 @@ Result<void> Server::OpenNode() {
   return {};
 }
 
+// Last of all: whoever can connect is answered by a node that knows what is on its disk.
 Result<void> Server::Listen() {
   const Settings& s = settings();
   NodePort* const port = this;
@@ -113,8 +116,9 @@ void Server::LimitClients() {
   const size_t room = descriptors > kDescriptorsReserved ? descriptors - kDescriptorsReserved : 1;
   clients_->LimitTo(room);
   if (descriptors < wanted) {
-    LOCKSTEP_LOG(kWarn, "maxclients %lld needs %zu open files, and this process may have %zu (ulimit "
-                        "-n): %zu clients are taken",
+    LOCKSTEP_LOG(kWarn,
+                 "maxclients %lld needs %zu open files, and this process may have %zu (ulimit "
+                 "-n): %zu clients are taken",
                  static_cast<long long>(settings().maxclients), wanted, descriptors, room);
   }
 }
@@ -137,9 +141,15 @@ void Server::Step(const Input& input) {
   stepped_ = true;
   node_->Step(loop_.Now(), input);
 }
-std::span<char> Server::ReadBuffer(ClientId id, size_t bytes) { return node_->ReadBuffer(id, bytes); }
-bus::Identity Server::identity() const { return node_->identity(); }
+std::span<char> Server::ReadBuffer(ClientId id, size_t bytes) {
+  return node_->ReadBuffer(id, bytes);
+}
+bus::Identity Server::identity() const {
+  return node_->identity();
+}
 
+// Handing out may bring new input (a client that is gone, a link that broke), and a tick may be
+// due already: so a few rounds, and then the sockets again, however much there is to do.
 MonoTime Server::Turn() {
   if (leave_by_ != kNeverMono) {
     Leave(loop_.Now());
@@ -159,6 +169,8 @@ MonoTime Server::Turn() {
   return std::min({node_->NextWakeup(), clients_->NextWakeup(), next_figures_});
 }
 
+// The disk first: it works while we talk to the sockets. Nothing here waits for it, see duty 3 in
+// src/node.h.
 void Server::HandOut(Output output) {
   if (output.sleep_us > 0) ::usleep(static_cast<useconds_t>(output.sleep_us));
   if (output.write_number != 0) storage_->Submit(std::move(output.write), output.write_number);
@@ -177,6 +189,8 @@ void Server::HandOut(Output output) {
   }
 }
 
+// Who the peers are comes before what is for them: a frame to a new peer is lost all the same, but
+// one to a peer that is no longer one must be.
 void Server::HandOutPeers(Output* output) {
   if (output->peer_addresses) links_->SetPeers(*output->peer_addresses);
   if (output->relink) {
@@ -190,6 +204,7 @@ void Server::HandOutPeers(Output* output) {
   for (Output::ToPeer& frames : output->peers) links_->Send(std::move(frames));
 }
 
+// The node wakes several times a second anyhow, so this needs no timer of its own.
 void Server::TellFigures(MonoTime now) {
   if (now < next_figures_) return;
   next_figures_ = now + kFiguresEveryUs;
@@ -202,6 +217,8 @@ void Server::TellFigures(MonoTime now) {
                      .sync_us = storage_->sync_us()});
 }
 
+// Several batches may have been written since, or none: the waker's calls may be joined, and one
+// may come late.
 void Server::OnPersisted() {
   const uint64_t number = storage_->persisted();
   if (number == persisted_told_) return;
@@ -215,6 +232,8 @@ void Server::OnStopSignal(const char* name) {
   Step(Terminate{.now = again});
 }
 
+// Replies that the kernel has not taken yet get a second; a client that does not read gets no
+// more.
 void Server::Leave(MonoTime now) {
   if (clients_->AllIsSent() || now >= leave_by_) loop_.Stop();
 }

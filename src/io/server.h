@@ -1,8 +1,8 @@
 // The running server: one node, its loop, its store, its clients and peers. The shell that
 // src/node.h speaks of.
 //
-// One turn: what came in has been stepped into the node; Turn ticks it if it is time, hands out what it
-// gives, and lets the loop sleep until it wants to be woken.
+// One turn: what came in has been stepped into the node; Turn ticks it if it is time, hands out
+// what it gives, and lets the loop sleep until it wants to be woken.
 #pragma once
 
 #include "src/io/clients.h"

@@ -19,7 +19,9 @@ constexpr size_t kScanReadaheadBytes = size_t{256} << 10;
 
 using Kind = WriteBatch::Kind;
 
-unsigned long long Wide(uint64_t n) { return n; }
+unsigned long long Wide(uint64_t n) {
+  return n;
+}
 
 int64_t MonotonicUs() {
   timespec now = {};
@@ -54,6 +56,7 @@ rocksdb::Status AddTo(rocksdb::WriteBatch* out, const WriteBatch::Op& op) {
   CHECK(false);
 }
 
+// 0: no batch was ever written. The key is in every batch, so nothing can delete it.
 Result<uint64_t> BatchNumberIn(rocksdb::DB* db) {
   std::string value;
   const rocksdb::Status status =
@@ -67,7 +70,8 @@ Result<uint64_t> BatchNumberIn(rocksdb::DB* db) {
 
 rocksdb::BlockBasedTableOptions TableOptions() {
   rocksdb::BlockBasedTableOptions table;
-  table.no_block_cache = true;  // The store is read once, at start; a cache would hold it for nothing.
+  table.no_block_cache =
+      true;  // The store is read once, at start; a cache would hold it for nothing.
   table.block_size = size_t{16} << 10;
   return table;
 }
@@ -81,7 +85,9 @@ struct StorageRocksdb::Recovered {
 };
 
 StorageRocksdb::StorageRocksdb(Settings settings) : settings_(std::move(settings)) {}
-StorageRocksdb::~StorageRocksdb() { Close(); }
+StorageRocksdb::~StorageRocksdb() {
+  Close();
+}
 
 Result<std::unique_ptr<StorageRocksdb>> StorageRocksdb::Open(Settings settings) {
   CHECK(settings.on_persisted != nullptr && settings.on_failure != nullptr);
@@ -102,8 +108,9 @@ Result<void> StorageRocksdb::OpenDatabase() {
   if (!found) return found.error();
   if (const auto opened = OpenToWrite(found->batch); !opened) return opened.error();
   if (!found->warnings.empty()) {
-    LOCKSTEP_LOG(kInfo, "store: dropped a torn tail, which nobody was promised anything on: batch "
-                        "%llu is the last whole one, %llu was surely synced; RocksDB: %s",
+    LOCKSTEP_LOG(kInfo,
+                 "store: dropped a torn tail, which nobody was promised anything on: batch "
+                 "%llu is the last whole one, %llu was surely synced; RocksDB: %s",
                  Wide(found->batch), Wide(folder_.synced()), found->warnings.c_str());
   }
   // Opening has put what was replayed into synced files.
@@ -125,10 +132,11 @@ Result<void> StorageRocksdb::CreateDatabase() {
   return folder_.FinishMaking();
 }
 
-// Replays the log twice without changing anything. To open for writing at once would be too late to
-// refuse: RocksDB then replaces the log by what it could read of it.
+// Replays the log twice without changing anything. To open for writing at once would be too late
+// to refuse: RocksDB then replaces the log by what it could read of it.
 Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
-  // First past all damage, taking nothing: what the synced files have, and how far readable batches go.
+  // First past all damage, taking nothing: what the synced files have, and how far readable
+  // batches go.
   WalWalk look(/*replayed=*/false);
   const auto in_files = OpenToLook(&look, std::make_shared<WarningLog>(), /*past_damage=*/true);
   if (!in_files) return Refusal(in_files.error().message);
@@ -141,22 +149,24 @@ Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
   const Recovered recovered{*batch, log->Taken()};
 
   if (!replay.file_of_hole().empty() || replay.first() > *in_files + 1) {
-    return Refusal(Format("batches are missing inside its log, in %s",
-                          replay.file_of_hole().empty() ? "its oldest file"
-                                                        : replay.file_of_hole().c_str()));
+    return Refusal(
+        Format("batches are missing inside its log, in %s",
+               replay.file_of_hole().empty() ? "its oldest file" : replay.file_of_hole().c_str()));
   }
   // One batch is written at a time: what is readable behind damage was begun after the damaged was
   // synced. This holds however old the mark is.
   if (look.highest() > recovered.batch) {
-    return Refusal(Format("its log can be read up to batch %llu, but batch %llu stands behind the "
-                          "damage; RocksDB: %s",
-                          Wide(recovered.batch), Wide(look.highest()), recovered.warnings.c_str()));
+    return Refusal(
+        Format("its log can be read up to batch %llu, but batch %llu stands behind the "
+               "damage; RocksDB: %s",
+               Wide(recovered.batch), Wide(look.highest()), recovered.warnings.c_str()));
   }
   if (recovered.batch < folder_.synced()) {
-    return Refusal(Format("its log can be read up to batch %llu, but batch %llu was synced; "
-                          "RocksDB: %s",
-                          Wide(recovered.batch), Wide(folder_.synced()),
-                          recovered.warnings.empty() ? "no complaint" : recovered.warnings.c_str()));
+    return Refusal(
+        Format("its log can be read up to batch %llu, but batch %llu was synced; "
+               "RocksDB: %s",
+               Wide(recovered.batch), Wide(folder_.synced()),
+               recovered.warnings.empty() ? "no complaint" : recovered.warnings.c_str()));
   }
   return recovered;
 }
@@ -174,6 +184,8 @@ Result<uint64_t> StorageRocksdb::OpenToLook(rocksdb::WalFilter* filter,
   return BatchNumberIn(db);
 }
 
+// RocksDB replays the same log again, now for good: it writes what it read into a sorted file and
+// drops the log. That both replays end at the same batch is checked, not assumed.
 Result<void> StorageRocksdb::OpenToWrite(uint64_t expected_batch) {
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
@@ -205,11 +217,12 @@ rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger
   options.max_background_jobs = 2;
   options.max_manifest_file_size = size_t{8} << 20;
   options.manifest_preallocation_size = size_t{64} << 10;
+  // RocksDB's own statistics would wake a thread for nothing; INFO has ours.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
 
-  // Levels, not universal: a Raft log is appended and cut off by range, and universal would keep what
-  // is cut off until its next whole rewrite.
+  // Levels, not universal: a Raft log is appended and cut off by range, and universal would keep
+  // what is cut off until its next whole rewrite.
   options.compaction_style = rocksdb::kCompactionStyleLevel;
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = uint64_t{16} << 20;
@@ -253,6 +266,8 @@ void StorageRocksdb::Submit(WriteBatch batch, uint64_t number) {
   changed_.notify_one();
 }
 
+// The mark is synced at most once a second: under load after a batch, else when the second is
+// over.
 void StorageRocksdb::RunDiskThread() {
   for (;;) {
     WriteBatch batch;
@@ -278,11 +293,13 @@ void StorageRocksdb::RunDiskThread() {
   }
 }
 
+// The number stands first in the batch: WalWalk reads no further. Batch, sync, mark, in this
+// order: the mark never says more than the disk has.
 bool StorageRocksdb::WriteOne(const WriteBatch& batch) {
   const int64_t began_us = MonotonicUs();
   rocksdb::WriteBatch records;
-  rocksdb::Status status =
-      records.Put(rocksdb::Slice(kBatchKey.data(), kBatchKey.size()), EncodeBatchNumber(batch_ + 1));
+  rocksdb::Status status = records.Put(rocksdb::Slice(kBatchKey.data(), kBatchKey.size()),
+                                       EncodeBatchNumber(batch_ + 1));
   for (const WriteBatch::Op& op : batch.ops()) {
     if (status.ok()) status = AddTo(&records, op);
   }
@@ -315,8 +332,12 @@ bool StorageRocksdb::SyncMarkIfDue() {
   return true;
 }
 
-void StorageRocksdb::Fail(const Bytes& why) { settings_.on_failure(why); }
+void StorageRocksdb::Fail(const Bytes& why) {
+  settings_.on_failure(why);
+}
 
+// In order: what waits is written, the mark is synced, so that a power loss after it costs
+// nothing.
 void StorageRocksdb::Close() {
   if (thread_.joinable()) {
     {

@@ -1,12 +1,14 @@
 // A node's storage in one RocksDB, and the thread that writes it.
 //
-// The disk thread takes what waits, writes it as one batch with one sync, says so, and takes what has
-// gathered meanwhile: group commit by itself, as deep as the disk is slow. At most one batch is under
-// way, so a crash can tear only the last one; whatever is readable behind damage proves that the
-// damaged was synced. Open refuses then, and when the recovered number is below the folder's mark.
+// The disk thread takes what waits, writes it as one batch with one sync, says so, and takes what
+// has gathered meanwhile: group commit by itself, as deep as the disk is slow. At most one batch
+// is under way, so a crash can tear only the last one; whatever is readable behind damage proves
+// that the damaged was synced. Open refuses then, and when the recovered number is below the
+// folder's mark.
 //
-// A write or sync that fails is reported once and nothing is written after it: after a failed fsync
-// the kernel may have dropped the pages and call the next one a success (Rebello et al., ATC 2020).
+// A write or sync that fails is reported once and nothing is written after it: after a failed
+// fsync the kernel may have dropped the pages and call the next one a success (Rebello et al., ATC
+// 2020).
 //
 // Always true:
 //   1. Batch n+1 is written only after batch n is synced and marked.
@@ -96,8 +98,8 @@ class StorageRocksdb final : public StorageReader {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  WriteBatch waiting_;             // Under mutex_, as the two below.
-  uint64_t waiting_number_ = 0;    // 0: nothing waits.
+  WriteBatch waiting_;           // Under mutex_, as the two below.
+  uint64_t waiting_number_ = 0;  // 0: nothing waits.
   bool stop_ = false;
 
   std::atomic<uint64_t> persisted_{0};

@@ -22,7 +22,9 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-size_t PageBytes() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
+size_t PageBytes() {
+  return static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
 
 }  // namespace
 
@@ -72,7 +74,9 @@ ProcessFigures MeasureProcess() {
   return figures;
 }
 
-size_t TotalMemoryBytes() { return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * PageBytes(); }
+size_t TotalMemoryBytes() {
+  return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * PageBytes();
+}
 
 Bytes OperatingSystem() {
   utsname name = {};

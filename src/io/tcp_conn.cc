@@ -60,6 +60,8 @@ TcpConn::TcpConn(Loop* loop, Events* events) : loop_(loop), events_(events), soc
   socket_->tcp.data = socket_;
 }
 
+// libuv goes on using the socket until its close callback, and requests that were under way are
+// called back with UV_ECANCELED before it: they find no owner, and leave.
 TcpConn::~TcpConn() {
   if (called_after_turn_) loop_->CancelAfterTurn(this);
   socket_->owner = nullptr;
@@ -67,22 +69,25 @@ TcpConn::~TcpConn() {
            [](uv_handle_t* closed) { delete static_cast<Socket*>(closed->data); });
 }
 
-uv_stream_t* TcpConn::stream() const { return reinterpret_cast<uv_stream_t*>(&socket_->tcp); }
+uv_stream_t* TcpConn::stream() const {
+  return reinterpret_cast<uv_stream_t*>(&socket_->tcp);
+}
 
 Result<void> TcpConn::Accept(uv_stream_t* listener) {
   const int accepted = uv_accept(listener, stream());
   if (accepted != 0) return Error{uv_strerror(accepted)};
+  // Replies are written whole, so Nagle's algorithm would only add a round trip to each.
   uv_tcp_nodelay(&socket_->tcp, 1);
   return {};
 }
 
 void TcpConn::Connect(const sockaddr_storage& address) {
-  const int begun = uv_tcp_connect(&socket_->connect, &socket_->tcp,
-                                   reinterpret_cast<const sockaddr*>(&address),
-                                   [](uv_connect_t* request, int status) {
-                                     auto* socket = static_cast<Socket*>(request->handle->data);
-                                     if (socket->owner != nullptr) socket->owner->OnConnect(status);
-                                   });
+  const int begun =
+      uv_tcp_connect(&socket_->connect, &socket_->tcp, reinterpret_cast<const sockaddr*>(&address),
+                     [](uv_connect_t* request, int status) {
+                       auto* socket = static_cast<Socket*>(request->handle->data);
+                       if (socket->owner != nullptr) socket->owner->OnConnect(status);
+                     });
   if (begun != 0) End(uv_strerror(begun));
 }
 
@@ -96,8 +101,12 @@ void TcpConn::KeepAlive(int64_t seconds) {
   uv_tcp_keepalive(&socket_->tcp, seconds > 0 ? 1 : 0, static_cast<unsigned>(seconds));
 }
 
-Endpoint TcpConn::Remote() const { return EndOf(&socket_->tcp, uv_tcp_getpeername); }
-Endpoint TcpConn::Local() const { return EndOf(&socket_->tcp, uv_tcp_getsockname); }
+Endpoint TcpConn::Remote() const {
+  return EndOf(&socket_->tcp, uv_tcp_getpeername);
+}
+Endpoint TcpConn::Local() const {
+  return EndOf(&socket_->tcp, uv_tcp_getsockname);
+}
 
 void TcpConn::Read() {
   wants_bytes_ = true;
@@ -122,6 +131,8 @@ void TcpConn::StopReading() {
   uv_read_stop(stream());
 }
 
+// libuv reads up to 32 times for one readiness of the socket; we stop it after kReadsPerTurn. The
+// poll is level-triggered: what was left is seen again as soon as we read again.
 void TcpConn::OnRead(ssize_t got) {
   if (got == 0) return;  // Nothing there after all.
   if (got < 0) return End(got == UV_EOF ? "" : uv_strerror(static_cast<int>(got)));
@@ -134,6 +145,8 @@ void TcpConn::OnRead(ssize_t got) {
   events_->OnBytes(static_cast<size_t>(got));  // May have destroyed us.
 }
 
+// Straight to the kernel while it takes all: no allocation, no turn lost. What it does not take is
+// kept until the socket is writable; from then on later writes line up behind it.
 void TcpConn::Write(Bytes bytes) {
   if (ended_ && !why_ended_.empty()) return;  // Broken. (Half closed: the other side may listen.)
   if (bytes.empty()) return;
@@ -147,8 +160,8 @@ void TcpConn::Write(Bytes bytes) {
   }
   auto* write = new WriteRequest{{}, std::move(bytes)};
   write->request.data = write;
-  const uv_buf_t rest = uv_buf_init(write->bytes.data() + taken,
-                                    static_cast<unsigned>(write->bytes.size() - taken));
+  const uv_buf_t rest =
+      uv_buf_init(write->bytes.data() + taken, static_cast<unsigned>(write->bytes.size() - taken));
   const int queued =
       uv_write(&write->request, stream(), &rest, 1, [](uv_write_t* request, int status) {
         const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
@@ -182,6 +195,8 @@ void TcpConn::CallMeAfterTurn() {
   loop_->CallAfterTurn(this);
 }
 
+// A connection that was paused and has ended has both here; bytes that were read before the end
+// have been given to the owner already.
 void TcpConn::OnAfterTurn() {
   called_after_turn_ = false;
   paused_ = false;

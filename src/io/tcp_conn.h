@@ -1,8 +1,8 @@
 // One TCP connection: bounded reads, ordered writes, closed once.
 //
 // Always true:
-//   1. Nobody waits behind a neighbour: a connection gives at most kReadsPerTurn pieces a turn, the
-//      rest stays in the kernel and pushes back on the sender.
+//   1. Nobody waits behind a neighbour: a connection gives at most kReadsPerTurn pieces a turn,
+//      the rest stays in the kernel and pushes back on the sender.
 //   2. OnEnd comes at most once, never from inside a call of ours, and nothing comes after it.
 //   3. The owner may destroy the connection in any of its callbacks.
 //
@@ -63,7 +63,7 @@ class TcpConn final : private Loop::AfterTurn {
   void FinishWriting();
 
  private:
-  struct Socket;        // What libuv keeps a pointer to; outlives us until it is closed.
+  struct Socket;  // What libuv keeps a pointer to; outlives us until it is closed.
   struct WriteRequest;
   uv_stream_t* stream() const;
   void OnRead(ssize_t got);

@@ -1,9 +1,10 @@
 // What RocksDB's replay of its write-ahead log tells whoever listens: which batches were found, in
 // which order, and what was passed over.
 //
-// Each batch of ours begins with its number (kBatchKey), one more than the last: so a hole shows. It
-// must be looked for: RocksDB's log reader passes over a region of zeroes without a word
-// (log_reader.cc takes it for preallocated space), and replays what follows as if nothing were missing.
+// Each batch of ours begins with its number (kBatchKey), one more than the last: so a hole shows.
+// It must be looked for: RocksDB's log reader passes over a region of zeroes without a word
+// (log_reader.cc takes it for preallocated space), and replays what follows as if nothing were
+// missing.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -30,13 +31,14 @@ class WalWalk final : public rocksdb::WalFilter {
   // Replayed: the database takes what is found. Else it is only looked at.
   explicit WalWalk(bool replayed) : replayed_(replayed) {}
 
-  uint64_t first() const { return first_; }      // 0: no batch in the log.
+  uint64_t first() const { return first_; }  // 0: no batch in the log.
   uint64_t highest() const { return highest_; }
   // The file in which a batch does not follow the one before it. Empty: none.
   const Bytes& file_of_hole() const { return file_of_hole_; }
 
   const char* Name() const override { return "lockstep.WalWalk"; }
-  WalProcessingOption LogRecordFound(unsigned long long log_number, const std::string& log_file_name,
+  WalProcessingOption LogRecordFound(unsigned long long log_number,
+                                     const std::string& log_file_name,
                                      const rocksdb::WriteBatch& batch,
                                      rocksdb::WriteBatch* new_batch, bool* batch_changed) override;
 
