@@ -71,6 +71,16 @@ void Gateway::Forget(GroupId group, uint64_t seq) {
   if (at != route->second.pending.end()) at->second.asker = Asker{};
 }
 
+bool Gateway::Withdraw(GroupId group, uint64_t seq) {
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return false;
+  const auto at = route->second.pending.find(seq);
+  if (at == route->second.pending.end() || at->second.ever_sent) return false;
+  at->second.asker = Asker{};
+  Finish(&route->second, at, Reply::Nil());
+  return true;
+}
+
 RequestId Gateway::IdOf(GroupId group, uint64_t seq) const {
   return {options_.self, incarnation(group), seq};
 }

@@ -44,6 +44,8 @@ bus::Identity Node::identity() const {
   return identity;
 }
 
+uint64_t Node::requests_resent() const { return parts_->gateway.resent(); }
+
 const raft::Raft* Node::group(GroupId id) const {
   const auto group = parts_->groups.find(id);
   return group == parts_->groups.end() ? nullptr : &group->second->raft();

@@ -163,6 +163,7 @@ class Node {
   const Config& config() const;
 
   // For checkers, which compare nodes from outside. Null: no such group here.
+  uint64_t requests_resent() const;
   const raft::Raft* group(GroupId id) const;
   const Replica* replica(GroupId id) const;
   void CheckInvariants() const;

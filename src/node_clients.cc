@@ -93,6 +93,7 @@ void Node::Parts::On(const ClientClosed& input) {
 void Node::Parts::HangUp(Session* session) {
   for (const Session::Slot& slot : session->slots()) {
     if (slot.filled || slot.seq == 0) continue;
+    if (slot.waits && gateway.Withdraw(slot.group, slot.seq)) continue;
     gateway.Forget(slot.group, slot.seq);
     if (!slot.waits) continue;
     gateway.Ask(now, slot.group, Gateway::Kind::kWrite,

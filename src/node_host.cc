@@ -99,6 +99,12 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   Session* session = FindSession(id);
   Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
   if (slot == nullptr || slot->seq == 0) return false;
+  if (gateway.Withdraw(slot->group, slot->seq)) {
+    OnReply({id, session->NumberOf(*slot)},
+            with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
+                       : Reply::Nil());
+    return true;
+  }
   // Through the log, like the grant that may be on its way: the client gets one of the two.
   const CancelOp cancel{gateway.IdOf(slot->group, slot->seq),
                         with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout};

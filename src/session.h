@@ -69,6 +69,14 @@ class Session {
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
   Slot& BackSlot() { return slots_.back(); }
+  uint64_t NumberOf(const Slot& slot) const {
+    uint64_t number = first_slot_;
+    for (const Slot& one : slots_) {
+      if (&one == &slot) break;
+      ++number;
+    }
+    return number;
+  }
   // Gives an open slot its reply and writes all that is ready.
   void Fill(uint64_t number, Reply reply);
   void WriteReady();

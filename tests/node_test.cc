@@ -193,6 +193,21 @@ TEST_F(NodeTest, AClientThatLeavesStopsWaiting) {
   EXPECT_FALSE(Has(cluster().Ask(k1, "LOCK.INFO jobs"), "bob"));
 }
 
+TEST_F(NodeTest, AClientThatLeavesBeforeThereIsALeaderDoesNotWaitLater) {
+  cluster_ = std::make_unique<NodeCluster>(3);
+  cluster().StartAll();
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().node(k1)->group(kLocksGroup) != nullptr; }));
+  const ClientId bob = cluster().Connect(k1);
+  cluster().Send(bob, "LOCK.ACQUIRE jobs alice TTL 600000");
+  const ClientId eve = cluster().Connect(k1);
+  cluster().Send(eve, "LOCK.ACQUIRE jobs eve BLOCK 0");
+  cluster().Run(2);
+  cluster().Disconnect(eve);
+  cluster().AwaitLeader();
+  cluster().Run(200);
+  EXPECT_FALSE(Has(cluster().Ask(k2, "LOCK.INFO jobs"), "eve"));
+}
+
 TEST_F(NodeTest, WhatIsBoundToAConnectionEndsWithIt) {
   Form(3);
   const ClientId alice = cluster().Connect(follower_);

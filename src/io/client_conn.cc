@@ -42,6 +42,7 @@ void ClientConn::ReadAgain() {
 // Called again it changes nothing; a deadline ends a client that never takes its last bytes.
 void ClientConn::Finish() {
   if (state_ > State::kFlushing) return;
+  unflushed_ = conn_.backlog();
   Enter(State::kFlushing, loop_->Now() + kFlushUsMax);
   conn_.StopReading();
   if (conn_.backlog() == 0) Linger();

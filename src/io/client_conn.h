@@ -22,6 +22,7 @@ class ClientConn final : private TcpConn::Events {
  public:
   static constexpr size_t kReadBytes = size_t{16} << 10;
   static constexpr int64_t kHalfClosedGraceUs = 250 * kUsPerMs;
+  // How long a client may leave all of its last bytes untaken.
   static constexpr int64_t kFlushUsMax = 10 * kUsPerSecond;
   static constexpr int64_t kLingerUsMax = kUsPerSecond;
 
@@ -83,6 +84,7 @@ class ClientConn final : private TcpConn::Events {
   MonoTime last_bytes_;
   MonoTime deadline_ = kNeverMono;
   size_t backlog_told_ = 0;
+  size_t unflushed_ = 0;  // While flushing: what waited when the deadline was set.
 };
 
 }  // namespace lockstep::io

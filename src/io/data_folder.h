@@ -19,11 +19,12 @@
 
 namespace lockstep::io {
 
-// What an operator can do about a folder that has lost something.
+// What an operator can do about a folder that has lost something. An older copy of it has lost
+// more: with its votes and entries forgotten, the node could help to undo what was promised.
 constexpr const char* kWayOut =
-    "restore the folder from where it went wrong, or CLUSTER REMOVE this node, empty the folder "
-    "and "
-    "CLUSTER ADD it again: the others give it what it needs";
+    "do not put an older copy in its place; CLUSTER REMOVE this node, empty the folder and CLUSTER "
+    "ADD "
+    "it again: the others give it what it needs";
 
 class DataFolder {
  public:

@@ -233,8 +233,10 @@ rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger
 }
 
 Error StorageRocksdb::Refusal(const Bytes& what) const {
+  Bytes line = what;  // RocksDB ends some of its messages with a line break.
+  std::erase(line, '\n');
   return Error{
-      Format("folder %s cannot be used: %s; %s", folder_.dir().c_str(), what.c_str(), kWayOut)};
+      Format("folder %s cannot be used: %s; %s", folder_.dir().c_str(), line.c_str(), kWayOut)};
 }
 
 Result<void> StorageRocksdb::Scan(BytesView from, BytesView to, const Visit& visit) {

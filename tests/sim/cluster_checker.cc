@@ -104,7 +104,12 @@ void ClusterChecker::CheckCommitted(const Process& process, GroupId id, const ra
               "%lu)",
               process.id().value, at.value, id.value, entry.id.term.value, known->second.term);
     known->second.known_in = std::min(known->second.known_in, raft.term().value);
-    if (!is_new) ++world_->counters()[Count::kEntriesCompared];
+    if (!is_new) {
+      ++world_->counters()[Count::kEntriesCompared];
+    } else if (world_->narrating()) {
+      world_->Say("group %lu commits %lu at cluster time %ld ms", id.value, at.value,
+                  entry.time.ms);
+    }
   }
 }
 

@@ -139,7 +139,6 @@ void Network::Welcome(const Key& key, Ends ends, const bus::HelloReply& reply) {
   if (link.ends != ends || from.instance() != ends.from_instance || !from.up()) return;
   const Result<void> fits = bus::CheckHelloReply(from.node()->identity(), key.to, reply);
   if (!fits) {
-    ++world_->counters()[Count::kHelloRefused];
     world_->Say("node %lu is refused by %lu: %s", key.from.value, key.to.value,
                 fits.error().message.c_str());
     return DialAgain(key, ends.generation);

@@ -66,9 +66,14 @@ void Process::Enter() const {
   SetHashKey(HashMix(seed_, 1), HashMix(seed_, 2));
 }
 
+void Process::CountResent() {
+  if (node_ != nullptr) world_->counters()[Count::kRequestsResent] += node_->requests_resent();
+}
+
 void Process::Die() {
   state_ = State::kDown;
   terminating_ = false;
+  CountResent();
   node_.reset();
   inbox_.clear();
   turn_scheduled_ = false;

@@ -73,6 +73,7 @@ void Run::Liveness() {
   Within(20 * kSecond, "the nodes do not agree;", [this] { return Disagreement().empty(); });
   for (const NodeId node : Serving()) Probe(node);
   Within(10 * kSecond, "a node does not serve;", [this] { return open_probes_ == 0; });
+  for (auto& [id, process] : world_.processes()) process->CountResent();
 }
 
 // A client of each node: takes a lock and releases it.
