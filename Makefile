@@ -202,24 +202,24 @@ ONLY ?=
 
 .PHONY: run test sim asan tsan fuzz bench microbench traces clang coverage format clean
 run: deps
-	@$(BUILD) all
+	@+$(BUILD) all
 	@exec tests/cluster_up $(SERVER)
 
 test: deps-test
-	@$(BUILD) all tests
-	@$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
+	@+$(BUILD) all tests
+	@+$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
 	@exec tests/run_all --build $(B) $(ONLY)
 
 sim: deps
-	@$(BUILD) $(SIM)
+	@+$(BUILD) $(SIM)
 	@$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 asan tsan: deps-test
-	@$(BUILD) MODE=$@ tests
+	@+$(BUILD) MODE=$@ tests
 	@exec tests/run_all --build build/$@ --no-processes $(ONLY)
 
 fuzz: deps-clang
-	@$(BUILD) MODE=fuzz fuzzers
+	@+$(BUILD) MODE=fuzz fuzzers
 	@for fuzzer in $(notdir $(FUZZERS)); do \
 	  mkdir -p build/fuzz/corpus/$$fuzzer; \
 	  echo "  fuzz $$fuzzer, $(FUZZ_SECONDS) s"; \
@@ -228,23 +228,23 @@ fuzz: deps-clang
 	done
 
 bench: deps-bench
-	@$(BUILD) all
-	@$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
+	@+$(BUILD) all
+	@+$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
 	@exec redis-tests/bench
 
 microbench: deps-bench
-	@$(BUILD) benches
+	@+$(BUILD) benches
 	@for bench in $(BENCHES); do $$bench; done
 
 traces: deps-test
-	@$(BUILD) $(B)/tests/trace_test
+	@+$(BUILD) $(B)/tests/trace_test
 	@$(B)/tests/trace_test --gtest_brief=1
 
 clang: deps-clang
-	@$(BUILD) MODE=clang all tests benches
+	@+$(BUILD) MODE=clang all tests benches
 
 coverage: deps-coverage
-	@$(BUILD) MODE=coverage tests
+	@+$(BUILD) MODE=coverage tests
 	@exec tests/run_all --build build/coverage --no-processes $(ONLY)
 	@gcovr --root . --filter 'src/' --filter 'cluster/' --filter 'commands/' build/coverage
 

@@ -155,10 +155,20 @@ class Node:
         shutil.rmtree(self.dir)
 
     def connect(self, protocol=2, **options):
-        return Connection(self.port, protocol, **options)
+        connection = Connection(self.port, **options)
+        if "requirepass" in self.options:
+            connection.call("AUTH", self.options["requirepass"])
+        if protocol != 2:
+            connection.call("HELLO", protocol)
+        return connection
 
-    def ask(self, *arguments, **options):
-        return ask(self.port, *arguments, **options)
+    def ask(self, *arguments, timeout=15):
+        """One command on a connection of its own; nothing if the server is not there."""
+        try:
+            with self.connect(timeout=timeout) as connection:
+                return connection.call(*arguments)
+        except (OSError, Closed):
+            return None
 
     def is_ok(self):
         reply = self.ask("CLUSTER", "INFO")

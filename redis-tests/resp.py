@@ -78,7 +78,7 @@ def pairs(reply):
 
 
 class Connection:
-    def __init__(self, port, protocol=2, timeout=15, receive_buffer=None):
+    def __init__(self, port, protocol=2, timeout=15, receive_buffer=None, depth_max=DEPTH_MAX):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -88,6 +88,7 @@ class Connection:
         self.buffer = b""
         self.at = 0
         self.pushes = []
+        self.depth_max = depth_max
         if protocol != 2:
             hello = self.call("HELLO", protocol)
             if isinstance(hello, Error):
@@ -183,7 +184,7 @@ class Connection:
         return text(data)
 
     def read_value(self, depth):
-        if depth > DEPTH_MAX:
+        if depth > self.depth_max:
             raise ValueError("a reply nested deeper than hiredis reads")
         line = self.read_line()
         kind, rest = line[:1], line[1:]
@@ -213,7 +214,7 @@ class Connection:
         if kind == b",":
             return float(rest)
         if kind == b"=":
-            return Verbatim(self.read_bytes(int(rest)))
+            return Verbatim(self.read_bytes(int(rest))[4:])  # Without "txt:".
         # Big numbers, bulk errors, attributes: redis-cli 7.0 dies of them.
         raise ValueError(f"a type that clients do not know: {kind + rest!r}")
 

@@ -1,5 +1,5 @@
-// Links between nodes over real sockets on loopback: node 1 dials, node 2 lets in. Where the other end
-// must misbehave it is a plain socket.
+// Links between nodes over real sockets on loopback: node 1 dials, node 2 lets in. Where the other
+// end must misbehave it is a plain socket.
 #include <algorithm>
 
 #include "src/base/log.h"
@@ -255,8 +255,7 @@ TEST_F(PeersTest, BeforeItsHelloAConnectionMaySendLittleAndNothingElse) {
   no_hello.SendFrame("good morning");
   PlainSocket a_client = PlainSocket::To(door_->port());
   a_client.Send("*1\r\n$4\r\nPING\r\n");
-  ASSERT_TRUE(
-      Run([&] { return long_frame.Ended() && no_hello.Ended() && a_client.Ended(); }));
+  ASSERT_TRUE(Run([&] { return long_frame.Ended() && no_hello.Ended() && a_client.Ended(); }));
   EXPECT_TRUE(two_.up.empty());
   EXPECT_TRUE(two_.frames.empty());
 }
@@ -307,8 +306,9 @@ TEST_F(PeersTest, APeerThatDoesNotReadCostsABoundedQueueAndThenItsLink) {
     ++sent;
   }
   EXPECT_EQ(one_.down, std::vector{NodeId{2}});
-  EXPECT_GT(sent, kControlUnsentBytesMax >> 20);  // Up to the limit it was kept,
-  EXPECT_LT(sent, size_t{100});                   // beyond that and what the kernel holds it was not.
+  // Up to the limit it was kept; beyond that, and what the kernel holds, it was not.
+  EXPECT_GT(sent, kControlUnsentBytesMax >> 20);
+  EXPECT_LT(sent, size_t{100});
 }
 
 TEST_F(PeersTest, APeerThatSpeaksOnALinkThatIsNotItsOwnIsCutOff) {

@@ -23,8 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// In memory where there is such a place: what is tested is what gets written, not the machine's disk,
-// and thousands of syncs there take minutes.
+// In memory where there is such a place: what is tested is what gets written, not the machine's
+// disk, and thousands of syncs there take minutes.
 class TempFolder {
  public:
   TempFolder() {
@@ -89,8 +89,7 @@ Result<std::unique_ptr<StorageRocksdb>> OpenAt(const Bytes& dir, Reports* report
 
 using Content = std::map<Bytes, Bytes>;
 
-Result<Content> ContentOf(StorageRocksdb& storage, BytesView from = "",
-                          BytesView to = "\xff\xff") {
+Result<Content> ContentOf(StorageRocksdb& storage, BytesView from = "", BytesView to = "\xff\xff") {
   Content content;
   const auto scanned = storage.Scan(from, to, [&](BytesView key, BytesView value) -> Result<void> {
     content.emplace(key, value);
@@ -106,7 +105,9 @@ WriteBatch PutOne(const Bytes& key, const Bytes& value) {
   return batch;
 }
 
-Bytes KeyOf(uint64_t n) { return Format("k%03d", static_cast<int>(n)); }
+Bytes KeyOf(uint64_t n) {
+  return Format("k%03d", static_cast<int>(n));
+}
 
 class StorageTest : public ::testing::Test {
  protected:
@@ -170,9 +171,8 @@ TEST_F(StorageTest, AScanVisitsFromAndNotTo) {
 TEST_F(StorageTest, AScanEndsWithTheVisitorsError) {
   auto storage = Open();
   Write(storage.get(), PutOne("a", "1"), 1);
-  const auto scanned = storage->Scan("", "z", [](BytesView, BytesView) -> Result<void> {
-    return Error{"the visitor said so"};
-  });
+  const auto scanned = storage->Scan(
+      "", "z", [](BytesView, BytesView) -> Result<void> { return Error{"the visitor said so"}; });
   ASSERT_FALSE(scanned.ok());
   EXPECT_EQ(scanned.error().message, "the visitor said so");
 }
@@ -230,7 +230,8 @@ TEST_F(StorageTest, ManyGenerationsOfFlushesAndRestartsKeepEverything) {
 TEST_F(StorageTest, TwoServersNeverShareAFolder) {
   auto storage = Open();
   const Bytes error = OpenError();
-  EXPECT_NE(error.find(Format("process id %d", static_cast<int>(::getpid()))), Bytes::npos) << error;
+  EXPECT_NE(error.find(Format("process id %d", static_cast<int>(::getpid()))), Bytes::npos)
+      << error;
 
   storage->Close();
   storage.reset();
@@ -417,7 +418,8 @@ class FilesDamageTest : public StorageTest {
     for (int generation = 0; generation < 3; ++generation) {
       auto storage = Open();  // Opening puts the log of the time before into a file.
       WriteBatch batch;
-      for (uint64_t n = 0; n < 40; ++n) batch.Put(KeyOf(n), Bytes(300, static_cast<char>('a' + generation)));
+      for (uint64_t n = 0; n < 40; ++n)
+        batch.Put(KeyOf(n), Bytes(300, static_cast<char>('a' + generation)));
       Write(storage.get(), std::move(batch), 1);
       storage->Close();
     }
@@ -459,7 +461,7 @@ TEST_F(FilesDamageTest, AFlippedBitInAnyFileIsNamedOrHarmless) {
   for (const fs::path& file : Files()) {
     const Bytes text = Contents(kept_ + "/store/" + file.string());
     // A prime step, so that every kind of record is met, in less than all day.
-    for (size_t at = 0; at < text.size(); at += text.size() > 2000 ? 503 : 13) {
+    for (size_t at = 0; at<text.size(); at += text.size()> 2000 ? 503 : 13) {
       Restore();
       Bytes damaged = text;
       damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
@@ -483,8 +485,8 @@ TEST_F(FilesDamageTest, AFileThatIsGoneOrCutIsNamedOrHarmless) {
 
 // A disk that fails -------------------------------------------------------------------------------
 
-// Counts what is done to log files, and fails from a chosen deed on: a disk that has failed once may
-// well succeed later, so it fails once only.
+// Counts what is done to log files, and fails from a chosen deed on: a disk that has failed once
+// may well succeed later, so it fails once only.
 class FailingDisk final : public rocksdb::EnvWrapper {
  public:
   explicit FailingDisk(int fail_at) : EnvWrapper(rocksdb::Env::Default()), fail_at_(fail_at) {}

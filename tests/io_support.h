@@ -1,5 +1,5 @@
-// What tests of connections share: a loop that runs until something is so, a node's door that writes
-// down what comes through it, and plain sockets for the other end.
+// What tests of connections share: a loop that runs until something is so, a node's door that
+// writes down what comes through it, and plain sockets for the other end.
 #pragma once
 
 #include <arpa/inet.h>
@@ -18,11 +18,11 @@
 
 namespace lockstep::io {
 
-// Runs the loop until `done` says so; false when 20 seconds were not enough. `each_turn` is what the
-// server would do in its turn.
-inline bool RunUntil(Loop* loop, const std::function<bool()>& done,
-                     const std::function<void()>& each_turn = [] {}) {
-  const MonoTime give_up = loop->Now() + 20 * kUsPerSecond;
+// Runs the loop until `done` says so; false when a minute was not enough. `each_turn` is what
+// the server would do in its turn.
+inline bool RunUntil(
+    Loop* loop, const std::function<bool()>& done, const std::function<void()>& each_turn = [] {}) {
+  const MonoTime give_up = loop->Now() + 60 * kUsPerSecond;
   bool is_done = false;
   loop->set_turn([&] {
     each_turn();
@@ -102,6 +102,9 @@ class PlainSocket {
   // The kernel accepts for a listener that has not looked yet, so this does not wait.
   static PlainSocket To(uint16_t port, const char* host = "127.0.0.1") {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    // A small window, so that a test of what waits behind it need not send much.
+    const int window = 64 * 1024;
+    CHECK(::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window) == 0);
     const sockaddr_in address = Address(port, host);
     CHECK(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     return PlainSocket(fd);

@@ -1,5 +1,5 @@
-// The LOCK.* commands: what each spelling asks of the table, what is said of bad arguments, and what
-// COMMAND tells clients about them.
+// The LOCK.* commands: what each spelling asks of the table, what is said of bad arguments, and
+// what COMMAND tells clients about them.
 #include <gtest/gtest.h>
 
 #include "commands/command_keys.h"
@@ -234,7 +234,7 @@ TEST_F(LockCommandsTest, KeysAreWhereClusterClientsLookForThem) {
     const std::vector<BytesView> argv(words.begin(), words.end());
     Bytes found;
     for (const KeyAt& key : *KeysOf(CommandTable::Get().Find(argv).leaf(), argv)) {
-      found += words[key.at] + " ";
+      found += words[key.position] + " ";
     }
     return found;
   };

@@ -101,7 +101,9 @@ class LockDriver {
     return Ask(CheckQuery{name, static_cast<uint64_t>(token)}).integer == 1;
   }
   // A field of LOCK.INFO.
-  Reply Info(const Bytes& name, BytesView field) const { return Field(Ask(InfoQuery{name}), field); }
+  Reply Info(const Bytes& name, BytesView field) const {
+    return Field(Ask(InfoQuery{name}), field);
+  }
   // "alice,bob": the owners in the field `holders` or `waiters`.
   Bytes Owners(const Bytes& name, BytesView field) const {
     Bytes owners;

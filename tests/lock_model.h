@@ -345,7 +345,8 @@ class LockModel {
     std::set<uint64_t> tokens;
     for (const Bytes& name : names) {
       const HoldRow* own = Holding(owner, name);
-      const bool enough = own != nullptr && (own->mode == LockMode::kExclusive || own->mode == mode);
+      const bool enough =
+          own != nullptr && (own->mode == LockMode::kExclusive || own->mode == mode);
       tokens.insert(enough ? own->token : 0);
     }
     const bool same = tokens.size() == 1 && *tokens.begin() != 0;

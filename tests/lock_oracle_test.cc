@@ -1,7 +1,7 @@
-// The lock table against its own definition: random operations go to LockTable and to LockModel, and
-// everything that comes out of the two is compared after every entry. What the model cannot say about
-// itself is asserted on the side: nothing beside an exclusive holder, no stuck wait left, tokens that
-// grow, victims that come back and win.
+// The lock table against its own definition: random operations go to LockTable and to LockModel,
+// and everything that comes out of the two is compared after every entry. What the model cannot say
+// about itself is asserted on the side: nothing beside an exclusive holder, no stuck wait left,
+// tokens that grow, victims that come back and win.
 #include <gtest/gtest.h>
 
 #include "commands/lock_table.h"
@@ -109,7 +109,9 @@ class Oracle {
     const uint64_t kind = rng_.Below(100);
     if (kind < 58) return AnyAcquire().Encode();
     if (kind < 76) return AnyRelease().Encode();
-    if (kind < 83) return RenewOp{AnyLock(), AnyOwner(), rng_.Between(1, 2'000), Percent(30)}.Encode();
+    if (kind < 83) {
+      return RenewOp{AnyLock(), AnyOwner(), rng_.Between(1, 2'000), Percent(30)}.Encode();
+    }
     if (kind < 85) {
       return RevokeOp{AnyLock(), Percent(50) ? std::optional(AnyOwner()) : std::nullopt}.Encode();
     }
@@ -244,8 +246,10 @@ class Oracle {
     Reply holders = Reply::Array();
     for (const auto& h : model_.HoldersOf(lock)) {
       Reply row = Reply::Map();
-      row.Add("owner", Reply::Bulk(h.owner)).Add("token", Reply::Integer(static_cast<int64_t>(h.token)));
-      row.Add("mode", Reply::Bulk(ModeName(h.mode))).Add("ttl", Reply::Integer(h.deadline - at_.time));
+      row.Add("owner", Reply::Bulk(h.owner));
+      row.Add("token", Reply::Integer(static_cast<int64_t>(h.token)));
+      row.Add("mode", Reply::Bulk(ModeName(h.mode)));
+      row.Add("ttl", Reply::Integer(h.deadline - at_.time));
       row.Add("held", Reply::Integer(at_.time - h.granted_at)).Add("meta", Reply::Bulk(""));
       holders.Add(row);
     }

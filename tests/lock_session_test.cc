@@ -1,5 +1,5 @@
-// The lock table and those who use it: requests that are cancelled, connections that close, nodes that
-// end, transactions, limits, and events.
+// The lock table and those who use it: requests that are cancelled, connections that close, nodes
+// that end, transactions, limits, and events.
 #include "commands/lock_table.h"
 
 #include <gtest/gtest.h>
@@ -184,7 +184,8 @@ TEST_F(LockSessionTest, OverALimitIsAnErrorThatNamesItAndChangesNothing) {
   small.Acquire("a", "x");
   small.Acquire("a", "y");
   EXPECT_EQ(TextOf(small.Acquire("a", "z")),
-            "LIMIT the number of locks is 2 already, the limit set by locks-max; nothing was changed");
+            "LIMIT the number of locks is 2 already, the limit set by locks-max; nothing was "
+            "changed");
   small.Acquire("b", "x", kForever);
   EXPECT_EQ(TextOf(small.Acquire("c", "x", kForever)),
             "LIMIT the number of waiters for 'x' is 1 already, the limit set by "

@@ -171,8 +171,8 @@ TEST_F(LockTableTest, ASecondUpgraderIsADeadlockAtOnce) {  // Trap 44.
   Acquire("alice", "x", kForever);
   const RequestId upgrade = last;
   EXPECT_EQ(TextOf(Acquire("bob", "x", kForever)),
-            "DEADLOCK waiting for 'x' would close a cycle: bob -> x -> alice -> x -> bob; all locks "
-            "of 'bob' were released; try again");
+            "DEADLOCK waiting for 'x' would close a cycle: bob -> x -> alice -> x -> bob; all "
+            "locks of 'bob' were released; try again");
   EXPECT_EQ(AnswerTo(upgrade), Reply::Integer(Now()));
 }
 

@@ -182,7 +182,7 @@ std::optional<Message> Find(const std::vector<Message>& messages, uint64_t to) {
   return std::nullopt;
 }
 template <class T>
-const T& BodyOf(const std::optional<Message>& message) {
+T BodyOf(const std::optional<Message>& message) {
   MUST(message.has_value(), "there is no such message");
   return std::get<T>(message->body);
 }

@@ -1,5 +1,5 @@
-// A replica: a request is applied once however often it comes, answered as often as it is asked, and
-// forgotten when nobody can ask any more. The machine beneath is a lock table.
+// A replica: a request is applied once however often it comes, answered as often as it is asked,
+// and forgotten when nobody can ask any more. The machine beneath is a lock table.
 #include "commands/replica.h"
 
 #include <gtest/gtest.h>

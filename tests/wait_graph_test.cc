@@ -25,8 +25,8 @@ TEST_F(WaitGraphTest, TheYoungestOwnerOfACycleIsAborted) {
   Acquire("alice", "y", kForever);
   const RequestId alice = last;
   EXPECT_EQ(TextOf(Acquire("bob", "x", kForever)),
-            "DEADLOCK waiting for 'x' would close a cycle: bob -> x -> alice -> y -> bob; all locks "
-            "of 'bob' were released; try again");
+            "DEADLOCK waiting for 'x' would close a cycle: bob -> x -> alice -> y -> bob; all "
+            "locks of 'bob' were released; try again");
   EXPECT_EQ(AnswerTo(alice), Reply::Integer(Now()));  // In the same entry.
 }
 
@@ -227,8 +227,8 @@ TEST_F(WaitGraphTest, AVictimThatTriesAgainWinsHoweverManyNewOnesCome) {  // Tra
   int aborts = 0;
   bool won = false;
   for (int round = 0; round < 50 && !won; ++round) {
-    // Each round a newcomer takes b, and bob, who holds a, runs into it: the newcomer is always there
-    // first in this round, but bob is older from the second round on.
+    // Each round a newcomer takes b, and bob, who holds a, runs into it: the newcomer is always
+    // there first in this round, but bob is older from the second round on.
     const Bytes newcomer = "newcomer" + std::to_string(round);
     Acquire(newcomer, "b");
     Acquire("bob", "a");

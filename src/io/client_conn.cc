@@ -58,8 +58,12 @@ bool ClientConn::ReportBacklog() {
   return now > 0;
 }
 
+// A client on a slow line that goes on taking its last bytes is given the time it needs.
 void ClientConn::OnDeadline() {
-  Go();
+  const bool takes_its_bytes = state_ == State::kFlushing && conn_.backlog() < unflushed_;
+  if (!takes_its_bytes) return Go();
+  unflushed_ = conn_.backlog();
+  Enter(State::kFlushing, loop_->Now() + kFlushUsMax);
 }
 
 std::span<char> ClientConn::Room() {

@@ -203,6 +203,7 @@ void Nemesis::CutPairs(std::vector<std::pair<NodeId, NodeId>> pairs, int64_t for
     world_->network().Cut(from, to);
   }
   world_->events().After(for_us, [this, pairs = std::move(pairs)] {
+    if (stopped_) return;  // All are mended; those that are cut off now stay so.
     for (const auto& [from, to] : pairs) world_->network().Mend(from, to);
     world_->Say("cuts are mended");
   });
@@ -283,7 +284,7 @@ void Nemesis::Clog() {
   world_->Say("the link %lu -> %lu is clogged", ids[0].value, ids[1].value);
   world_->network().Clog(ids[0], ids[1], Between(10'000, 2'000'000));
   world_->events().After(Between(100'000, 5'000'000), [this, from = ids[0], to = ids[1]] {
-    world_->network().Mend(from, to);
+    if (!stopped_) world_->network().Mend(from, to);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "tests/sim/swarm.h"
 
+#include <cstdlib>
 #include <initializer_list>
 
 namespace lockstep::sim {
@@ -48,6 +49,8 @@ void Swarm::DrawWorld(Rng* rng) {
   turn_us = Pick<int64_t>(rng, {10, 100, 1000});
 }
 
+bool MembershipWanted() { return std::getenv("SIM_MEMBERSHIP") != nullptr; }
+
 void Swarm::DrawFaults(Rng* rng) {
   core_only = nodes > 1 && Chance(rng, 20);
   if (Chance(rng, 7)) return;  // A quiet run: what fails now fails without any fault.
@@ -55,6 +58,9 @@ void Swarm::DrawFaults(Rng* rng) {
   for (uint32_t& weight : fault_weight) {
     weight = Chance(rng, 45) ? Pick<uint32_t>(rng, {1, 3, 10}) : 0;
   }
+  if (MembershipWanted()) return;
+  fault_weight[static_cast<size_t>(Fault::kAddNode)] = 0;
+  fault_weight[static_cast<size_t>(Fault::kRemoveNode)] = 0;
 }
 
 void Swarm::DrawWork(Rng* rng) {

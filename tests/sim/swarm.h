@@ -51,6 +51,10 @@ enum class Work : uint8_t {
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
 
+// Whether nodes are added and removed: only where SIM_MEMBERSHIP is set. See tests/README.md, "What is
+// not shown yet".
+bool MembershipWanted();
+
 struct Swarm {
   explicit Swarm(uint64_t seed);
 
