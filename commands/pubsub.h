@@ -22,13 +22,15 @@ class PubSub {
   bool ShardUnsubscribe(Client* client, BytesView channel);
   void Leave(Client* client);  // The connection closes or is RESET.
 
-  // Calls deliver(client, pattern) for each receiver; pattern is null for a direct subscriber. A client
-  // that listens by channel and by pattern gets both, as in Redis. Returns how many.
+  // Calls deliver(client, pattern) for each receiver; pattern is null for a direct subscriber. A
+  // client that listens by channel and by pattern gets both, as in Redis. Returns how many.
   using Deliver = std::function<void(ClientId client, const Bytes* pattern)>;
   size_t Publish(BytesView channel, const Deliver& deliver) const;
   size_t ShardPublish(BytesView channel, const Deliver& deliver) const;
 
-  bool anyone() const { return !channels_.empty() || !patterns_.empty() || !shard_channels_.empty(); }
+  bool anyone() const {
+    return !channels_.empty() || !patterns_.empty() || !shard_channels_.empty();
+  }
   // Whether anyone may listen to a channel that begins with `prefix` (patterns count as yes).
   bool AnyoneUnder(BytesView prefix) const;
   std::vector<Bytes> Channels(BytesView pattern, bool shard) const;  // PUBSUB CHANNELS; empty: all.

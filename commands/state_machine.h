@@ -1,7 +1,8 @@
 // What a Raft group replicates: a machine that does the same on every node.
 //
 // Always true of every machine:
-//   1. Deterministic: state and effects follow from the operations and their stamps alone. No clock,
+//   1. Deterministic: state and effects follow from the operations and their stamps alone. No
+//   clock,
 //      no dice, no pointer order, no walk over a hash map, no floating point in a decision.
 //   2. Load(Save()) gives a machine that goes on exactly as the saved one would have: waits, ages,
 //      deadlines and counters included (trap 30).
@@ -70,8 +71,8 @@ class StateMachine {
   virtual void Save(Writer* out) const = 0;
   virtual Result<void> Load(Reader* in) = 0;
 
-  // Equal on all nodes at equal index, and different (almost surely) if the states differ. Cheap: kept
-  // up to date by Apply.
+  // Equal on all nodes at equal index, and different (almost surely) if the states differ. Cheap:
+  // kept up to date by Apply.
   virtual uint64_t Hash() const = 0;
 
   virtual void CheckInvariants() const = 0;

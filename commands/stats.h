@@ -34,7 +34,7 @@ class Stats {
     uint64_t usec = 0;
     uint64_t rejected = 0;  // Before running: arity, auth, ...
     uint64_t failed = 0;    // Answered an error.
-    Histogram latency;      // From whole command read to reply, waits included only if not blocking.
+    Histogram latency;  // From whole command read to reply, waits included only if not blocking.
   };
   PerCommand& Of(size_t leaf_number);
   const std::vector<PerCommand>& commands() const { return commands_; }

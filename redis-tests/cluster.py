@@ -226,6 +226,12 @@ class Cluster:
             self.network.close()
         remove_folder(self.folder)
 
+    def add_node(self):
+        """A node more, not started: it must be let in first (CLUSTER ADD)."""
+        node = Node(self, len(self.nodes) + 1, dict(self.nodes[0].options))
+        self.nodes.append(node)
+        return node
+
     def pids(self):
         return {node.id: node.pid for node in self.nodes if node.process}
 

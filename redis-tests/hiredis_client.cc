@@ -120,7 +120,7 @@ void TransactionsAnswerAllAtOnce() {
           "EXEC answers something else");
 }
 
-// Asynchronous: one loop, a connection to each node, everything in callbacks ---------------------------
+// Asynchronous: one loop, a connection to each node, everything in callbacks ----------------------
 
 struct Async {
   uv_loop_t loop;

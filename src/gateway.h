@@ -54,8 +54,8 @@ class Gateway {
   uint64_t Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait, const Asker& asker);
   // Nobody wants this answer any more.
   void Forget(GroupId group, uint64_t seq);
-  // Takes back a request that was never sent: it is gone, nothing follows. False: it may be in the log,
-  // under IdOf(group, seq).
+  // Takes back a request that was never sent: it is gone, nothing follows. False: it may be in the
+  // log, under IdOf(group, seq).
   bool Withdraw(GroupId group, uint64_t seq);
   RequestId IdOf(GroupId group, uint64_t seq) const;
   uint64_t incarnation(GroupId group) const;  // 0: no session is open.

@@ -233,7 +233,8 @@ TEST_F(LockCommandsTest, KeysAreWhereClusterClientsLookForThem) {
   const auto keys = [](const Words& words) {
     const std::vector<BytesView> argv(words.begin(), words.end());
     Bytes found;
-    for (const KeyAt& key : *KeysOf(CommandTable::Get().Find(argv).leaf(), argv)) {
+    const auto keys_at = KeysOf(CommandTable::Get().Find(argv).leaf(), argv);
+    for (const KeyAt& key : keys_at.value()) {
       found += words[key.position] + " ";
     }
     return found;

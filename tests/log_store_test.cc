@@ -136,7 +136,8 @@ TEST_F(LogStoreTest, AnyOrderOfWritesComesBack) {
       const uint64_t last = log_.empty() ? low - 1 : log_.rbegin()->first;
       switch (rng.Below(8)) {
         case 0:
-          if (last >= low) Snapshot(low + rng.Below(last - low + 1), true, Bytes(rng.Below(9), 's'));
+          if (last >= low)
+            Snapshot(low + rng.Below(last - low + 1), true, Bytes(rng.Below(9), 's'));
           break;
         case 1:
           Snapshot(last + 1 + rng.Below(5), false, Bytes(rng.Below(9), 'S'));

@@ -1,5 +1,6 @@
-// Whole nodes in memory with a perfect network and disk, but for what a test takes away: the smallest
-// shell there is. Time moves in steps of one millisecond; what is sent in one step arrives in the next.
+// Whole nodes in memory with a perfect network and disk, but for what a test takes away: the
+// smallest shell there is. Time moves in steps of one millisecond; what is sent in one step arrives
+// in the next.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -124,7 +125,8 @@ class NodeCluster {
     return leader;
   }
   NodeId AwaitLeader() {
-    EXPECT_TRUE(RunUntil([this] { return Leader() != kNoNode && Leader(kControlGroup) != kNoNode; }));
+    EXPECT_TRUE(
+        RunUntil([this] { return Leader() != kNoNode && Leader(kControlGroup) != kNoNode; }));
     return Leader();
   }
   NodeId OtherThan(NodeId one, NodeId two = {}) const {
@@ -190,7 +192,8 @@ class NodeCluster {
     Node* one = node(from);
     Node* other = node(to);
     if (one == nullptr || other == nullptr || from == to) return;
-    if (bus::CheckHello(other->identity(), bus::MakeHello(one->identity(), to, bus::Lane::kControl))) {
+    if (bus::CheckHello(other->identity(),
+                        bus::MakeHello(one->identity(), to, bus::Lane::kControl))) {
       other->Step(now_, PeerUp{bus::MakeHello(one->identity(), to, bus::Lane::kControl)});
     }
   }

@@ -58,7 +58,8 @@ TEST_F(NodeTest, EveryNodeAnswersForTheOneTable) {
   ASSERT_EQ(token.front(), ':');
   for (const NodeId node : {k1, k2, k3}) {
     EXPECT_EQ(cluster().Ask(node, "LOCK.ACQUIRE jobs bob"), "$-1\r\n");
-    EXPECT_EQ(cluster().Ask(node, "LOCK.CHECK jobs " + token.substr(1, token.size() - 3)), ":1\r\n");
+    EXPECT_EQ(cluster().Ask(node, "LOCK.CHECK jobs " + token.substr(1, token.size() - 3)),
+              ":1\r\n");
   }
 }
 
@@ -196,7 +197,8 @@ TEST_F(NodeTest, AClientThatLeavesStopsWaiting) {
 TEST_F(NodeTest, AClientThatLeavesBeforeThereIsALeaderDoesNotWaitLater) {
   cluster_ = std::make_unique<NodeCluster>(3);
   cluster().StartAll();
-  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().node(k1)->group(kLocksGroup) != nullptr; }));
+  ASSERT_TRUE(
+      cluster().RunUntil([&] { return cluster().node(k1)->group(kLocksGroup) != nullptr; }));
   const ClientId bob = cluster().Connect(k1);
   cluster().Send(bob, "LOCK.ACQUIRE jobs alice TTL 600000");
   const ClientId eve = cluster().Connect(k1);
@@ -278,8 +280,9 @@ TEST_F(NodeTest, AReadSeesTheWritesBeforeItInItsPipeline) {
 TEST_F(NodeTest, ATransactionHappensAsOne) {
   Form(3);
   const ClientId client = cluster().Connect(follower_);
-  cluster().Send(client, "MULTI\r\nLOCK.ACQUIRE a me\r\nPING\r\nLOCK.ACQUIRE b me\r\nLOCK.RELEASE a me\r\n"
-                         "EXEC");
+  cluster().Send(client,
+                 "MULTI\r\nLOCK.ACQUIRE a me\r\nPING\r\nLOCK.ACQUIRE b me\r\nLOCK.RELEASE a me\r\n"
+                 "EXEC");
   cluster().Run(500);
   const Bytes replies = cluster().Take(client);
   EXPECT_TRUE(StartsWith(replies, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n:"))

@@ -274,7 +274,8 @@ class Cluster {
     int64_t clock_start = 0;
     int64_t clock_rate = 1000;
     Index commit_seen;
-    ClusterTime time_seen;
+    ClusterTime time_seen;  // When it was last looked at,
+    Term led_in;            // and the term in which it led then, if it did.
   };
   struct Flight {
     Message message;
@@ -297,7 +298,7 @@ class Cluster {
 
   void Started(uint64_t n) {
     node(n).commit_seen = (*this)[n].commit();
-    node(n).time_seen = ClusterTime{0};
+    node(n).led_in = Term{0};
     After(n);
   }
   // After every input of a node: let out what it has, look at what it did.
@@ -335,16 +336,21 @@ class Cluster {
     CheckHeldBy(raft.config().voters, id);
     if (raft.config().joint()) CheckHeldBy(raft.config().outgoing, id);
   }
-  // Cluster time is time under leaders: it never outruns the fastest clock, and never falls.
+  // Cluster time is time under leaders: it never outruns the fastest clock, and a leader's never
+  // falls. A follower's may, when it hears from the next leader: the one before may have been
+  // deposed without knowing, and its time ran on.
   void CheckTime(uint64_t n) {
     Node& at = node(n);
     fastest_ = std::max(fastest_, at.clock_rate);
     const ClusterTime time = at.host->raft().time(Clock(n));
-    MUST(time >= at.time_seen, "the time of node %lu falls", N(NodeId{n}));
+    const Term leads_in = at.host->raft().is_leader() ? at.host->raft().term() : Term{0};
+    MUST(leads_in == Term{0} || leads_in != at.led_in || time >= at.time_seen,
+         "the time of leader %lu falls", N(NodeId{n}));
     MUST(time.ms <= now_.us * fastest_ / 1000 / kUsPerMs + 1,
          "node %lu says it is %ld ms, the group is %ld ms old", N(NodeId{n}),
          static_cast<long>(time.ms), static_cast<long>(now_.us / kUsPerMs));
     at.time_seen = time;
+    at.led_in = leads_in;
   }
   void CheckHeldBy(const std::vector<Member>& voters, LogId id) {
     const auto held = std::count_if(voters.begin(), voters.end(), [&](const Member& member) {

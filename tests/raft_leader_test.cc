@@ -467,6 +467,31 @@ TEST(RaftTime, ANewLeaderGoesOnFromTheTimeItHasHeard) {
   EXPECT_LE(cluster.ledger().entry(last).time - before, 1000);
 }
 
+// A leader that was cut off counts on for a while, and so does its successor. When the first leads
+// again, it is the second's time that goes on: leases must not end by the first's.
+TEST(RaftTime, WhatADeposedLeaderCountedDoesNotComeBack) {
+  Cluster cluster(3);
+  cluster.Elect(1);
+  cluster.SetClock(1, 0, 100'000);  // A hundred times too fast.
+  cluster.Isolate(1);
+  cluster.RunFor(kTimeout / 4);
+  const ClusterTime wrong = cluster[1].time(cluster.Clock(1));
+  cluster.SetClock(1, cluster.Clock(1).us - cluster.now().us, 1000);
+  ASSERT_TRUE(cluster.Commits("x") || cluster.Commits("y"));
+  ASSERT_NE(cluster.leader(), 1u);
+  cluster.Heal();
+  cluster.RunForMs(500);
+  const uint64_t leader = cluster.leader();
+  ASSERT_TRUE(cluster.Transfer(leader, 1));
+  cluster.Settle();
+  ASSERT_TRUE(cluster[1].is_leader());
+
+  ASSERT_TRUE(cluster.Commits("z"));
+
+  const ClusterTime stamped = cluster.ledger().entry(cluster.ledger().committed()).time;
+  EXPECT_LT(stamped, wrong);
+}
+
 TEST(RaftTime, StandsStillWhileThereIsNoLeader) {
   Cluster cluster(3);
   cluster.Elect(1);

@@ -553,9 +553,9 @@ TEST(SimChecker, ANilOfManyExplainsItself) {
   EXPECT_EQ(history.Judge(), kLegal);
 }
 
-// A lock that works, asked by clients whose operations overlap: whatever order the lock saw them in,
-// the checker must find one. And if one answer is then falsified, it must not, but for the rare time
-// that the falsehood might be true.
+// A lock that works, asked by clients whose operations overlap: whatever order the lock saw them
+// in, the checker must find one. And if one answer is then falsified, it must not, but for the rare
+// time that the falsehood might be true.
 class Replay {
  public:
   Replay(uint64_t seed, bool some_answers_lost) : rng_(seed), some_lost_(some_answers_lost) {}
@@ -590,7 +590,8 @@ class Replay {
         if (is_mine) held_ = false;
         break;
       default:
-        operation = held_ ? &history_.Info(0, 0, {{owner_, false, token_}}) : &history_.Info(0, 0, {});
+        operation =
+            held_ ? &history_.Info(0, 0, {{owner_, false, token_}}) : &history_.Info(0, 0, {});
         break;
     }
     operation->call_us = at_us - rng_.Between(0, 60'000);
@@ -646,7 +647,8 @@ TEST(SimChecker, AnExplanationNamesTheOperationThatNothingExplains) {
   const Verdict verdict = CheckLinearizable(history.operations());
   EXPECT_NE(verdict.why.find("nothing explains [2.000 3.000] acquire bob exclusive"), Bytes::npos)
       << verdict.why;
-  EXPECT_NE(verdict.why.find("may be held by: alice exclusive token 5"), Bytes::npos) << verdict.why;
+  EXPECT_NE(verdict.why.find("may be held by: alice exclusive token 5"), Bytes::npos)
+      << verdict.why;
 }
 
 }  // namespace

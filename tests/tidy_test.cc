@@ -21,7 +21,10 @@ constexpr size_t kCommentPercentMin = 15;
 constexpr size_t kCommentPercentMax = 30;
 
 // What is over a number and better left so, with the reason.
-const std::map<Bytes, Bytes> kDefended = {};
+const std::map<Bytes, Bytes> kDefended = {
+    {"tests/lock_model.h",
+     "the oracle's long function is naive on purpose: one rule a line"},
+};
 
 struct Function {
   size_t line = 0;   // Where its text begins, from 1.

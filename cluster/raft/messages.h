@@ -1,7 +1,8 @@
 // What members of a group say to each other. Names follow Ongaro's thesis ("Consensus: Bridging
 // Theory and Practice", 2014).
 //
-// `term` is the sender's term, except in a pre-vote request, where it is the term it would stand in.
+// `term` is the sender's term, except in a pre-vote request, where it is the term it would stand
+// in.
 #pragma once
 
 #include <variant>
@@ -33,8 +34,8 @@ struct AppendRequest {
 struct AppendReply {
   bool success = false;
   Index match;      // Success: the log is the leader's up to here, and on disk.
-  LogId hint;       // Failure: the last place where the logs can agree (thesis §5.3's optimisation).
-  Index rejected;   // Failure: `previous.index` of the request, so that a late one is known as such.
+  LogId hint;  // Failure: the last place where the logs can agree (thesis §5.3's optimisation).
+  Index rejected;  // Failure: `previous.index` of the request, so that a late one is known as such.
   bool operator==(const AppendReply&) const = default;
 };
 
@@ -55,8 +56,8 @@ struct HeartbeatReply {
   bool operator==(const HeartbeatReply&) const = default;
 };
 
-// One piece of a snapshot. Pieces come in order from offset 0; `total` bytes in all. A receiver that
-// has another offset says so and the sender goes on from there.
+// One piece of a snapshot. Pieces come in order from offset 0; `total` bytes in all. A receiver
+// that has another offset says so and the sender goes on from there.
 struct SnapshotChunk {
   LogId last;
   ClusterTime time;
@@ -70,7 +71,8 @@ struct SnapshotChunk {
 struct SnapshotReply {
   LogId last;              // Of the snapshot that is meant.
   uint64_t offset = 0;     // What the receiver has of it, and wants next.
-  bool installed = false;  // All of it is there and on disk (or was not needed: match says how far).
+  bool installed =
+      false;  // All of it is there and on disk (or was not needed: match says how far).
   Index match;
   bool operator==(const SnapshotReply&) const = default;
 };

@@ -90,9 +90,9 @@ MonoTime Raft::State::NextTick() const {
   return next;
 }
 
-// What the latest leader says counts, even if it is behind what we know from the one before: that one
-// may have been deposed without knowing, and its time ran on while the group's stood still. A leader
-// that took over such a time would end every lease too soon, by as much.
+// What the latest leader says counts, even if it is behind what we know from the one before: that
+// one may have been deposed without knowing, and its time ran on while the group's stood still. A
+// leader that took over such a time would end every lease too soon, by as much.
 void Raft::State::HearTime(Term term, ClusterTime heard) {
   time = term > time_term ? heard : std::max(time, heard);
   time_term = std::max(time_term, term);

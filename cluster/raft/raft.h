@@ -12,7 +12,8 @@
 //   4. Only an entry of the leader's own term is committed by counting (§5.4.2).
 //   5. A read is confirmed only after an entry of this term has committed, and after a quorum has
 //      answered a heartbeat that was sent after the read came (§6.4).
-//   6. One configuration change at a time, none before an entry of this term has committed (Ongaro's
+//   6. One configuration change at a time, none before an entry of this term has committed
+//   (Ongaro's
 //      2015 correction), each through a joint configuration.
 //
 // Not thread-safe: owned by ShardHost, used on the node thread.
@@ -102,7 +103,14 @@ class Raft {
   // group, sent by the disk that the group's config names (the host sees to that).
   void Step(MonoTime now, Message message);
 
-  enum class Refusal : uint8_t { kNone, kNotLeader, kTransferring, kFull, kConfigPending, kBadConfig };
+  enum class Refusal : uint8_t {
+    kNone,
+    kNotLeader,
+    kTransferring,
+    kFull,
+    kConfigPending,
+    kBadConfig
+  };
   struct Proposal {
     Refusal refusal = Refusal::kNone;
     Index index;  // Where it stands in the log, if not refused. It may yet be overwritten.
@@ -112,8 +120,8 @@ class Raft {
   // Goes to `voters` and `learners` through a joint configuration; both steps are ours.
   Proposal ProposeConfig(MonoTime now, std::vector<Member> voters, std::vector<Member> learners);
 
-  // A linearizable read (leader only; 0 if not leader). All reads of one turn share one position and
-  // one round. Confirmed in Ready::reads, lost with Ready::reads_lost.
+  // A linearizable read (leader only; 0 if not leader). All reads of one turn share one position
+  // and one round. Confirmed in Ready::reads, lost with Ready::reads_lost.
   uint64_t Read(MonoTime now);
 
   // Everything handed out by Drain(n) for n <= `write` is on disk.
@@ -121,13 +129,13 @@ class Raft {
 
   // The snapshot that wants_snapshot asked for: state as of applied().
   void ProvideSnapshot(Snapshot snapshot);
-  // The host has persisted a snapshot at `to` (<= applied), after all writes whose records it stands
-  // for: the log up to there may go. The log's `keep` last entries stay in memory for followers that
-  // are a little behind.
+  // The host has persisted a snapshot at `to` (<= applied), after all writes whose records it
+  // stands for: the log up to there may go. The log's `keep` last entries stay in memory for
+  // followers that are a little behind.
   void Compact(Index to, size_t keep);
 
-  // Hands leadership to `target`; given up after an election timeout (trap 15). False: not leader, or
-  // the target is no voter.
+  // Hands leadership to `target`; given up after an election timeout (trap 15). False: not leader,
+  // or the target is no voter.
   bool TransferLeadership(MonoTime now, NodeId target);
   // The link to `node` was lost or came back: what was in flight may be gone.
   void Unreachable(NodeId node);
@@ -150,7 +158,8 @@ class Raft {
   size_t log_bytes() const;         // Of the entries in memory.
   ClusterTime time(MonoTime now) const;  // Leader: runs. Others: the latest heard; stands still.
   const Config& config() const;     // In force: the latest in the log.
-  // In force as of `index`, from first_index() - 1 to last().index: what a snapshot taken there names.
+  // In force as of `index`, from first_index() - 1 to last().index: what a snapshot taken there
+  // names.
   const Config& ConfigAt(Index index) const;
   bool config_pending() const;      // A change is not committed yet, or joint.
   NodeId transfer_target() const;   // kNoNode: no transfer under way.

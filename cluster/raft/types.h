@@ -48,7 +48,8 @@ struct Member {
 
 // Who decides. Joint while `outgoing` is not empty: then each decision needs a majority of `voters`
 // and one of `outgoing` (thesis §4.3). All lists sorted by node, no node twice within voters and
-// learners together, and no node with another disk in `outgoing`: a disk is changed by leaving first.
+// learners together, and no node with another disk in `outgoing`: a disk is changed by leaving
+// first.
 struct Config {
   std::vector<Member> voters;
   std::vector<Member> outgoing;
@@ -61,7 +62,7 @@ struct Config {
   bool Contains(NodeId node) const;
   DiskId DiskOf(NodeId node) const;   // DiskId{0} if it is no member.
   std::vector<NodeId> All() const;    // Sorted, each once.
-  bool Valid() const;                 // Keeps the rules above, and somebody votes if there is anyone.
+  bool Valid() const;  // Keeps the rules above, and somebody votes if there is anyone.
 };
 Bytes EncodeConfig(const Config& config);
 bool DecodeConfig(BytesView in, Config* out);  // False: damaged, or breaks a rule above.

@@ -1,4 +1,5 @@
-// A client that works: one round after the other, each some lock commands, until it is told to stop.
+// A client that works: one round after the other, each some lock commands, until it is told to
+// stop.
 #pragma once
 
 #include <functional>

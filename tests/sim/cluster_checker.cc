@@ -30,6 +30,11 @@ void ClusterChecker::OnTurn(const Process& process) {
   for (const GroupId id : {kControlGroup, kLocksGroup}) {
     if (process.node()->group(id) != nullptr) CheckGroup(process, id);
   }
+  auto& [instance, resent] = resent_[process.id()];
+  if (instance != process.instance()) resent = 0;
+  instance = process.instance();
+  world_->counters()[Count::kRequestsResent] += process.node()->requests_resent() - resent;
+  resent = process.node()->requests_resent();
   if (++turns_ % kInvariantsEvery == 0) process.node()->CheckInvariants();
 }
 

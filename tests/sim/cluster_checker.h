@@ -1,7 +1,8 @@
 // Watches all nodes at once for what must always hold, whatever clients see.
 //
 //   1. At most one leader a term in each group.
-//   2. What is committed at an index is the same on every node, for all time; a new leader has all that
+//   2. What is committed at an index is the same on every node, for all time; a new leader has all
+//   that
 //      was committed before its term (Raft figure 3).
 //   3. Replicas that have applied the same entries are in the same state.
 //   4. Each node's own invariants.
@@ -62,6 +63,7 @@ class ClusterChecker {
   World* world_;
   std::map<GroupId, PerGroup> groups_;
   std::map<std::pair<NodeId, GroupId>, Seen> seen_;
+  std::map<NodeId, std::pair<uint64_t, uint64_t>> resent_;  // By instance, as last seen.
   uint64_t turns_ = 0;
 };
 

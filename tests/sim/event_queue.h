@@ -1,7 +1,7 @@
 // What happens when: the simulator's only clock, and the only reason why anything happens.
 //
-// Always true: events happen in the order of their times, and at one time in the order in which they
-// were made. So a seed always gives the same run.
+// Always true: events happen in the order of their times, and at one time in the order in which
+// they were made. So a seed always gives the same run.
 #pragma once
 
 #include <algorithm>

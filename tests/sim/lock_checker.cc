@@ -143,8 +143,8 @@ void LockChecker::Conclude(size_t ticket, const LockAnswer& answer, ClientId soc
   }
 }
 
-// Turns what the client was told into what the model is to explain. Refused: nothing, for it has not
-// happened; the place in the history stays, so that others keep theirs.
+// Turns what the client was told into what the model is to explain. Refused: nothing, for it has
+// not happened; the place in the history stays, so that others keep theirs.
 void LockChecker::Fill(Operation* operation, const LockAnswer& answer) const {
   const auto nothing = [operation] { *operation = Operation{}; };
   switch (answer.kind) {

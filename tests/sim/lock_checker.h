@@ -1,8 +1,8 @@
 // What all clients together were told about locks, and whether it can be true.
 //
-// While the run goes on: who believes to hold what. Two who believe to hold the same exclusive lock at
-// one moment, a token that falls, a wait that was given up too early are found at once. At the end:
-// each lock's whole history must be linearizable (lock_model.h).
+// While the run goes on: who believes to hold what. Two who believe to hold the same exclusive lock
+// at one moment, a token that falls, a wait that was given up too early are found at once. At the
+// end: each lock's whole history must be linearizable (lock_model.h).
 //
 // A client believes that it holds a lock from the answer on, until its lease, counted from when it
 // asked, may be over by the fastest clock; no longer than nobody else can have ended it, itself

@@ -56,7 +56,8 @@ LockAnswer ReadError(const LockCommand& command, const Reply& reply) {
   LockAnswer answer;
   if (code == "UNCERTAIN" || code == "UNBLOCKED") {
     answer.kind = LockAnswer::Kind::kUnknown;
-  } else if (code == "CLUSTERDOWN" || code == "TRYAGAIN" || code == "LIMIT" || code == "EXECABORT") {
+  } else if (code == "CLUSTERDOWN" || code == "TRYAGAIN" || code == "LIMIT" ||
+             code == "EXECABORT") {
     answer.kind = LockAnswer::Kind::kRefused;
   } else if (code == "DEADLOCK" && command.acquires()) {
     answer.kind = LockAnswer::Kind::kDeadlock;

@@ -1,7 +1,7 @@
 // What clients asked of one lock and what they were told: the input of the linearizability checker.
 //
-// Times are microseconds of the fastest clock that any node may have (see World::FastUs): so a lease
-// of t lasts at least t of them, whoever led the cluster meanwhile.
+// Times are microseconds of the fastest clock that any node may have (see World::FastUs): so a
+// lease of t lasts at least t of them, whoever led the cluster meanwhile.
 #pragma once
 
 #include <limits>
@@ -21,9 +21,9 @@ struct Operation {
     kCheck,
     kInfo,
     kRevoke,
-    kVacate,   // Whatever ends all that `owner` holds here: RELEASE ALL, a deadlock's victim, a bound
-               // connection that closed. If it holds nothing, nothing happens.
-    kGiveBack, // The cluster takes back what `of` got by waiting, for nobody received the answer.
+    kVacate,  // Whatever ends all that `owner` holds here: RELEASE ALL, a deadlock's victim, a
+              // bound connection that closed. If it holds nothing, nothing happens.
+    kGiveBack,  // The cluster takes back what `of` got by waiting, for nobody received the answer.
   };
   // What the client was told. kUnknown: nothing, or UNCERTAIN: it may take effect at any time after
   // `call_us`, or never. Errors that promise that nothing happened never come here.
@@ -45,7 +45,8 @@ struct Operation {
   int64_t ttl_us = 0;        // Acquire, renew.
   bool blocks = false;       // Acquire: it may have waited.
   size_t of = 0;             // Give back: the acquire, by its place in the history.
-  bool no_queue = false;     // Acquire: nobody ever waits for this lock, so a nil is the holders' doing.
+  bool no_queue =
+      false;  // Acquire: nobody ever waits for this lock, so a nil is the holders' doing.
   bool one_of_many = false;  // Acquire: MACQUIRE; a nil says nothing about a single name.
   bool line_of_many = false; // Acquire: somebody may stand in line here while he waits for another
                              // lock, so a nil may be the line's doing though nobody holds the lock.

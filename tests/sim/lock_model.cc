@@ -19,8 +19,8 @@ struct Branch {
 };
 
 // Operations whose outcome nobody knows can take effect at any time after their call, or never, so
-// those that do the same to the same are one sort: which of them it was makes no difference. (Of their
-// leases the shortest stands for all, which permits more, never less.)
+// those that do the same to the same are one sort: which of them it was makes no difference. (Of
+// their leases the shortest stands for all, which permits more, never less.)
 struct Sort {
   Operation operation;
   Step step;
@@ -153,8 +153,8 @@ class Search {
     return true;
   }
 
-  // Every way on from the branches in which `target` has not taken effect to one in which it has. As
-  // soon as it has, the rest of the way can wait for later returns.
+  // Every way on from the branches in which `target` has not taken effect to one in which it has.
+  // As soon as it has, the rest of the way can wait for later returns.
   bool Explore(uint32_t target, std::vector<Branch>* found) {
     until_us_ = history_[target].return_us;
     explored_.clear();
@@ -319,7 +319,8 @@ Bytes Describe(const Operation& operation) {
     if (operation.blocks) text += " block";
     if (operation.one_of_many) text += " (multi)";
   }
-  if (operation.ttl_us != 0) text += Format(" ttl %.3f", static_cast<double>(operation.ttl_us) / 1000);
+  if (operation.ttl_us != 0)
+    text += Format(" ttl %.3f", static_cast<double>(operation.ttl_us) / 1000);
   if (operation.token != 0) text += " token " + std::to_string(operation.token);
   return text + " -> " + DescribeTold(operation);
 }

@@ -13,7 +13,7 @@ struct Step {
   const Operation* operation = nullptr;
   uint32_t owner = 0;   // 0: nobody.
   int64_t call_us = 0;
-  uint32_t lost = 0;    // An acquire whose outcome nobody knows: its sort, from 1. See lock_model.cc.
+  uint32_t lost = 0;  // An acquire whose outcome nobody knows: its sort, from 1. See lock_model.cc.
   uint32_t of = 0;      // Give back: the sort of the acquire.
 };
 
@@ -39,8 +39,8 @@ class LockState {
   // Ends the lease of holders()[i], if it can be over by `until_us`.
   bool Expire(size_t i, int64_t until_us);
 
-  // Whether `step` changes nothing here whatever becomes of it, so that taking it at once loses no way
-  // on: reads, refusals, numbers of 0.
+  // Whether `step` changes nothing here whatever becomes of it, so that taking it at once loses no
+  // way on: reads, refusals, numbers of 0.
   static bool OnlyLooks(const Operation& operation);
 
   // Whether everything that can follow `other` can follow this as well, the same steps being taken.

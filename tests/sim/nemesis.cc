@@ -165,8 +165,8 @@ bool Nemesis::CanSpare(const std::vector<NodeId>& away) const {
 
 bool Nemesis::CanSpareDisk(NodeId id) const { return CanSpare({id}); }
 
-// The loss of a majority's disks is a loss of data by definition, so this waits until the others are
-// whole and agree on it.
+// The loss of a majority's disks is a loss of data by definition, so this waits until the others
+// are whole and agree on it.
 void Nemesis::EmptyDisk(int patience) {
   if (stopped_ || patience == 0) return;
   Process* process = AnyProcess();

@@ -42,8 +42,8 @@ class Retrier final : public Actor {
   }
 };
 
-// Takes locks that nobody else wants, for an hour, and never gives them back: at the end all of them
-// must be there.
+// Takes locks that nobody else wants, for an hour, and never gives them back: at the end all of
+// them must be there.
 class Keeper final : public Actor {
  public:
   Keeper(World* world, LockChecker* checker, uint32_t number)

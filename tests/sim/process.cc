@@ -59,8 +59,8 @@ void Process::Start() {
   ScheduleTurn();
 }
 
-// Nodes hash under different keys, so nothing that is replicated can rest on the order of a hash table
-// unnoticed (trap 54).
+// Nodes hash under different keys, so nothing that is replicated can rest on the order of a hash
+// table unnoticed (trap 54).
 void Process::Enter() const {
   SetSpeaker(id_);
   SetHashKey(HashMix(seed_, 1), HashMix(seed_, 2));

@@ -1,7 +1,9 @@
-// A node's process and the machine under it: its clock, its disk, its loop. Another src/io, of memory.
+// A node's process and the machine under it: its clock, its disk, its loop. Another src/io, of
+// memory.
 //
-// What comes for the node waits in the inbox until the loop turns; a turn steps the node through all of
-// it, then drains once. Between any two events the process may crash, stand still, or be told to end.
+// What comes for the node waits in the inbox until the loop turns; a turn steps the node through
+// all of it, then drains once. Between any two events the process may crash, stand still, or be
+// told to end.
 #pragma once
 
 #include <deque>
@@ -31,8 +33,8 @@ class Process {
   void JumpClock(int64_t us);
   void CountResent();  // Of a node that is about to go, or of one at the run's end.
 
-  // What follows is this node's doing: its log lines, its keyed hashes. Before any call into the node
-  // that may hash.
+  // What follows is this node's doing: its log lines, its keyed hashes. Before any call into the
+  // node that may hash.
   void Enter() const;
 
   // An input for the next turn. `bytes`: what its views show.

@@ -1,5 +1,5 @@
-// The client's side of the protocol, written apart from the server's (src/resp) so that a mistake is
-// not made twice: RESP2 and RESP3 replies from bytes, commands to bytes.
+// The client's side of the protocol, written apart from the server's (src/resp) so that a mistake
+// is not made twice: RESP2 and RESP3 replies from bytes, commands to bytes.
 #pragma once
 
 #include <optional>

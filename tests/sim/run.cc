@@ -144,15 +144,16 @@ void Run::FinalReads() {
     const size_t ticket = locks_.Issue(command);
     Session* session = sessions[world_.rng().Below(sessions.size())];
     ++open_probes_;
-    session->Call(Argv(command), 9 * kSecond, [this, command, ticket](const Reply* reply, bool sent) {
-      const LockAnswer answer = Interpret(command, reply, sent);
-      CHECK_SIM(answer.kind == LockAnswer::Kind::kHolders, "the last read of '%s' fails",
-                command.name().c_str());
-      CHECK_SIM(answer.waiters == 0, "'%s' has %zu waiters whom nobody will answer",
-                command.name().c_str(), answer.waiters);
-      locks_.Conclude(ticket, answer, {});
-      --open_probes_;
-    });
+    session->Call(Argv(command), 9 * kSecond,
+                  [this, command, ticket](const Reply* reply, bool sent) {
+                    const LockAnswer answer = Interpret(command, reply, sent);
+                    CHECK_SIM(answer.kind == LockAnswer::Kind::kHolders,
+                              "the last read of '%s' fails", command.name().c_str());
+                    CHECK_SIM(answer.waiters == 0, "'%s' has %zu waiters whom nobody will answer",
+                              command.name().c_str(), answer.waiters);
+                    locks_.Conclude(ticket, answer, {});
+                    --open_probes_;
+                  });
   }
   Within(10 * kSecond, "a last read has no answer;",
          [this] { return open_probes_ == 0 && ActorsIdle(); });

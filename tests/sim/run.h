@@ -1,8 +1,8 @@
 // One seed from beginning to end: the faults, the healing, the checks.
 //
-// First safety: faults happen and nothing wrong may be seen. Then liveness: they end (for all nodes or
-// for a majority), and within bounded time every client gets an answer, nobody waits any more, and all
-// nodes agree.
+// First safety: faults happen and nothing wrong may be seen. Then liveness: they end (for all nodes
+// or for a majority), and within bounded time every client gets an answer, nobody waits any more,
+// and all nodes agree.
 #pragma once
 
 #include <memory>

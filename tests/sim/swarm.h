@@ -1,7 +1,7 @@
 // What one seed is like: how many nodes, which settings, which faults and how often, which work.
 //
-// Swarm testing (Groce et al., ISSTA 2012): a run that does a little of everything finds less than many
-// runs that each leave most things out and overdo the rest.
+// Swarm testing (Groce et al., ISSTA 2012): a run that does a little of everything finds less than
+// many runs that each leave most things out and overdo the rest.
 #pragma once
 
 #include <array>
@@ -51,8 +51,8 @@ enum class Work : uint8_t {
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
 
-// Whether nodes are added and removed: only where SIM_MEMBERSHIP is set. See tests/README.md, "What is
-// not shown yet".
+// Whether nodes are added and removed: only where SIM_MEMBERSHIP is set. See tests/README.md, "What
+// is not shown yet".
 bool MembershipWanted();
 
 struct Swarm {

@@ -39,8 +39,8 @@ class World {
   bool Chance(uint64_t ppm) { return rng_.ChanceInMillion(ppm); }
   int64_t now_us() const { return events_.now_us(); }
 
-  // Time as the fastest clock allowed would show it, jumps of all nodes included: no lease may be over
-  // before this has advanced by its length.
+  // Time as the fastest clock allowed would show it, jumps of all nodes included: no lease may be
+  // over before this has advanced by its length.
   int64_t FastUs() const {
     const int64_t now = events_.now_us();
     return now + now * swarm_.clock_ppm_max / 1'000'000 + jumped_us_;
