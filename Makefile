@@ -148,7 +148,7 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIBS_pure) $(B)/link.flags
 
 # command:package where whatever gives the command will do, else a package.
 DEPS_run := g++:g++ redis-cli:redis-tools libuv1-dev librocksdb-dev libhiredis-dev libspdlog-dev \
-            libfmt-dev libssl-dev libxxhash-dev libroaring-dev
+            libfmt-dev libssl-dev libxxhash-dev libroaring-dev nlohmann-json3-dev
 DEPS_test := $(DEPS_run) libgtest-dev libgmock-dev python3:python3 python3-redis \
              redis-server:redis-server node:nodejs npm:npm
 DEPS_clang := clang++-14:clang-14 libclang-rt-14-dev

@@ -13,6 +13,7 @@ struct Propose {
   GroupId group;
   Bytes op;
   bool may_wait = false;  // The answer may be long in coming: the connection is blocked until then.
+  bool binds = false;     // What it takes ends with the connection, whose end must be told.
 };
 
 // A linearizable read of the group's machine (ReadIndex, no log entry).

@@ -7,11 +7,9 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kShownBytes = 64;  // Of an argument in an error.
-
 const char* const kNotAnInteger = "value is not an integer or out of range";
 
-Bytes Shown(BytesView argument) { return Printable(argument, kShownBytes); }
+Bytes Shown(BytesView argument) { return Printable(argument, kNameBytesShown); }
 
 }  // namespace
 
@@ -41,13 +39,18 @@ BytesView Args::Name(const char* what) {
 
 bool Args::Token(const char* token) {
   if (!More()) return false;
-  if (EqualsIgnoreCase(argv_[at_], token)) {
-    ++at_;
-    return true;
+  const auto same = [token](const char* other) { return BytesView(other) == token; };
+  if (!EqualsIgnoreCase(argv_[at_], token)) {
+    if (std::none_of(asked_.begin(), asked_.end(), same)) asked_.push_back(token);
+    return false;
   }
-  const auto same = [token](const char* asked) { return BytesView(asked) == token; };
-  if (std::none_of(asked_.begin(), asked_.end(), same)) asked_.push_back(token);
-  return false;
+  if (std::any_of(taken_.begin(), taken_.end(), same)) {
+    SyntaxError();
+    return false;
+  }
+  taken_.push_back(token);
+  ++at_;
+  return true;
 }
 
 int64_t Args::Integer(const char* what, int64_t low, int64_t high) {
@@ -93,7 +96,7 @@ void Args::SyntaxError() {
   const char* nearest = nullptr;
   size_t edits = std::min<size_t>(3, argument.size());  // Fewer than these, and than its letters.
   for (const char* token : asked_) {
-    const size_t distance = EditDistance(Upper(argument.substr(0, kShownBytes)), token);
+    const size_t distance = EditDistance(Upper(argument.substr(0, kNameBytesShown)), token);
     if (distance >= edits || distance >= BytesView(token).size()) continue;
     nearest = token;
     edits = distance;

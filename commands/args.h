@@ -30,8 +30,9 @@ class Args {
   BytesView Next();
   // 1 to kNameBytesMax bytes; `what` names it in the error: "ERR lock name is empty".
   BytesView Name(const char* what);
-  // Whether the next argument is this option (any case). If so it is taken. Remembers the options
-  // asked for, so that SyntaxError can say "did you mean TTL?".
+  // Whether the next argument is this option (any case). If so it is taken; a second time it is a
+  // syntax error, since nobody can mean both. Remembers the options asked for, so that SyntaxError
+  // can say "did you mean TTL?".
   bool Token(const char* token);
   // The next argument as a number in [low, high]; `what` names it. Redis's own texts for what is no
   // integer: "ERR value is not an integer or out of range"; else "ERR TTL must be between
@@ -56,6 +57,7 @@ class Args {
   bool failed_ = false;
   Reply error_;
   std::vector<const char*> asked_;
+  std::vector<const char*> taken_;
 };
 
 }  // namespace lockstep

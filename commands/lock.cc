@@ -65,7 +65,7 @@ Action AcquireWith(Context& ctx, Args& args, AcquireOp op) {
     return Reply::Error("ERR", "LIMIT counts holders that share the lock: give SHARED with it");
   }
   if (ctx.in_exec) op.wait_ms.reset();
-  return Propose{kLocksGroup, op.Encode(), op.wait_ms.has_value()};
+  return Propose{kLocksGroup, op.Encode(), op.wait_ms.has_value(), op.bind.has_value()};
 }
 
 // LOCK.ACQUIRE name owner [SHARED|EXCLUSIVE] [TTL ms] [BLOCK ms] [LIMIT n] [META text] [BIND]
@@ -89,7 +89,7 @@ Action LockMacquire(Context& ctx, Args& args) {
   for (int64_t i = 0; i < count; ++i) {
     const BytesView name = args.Name("lock name");
     if (!args.failed() && !seen.insert(name).second) {
-      args.Fail(Reply::Error("ERR", "lock '" + Printable(name, 64) + "' is named twice"));
+      args.Fail(Reply::Error("ERR", "lock '" + Printable(name, kNameBytesShown) + "' is named twice"));
     }
     op.names.emplace_back(name);
   }

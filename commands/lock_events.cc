@@ -5,8 +5,7 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kCircleBytesMax = 2048;
-constexpr size_t kCircleNameBytes = 64;  // Of each name in it.
+constexpr size_t kCircleBytesMax = 4096;
 
 // The length of the UTF-8 sequence at the start of `in`, 0 if there is no valid one (RFC 3629: no
 // overlong forms, no surrogates, nothing above U+10FFFF).
@@ -69,14 +68,14 @@ Bytes LockTable::Describe(const std::vector<WaitGraph::Step>& circle, size_t fir
   Bytes text;
   for (size_t i = 0; i < circle.size(); ++i) {
     const WaitGraph::Step& step = circle[(first + i) % circle.size()];
-    text += Printable(state_.NameOf(step.owner), kCircleNameBytes) + " -> ";
-    text += Printable(state_.NameOf(step.lock), kCircleNameBytes) + " -> ";
+    text += Printable(state_.NameOf(step.owner), kNameBytesShown) + " -> ";
+    text += Printable(state_.NameOf(step.lock), kNameBytesShown) + " -> ";
     if (text.size() > kCircleBytesMax && i + 1 < circle.size()) {
       text += Format("(%zu more) -> ", circle.size() - i - 1);
       break;
     }
   }
-  return text + Printable(state_.NameOf(circle[first].owner), kCircleNameBytes);
+  return text + Printable(state_.NameOf(circle[first].owner), kNameBytesShown);
 }
 
 }  // namespace lockstep

@@ -117,6 +117,7 @@ void LockTable::EndHold(Slot<Hold> slot, Ending ending) {
 
 void LockTable::ExpireHold(Slot<Hold> slot) {
   const Slot<Owner> owner = state_.at(slot).owner;
+  ++expired_;
   EndHold(slot, Ending::kExpired);
   DropOwnerIfIdle(owner);
 }
@@ -277,8 +278,8 @@ void LockTable::Abort(const std::vector<WaitGraph::Step>& circle) {
   const Reply reply = Reply::Error(
       "DEADLOCK",
       Format("waiting for '%s' would close a cycle: %s; all locks of '%s' were released; try again",
-             Printable(state_.NameOf(circle[youngest].lock), 64).c_str(), deadlock.circle.c_str(),
-             Printable(deadlock.victim, 64).c_str()));
+             Printable(state_.NameOf(circle[youngest].lock), kNameBytesShown).c_str(), deadlock.circle.c_str(),
+             Printable(deadlock.victim, kNameBytesShown).c_str()));
 
   Tell("deadlock", circle[youngest].lock, victim, 0);
   while (state_.at(victim).waits > 0) EndWait(state_.at(victim).first_wait, reply);

@@ -5,6 +5,9 @@
 namespace lockstep {
 namespace {
 
+// What looking at one lock costs in a transaction, beside bytes of answers.
+constexpr uint64_t kRowCost = 16;
+
 // std::visit by a list of lambdas.
 template <class... Cases>
 struct Overloaded : Cases... {
@@ -13,9 +16,10 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
-Reply LimitError(size_t is, const char* what, const char* limit) {
-  return Reply::Error("LIMIT", Format("%s %zu already, the limit set by %s; nothing was changed",
-                                      what, is, limit));
+Reply LimitError(size_t is, const char* what) {
+  return Reply::Error("LIMIT", Format("%s %zu already, the most that this version takes; nothing "
+                                      "was changed",
+                                      what, is));
 }
 
 std::optional<BoundTo> BondOf(const RequestId& request, const AcquireOp& op) {
@@ -105,6 +109,9 @@ std::optional<Reply> LockTable::Acquire(const RequestId& request, const AcquireO
 
   if (GrantableAtOnce(op, state_.FindOwner(op.owner))) {
     const Slot<Owner> owner = FindOrAddOwner(op.owner);
+    // The newest request has the answer. An older one, granted later, would change the token or
+    // the mode of what the owner has just been given.
+    EndOverlappingWaits(op, owner);
     const std::vector<Slot<Lock>> locks = FindOrAddLocks(op);
     const uint64_t token =
         Grant(owner, locks, {op.mode, op.ttl_ms, op.meta, BondOf(request, op), nullptr});
@@ -114,7 +121,6 @@ std::optional<Reply> LockTable::Acquire(const RequestId& request, const AcquireO
   // Inside MULTI nothing waits: the rest of the transaction could not.
   if (!op.wait_ms || in_batch) return Reply::Nil();
   if (auto refusal = LineRefusal(op)) return refusal;
-
   const Slot<Owner> owner = FindOrAddOwner(op.owner);
   if (!TakeOverWait(request, op, owner)) BeginWait(request, op, owner);
   Settle();
@@ -132,7 +138,7 @@ std::optional<Reply> LockTable::Refusal(const AcquireOp& op) const {
     }
   }
   if (new_locks > 0 && state_.locks().size() + new_locks > limits_.locks_max) {
-    return LimitError(state_.locks().size(), "the number of locks is", "locks-max");
+    return LimitError(state_.locks().size(), "the number of locks is");
   }
   const Slot<Owner> owner = state_.FindOwner(op.owner);
   if (!owner.valid()) return std::nullopt;
@@ -144,7 +150,7 @@ std::optional<Reply> LockTable::Refusal(const AcquireOp& op) const {
   };
   const auto more = std::count_if(op.names.begin(), op.names.end(), is_new);
   if (held + static_cast<size_t>(more) <= limits_.locks_per_owner_max) return std::nullopt;
-  return LimitError(held, "the number of locks of this owner is", "locks-per-owner-max");
+  return LimitError(held, "the number of locks of this owner is");
 }
 
 // All who share a lock must agree on its LIMIT; it stands while the lock has holders or waiters.
@@ -154,7 +160,7 @@ std::optional<Reply> LockTable::LimitRefusal(const AcquireOp& op, Slot<Lock> loc
   if (op.mode == LockMode::kExclusive || in_force == kLimitOpen || in_force == asked) {
     return std::nullopt;
   }
-  const Bytes name = Printable(state_.NameOf(lock), 64);
+  const Bytes name = Printable(state_.NameOf(lock), kNameBytesShown);
   if (in_force == kLimitUnlimited) {
     return Reply::Error("ERR", Format("lock '%s' is shared without LIMIT now; ask without LIMIT, "
                                       "or when it is free; nothing was changed",
@@ -165,14 +171,19 @@ std::optional<Reply> LockTable::LimitRefusal(const AcquireOp& op, Slot<Lock> loc
                                     name.c_str(), in_force));
 }
 
+// Whoever waits already, or holds and wants more, does not make the line longer by asking again.
 std::optional<Reply> LockTable::LineRefusal(const AcquireOp& op) const {
+  const Slot<Owner> owner = state_.FindOwner(op.owner);
   for (const Bytes& name : op.names) {
     const Slot<Lock> lock = state_.FindLock(name);
     if (!lock.valid() || state_.at(lock).line == nullptr) continue;
+    const bool known = owner.valid() && (state_.FindWait(owner, lock).valid() ||
+                                         state_.FindHold(owner, lock).valid());
+    if (known) continue;
     const size_t waiting = state_.at(lock).line->size();
     if (waiting < limits_.waiters_per_lock_max) continue;
-    const Bytes what = Format("the number of waiters for '%s' is", Printable(name, 64).c_str());
-    return LimitError(waiting, what.c_str(), "waiters-per-lock-max");
+    const Bytes what = Format("the number of waiters for '%s' is", Printable(name, kNameBytesShown).c_str());
+    return LimitError(waiting, what.c_str());
   }
   return std::nullopt;
 }
@@ -232,6 +243,7 @@ bool LockTable::TakeOverWait(const RequestId& request, const AcquireOp& op, Slot
     if (!lock.valid() || state_.FindWait(owner, lock) != slot) return false;
   }
   out_->Give(state_.at(slot).request, Reply::Nil());
+  bool moved = state_.at(slot).mode != op.mode;
   state_.EditWait(slot, [&](Wait* wait) {
     wait->request = request;
     wait->mode = op.mode;
@@ -242,16 +254,15 @@ bool LockTable::TakeOverWait(const RequestId& request, const AcquireOp& op, Slot
   });
   candidates_.insert({state_.at(slot).seq, slot});
   for (const Slot<Lock> lock : FindOrAddLocks(op)) {
-    state_.Replace(owner, lock);
+    if (state_.Replace(owner, lock).valid()) moved = true;
     LineMoved(lock);
   }
-  SuspectAllOf(owner);
+  if (moved) SuspectAllOf(owner);  // Else everybody needs whom they needed.
   return true;
 }
 
 void LockTable::BeginWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner) {
-  for (const Slot<Wait> older : OverlappingWaits(op, owner)) EndWait(older, Reply::Nil());
-
+  EndOverlappingWaits(op, owner);
   Wait wait;
   wait.seq = state_.NextSeq();
   wait.request = request;
@@ -275,6 +286,10 @@ void LockTable::BeginWait(const RequestId& request, const AcquireOp& op, Slot<Ow
   } else {
     suspects_.emplace_back(seq, slot);  // It is behind everybody: only what it needs is new.
   }
+}
+
+void LockTable::EndOverlappingWaits(const AcquireOp& op, Slot<Owner> owner) {
+  for (const Slot<Wait> older : OverlappingWaits(op, owner)) EndWait(older, Reply::Nil());
 }
 
 // In the order in which they began.
@@ -338,9 +353,6 @@ Reply LockTable::Release(const ReleaseOp& op) {
     if (wait.valid()) EndWait(wait, Reply::Nil());
     EndHold(hold, Ending::kReleased);
   }
-  // Done in the ordinary way: the next transaction of this name is a new one.
-  const Owner& left = state_.at(owner);
-  if (!holds.empty() && left.holds == 0 && left.waits == 0) state_.Remember(owner, {});
   DropOwnerIfIdle(owner);
   Settle();
   return Reply::Integer(static_cast<int64_t>(holds.size()));
@@ -427,11 +439,21 @@ void LockTable::EndSessions(const Position& at, NodeId origin, uint64_t incarnat
   Settle();
 }
 
+// Operations answer briefly; queries may ask for more than one reply can hold, and every node does
+// their work. So what they cost is counted, the same everywhere, and beyond it they are refused.
 Reply LockTable::Batch(const RequestId& request, const BatchOp& op) {
   Reply answers = Reply::Array();
+  size_t cost = 0;
   for (const BatchOp::Item& item : op.items) {
+    if (item.is_query && cost > kReplyCostMax / 2) {
+      answers.Add(Reply::Error("LIMIT", "the answers of this transaction are too long together; "
+                                        "this one was left out, ask again outside of it"));
+      continue;
+    }
     if (item.is_query) {
+      const uint64_t looked_at = looked_at_;
       answers.Add(Query(at_.time, item.bytes));
+      cost += ReplyCost(answers.items.back()) + (looked_at_ - looked_at) * kRowCost;
       continue;
     }
     const std::optional<LockOp> decoded = DecodeLockOp(item.bytes);
@@ -452,7 +474,8 @@ LockTable::Figures LockTable::figures() const {
           .waits = state_.waits().size(),
           .owners = state_.owners().size(),
           .last_token = last_token_,
-          .deadlocks = deadlocks_ever_};
+          .deadlocks = deadlocks_ever_,
+          .expired = expired_};
 }
 
 uint64_t LockTable::Hash() const {

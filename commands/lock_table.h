@@ -78,6 +78,7 @@ class LockTable final : public StateMachine {
     size_t locks = 0, holds = 0, waits = 0, owners = 0;
     uint64_t last_token = 0;
     uint64_t deadlocks = 0;  // Since the cluster was created.
+    uint64_t expired = 0;    // Leases that this node has seen end; no part of the state.
   };
   Figures figures() const;
   uint64_t graph_work() const { return graph_.looked_at(); }  // See WaitGraph.
@@ -119,6 +120,7 @@ class LockTable final : public StateMachine {
   Slot<Owner> FindOrAddOwner(BytesView name);
   void BeginWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner);
   bool TakeOverWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner);
+  void EndOverlappingWaits(const AcquireOp& op, Slot<Owner> owner);
   std::vector<Slot<Wait>> OverlappingWaits(const AcquireOp& op, Slot<Owner> owner) const;
 
   // Granting and ending (lock_grant.cc).
@@ -177,6 +179,8 @@ class LockTable final : public StateMachine {
   uint64_t deadlocks_ever_ = 0;
   uint64_t deadlocks_hash_ = 0;  // The sum over those kept.
   bool events_wanted_ = true;
+  uint64_t expired_ = 0;
+  mutable uint64_t looked_at_ = 0;  // Locks, by queries: the work that they have made.
 
   // Of the operation being applied; nothing between operations.
   Position at_;

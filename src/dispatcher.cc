@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kCommandsATurn = 4096;  // Of one connection, so that no pipeline starves the rest.
 constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
-constexpr size_t kBacklogPause = 1024 * 1024;  // Output not taken: no more is made until it is.
+constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be long.
 
 bool IsReplicated(const CommandSpec& leaf) {
   return (leaf.categories & (kCatLock | kCatKeyspace)) != 0;
@@ -41,34 +41,37 @@ bool Dispatcher::Run(MonoTime now, Session* session) {
 
 // One command. False: nothing can run now.
 bool Dispatcher::Next(MonoTime now, Session* session) {
+  session->lack = Session::Lack::kNothing;
   if (session->closing || session->Blocking() != nullptr) return false;
-  if (session->open_slots() >= kOpenSlotsMax || session->output_bytes() >= kBacklogPause) {
+  if (session->open_slots() >= kOpenSlotsMax) return false;
+  if (session->output_bytes() >= Session::kOutputPauseBytes) {
+    session->lack = Session::Lack::kOutputRoom;
     return false;
   }
-  if (!session->parsed) {
-    switch (session->parser.Next()) {
-      case resp::ParseStatus::kNeedMore:
-        return false;
-      case resp::ParseStatus::kError:
-        host_->stats().CountError(session->parser.error());
-        session->Answer(Reply::Error("ERR", BytesView(session->parser.error()).substr(4)), false);
-        session->closing = true;
-        return false;
-      case resp::ParseStatus::kClose:
-        LOCKSTEP_LOG(kWarn,
-                     "client %s speaks HTTP to the RESP port; closed (somebody may be making "
-                     "a browser talk to this node)",
-                     session->client.address.c_str());
-        session->WriteRaw(session->parser.error());
-        session->closing = true;
-        return false;
-      case resp::ParseStatus::kCommand:
-        session->parsed = true;
-    }
+  // A command that had to wait is asked for again: bytes that came meanwhile, or only room for
+  // them, may have moved the buffer that its arguments lie in.
+  switch (session->parser.Next()) {
+    case resp::ParseStatus::kNeedMore:
+      session->lack = Session::Lack::kBytes;
+      return false;
+    case resp::ParseStatus::kError:
+      host_->stats().CountError(session->parser.error());
+      session->Answer(Reply::Error("ERR", BytesView(session->parser.error()).substr(4)), false);
+      session->closing = true;
+      return false;
+    case resp::ParseStatus::kClose:
+      LOCKSTEP_LOG(kWarn,
+                   "client %s speaks HTTP to the RESP port; closed (somebody may be making "
+                   "a browser talk to this node)",
+                   session->client.address.c_str());
+      session->WriteRaw(session->parser.error());
+      session->closing = true;
+      return false;
+    case resp::ParseStatus::kCommand:
+      break;
   }
   if (!Execute(now, session, session->parser.args())) return false;
   session->parser.Consume();
-  session->parsed = false;
   return true;
 }
 
@@ -149,7 +152,8 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
 bool Dispatcher::MustWait(const Session& session, const CommandSpec& leaf) const {
   if (session.idle()) return false;
   if (!IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup)) return true;
-  return (leaf.flags & kReadonly) == 0 && session.open_reads() > 0;
+  if ((leaf.flags & kReadonly) == 0) return session.open_reads() > 0;
+  return (leaf.flags & kFast) == 0 && session.open_reads() >= kLongReadsMax;
 }
 
 bool Dispatcher::HeldByPause(MonoTime now, const CommandSpec& leaf) const {
@@ -175,12 +179,16 @@ void Dispatcher::Admit(Session* session, const Call& call) {
 }
 
 void Dispatcher::Queue(Session* session, const Call& call) {
-  if (session->queue.size() >= kMultiQueueMax) {
+  size_t bytes = session->queued_bytes;
+  for (const BytesView arg : call.argv) bytes += arg.size() + sizeof(Bytes);
+  if (session->queue.size() >= kMultiQueueMax || bytes > kMultiQueueBytesMax) {
     session->client.dirty_exec = true;
-    session->Answer(Reply::Error("LIMIT", "a transaction holds at most 16384 commands; nothing was "
-                                          "changed, DISCARD and use smaller ones"), call.muted);
+    session->Answer(Reply::Error("LIMIT", "a transaction holds at most 16384 commands and 8 MB; "
+                                          "nothing was changed, DISCARD and use smaller ones"),
+                    call.muted);
     return;
   }
+  session->queued_bytes = bytes;
   session->queue.emplace_back(call.argv.begin(), call.argv.end());
   session->client.queued = static_cast<int64_t>(session->queue.size());
   session->Answer(Reply::Simple("QUEUED"), call.muted);
@@ -200,10 +208,7 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
     Answer(session, now_known, std::move(*reply));
     if (client.close_after_reply) session->closing = true;
   } else if (auto* propose = std::get_if<Propose>(&action)) {
-    const bool binds = std::any_of(call.argv.begin() + 1, call.argv.end(), [](BytesView arg) {
-      return EqualsIgnoreCase(arg, "BIND");
-    });
-    if (binds) session->bound = true;  // A lock of that name costs one needless Hangup, no more.
+    if (propose->binds) session->bound = true;
     Ask(session, call, propose->group, Gateway::Kind::kWrite, std::move(propose->op),
         propose->may_wait);
   } else {

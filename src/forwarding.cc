@@ -6,6 +6,8 @@ namespace lockstep {
 namespace {
 
 constexpr size_t kAnswerFrameAnswersMax = 4096;
+// By ReplyCost. One answer may cost more (kReplyCostMax) and then has a frame of its own.
+constexpr size_t kAnswerFrameCostMax = size_t{1} << 20;
 
 }  // namespace
 
@@ -165,7 +167,10 @@ void Intake::Flush() {
     size_t at = 0;
     do {  // Once even with no answer: to say what was taken.
       ForwardAnswer answer{stream.session, stream.incarnation, stream.stream, stream.expected, {}};
+      size_t cost = 0;
       for (; at < stream.answers.size() && answer.answers.size() < kAnswerFrameAnswersMax; ++at) {
+        cost += ReplyCost(stream.answers[at].reply);
+        if (cost > kAnswerFrameCostMax && !answer.answers.empty()) break;
         answer.answers.push_back(std::move(stream.answers[at]));
       }
       outbox_->Send(key.first, bus::Lane::kBulk, bus::MessageType::kAnswer, key.second, Term{0},

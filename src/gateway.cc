@@ -57,10 +57,15 @@ uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may
   const auto found = routes_.find(group);
   if (found == routes_.end()) return 0;
   Route& route = found->second;
-  if (route.pending.size() >= options_.pending_max) return 0;
+  const bool own = asker.client.value == 0;
+  const bool full = route.pending.size() >= options_.pending_max ||
+                    route.pending_bytes + op.size() > options_.pending_bytes_max;
+  if (full && !own) return 0;
   const uint64_t seq = route.next_seq++;
-  route.pending.emplace_hint(route.pending.end(), seq,
-                             Pending{kind, may_wait, false, asker, now, {}, std::move(op), {}});
+  route.pending_bytes += op.size();
+  route.pending.emplace_hint(
+      route.pending.end(), seq,
+      Pending{kind, may_wait, false, own, asker, now, {}, std::move(op), {}});
   return seq;
 }
 
@@ -145,6 +150,7 @@ void Gateway::OpenSession(MonoTime now, Route* route) {
 void Gateway::Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply) {
   const Asker asker = at->second.asker;
   const uint64_t seq = at->first;
+  route->pending_bytes -= at->second.op.size();
   route->pending.erase(at);
   const bool lowest = route->pending.empty() || seq < route->pending.begin()->first;
   if (!lowest) route->answered.Add(seq);
@@ -317,10 +323,9 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
   for (auto at = route->pending.begin(); at != route->pending.end();) {
     const auto next = std::next(at);
     const Pending& pending = at->second;
-    const bool own = pending.asker.client.value == 0;
     const bool overdue = !pending.may_wait && now - pending.asked >= options_.uncertain_after_us;
-    if (own) {
-      // The node's own requests wait for ever: a Cancel must not be lost.
+    if (pending.own) {
+      // Waits for ever: a Cancel must not be lost.
     } else if (!pending.ever_sent || pending.kind == Kind::kRead) {
       if (leaderless_us >= options_.leader_wait_us || overdue) {
         GiveUp(now, route, at, ClusterDown(down_reason_));
@@ -360,6 +365,9 @@ void Gateway::CheckInvariants() const {
   for (const auto& [id, route] : routes_) {
     if (route.pending.empty()) continue;
     CHECK(route.pending.rbegin()->first < route.next_seq);
+    size_t bytes = 0;
+    for (const auto& [seq, pending] : route.pending) bytes += pending.op.size();
+    CHECK(bytes == route.pending_bytes);
     for (const auto& [seq, pending] : route.pending) CHECK(!route.answered.Contains(seq));
   }
 }

@@ -31,9 +31,10 @@ class Gateway {
     NodeId self;
     int64_t leader_wait_us = 2 * kUsPerSecond;
     int64_t uncertain_after_us = 5 * kUsPerSecond;
-    size_t pending_max = 1'000'000;
+    size_t pending_max = 1'000'000;                 // Requests of one group,
+    size_t pending_bytes_max = size_t{256} << 20;  // and their operations together.
   };
-  // Who wants the answer. `client` 0: nobody, the request is the node's own.
+  // Who wants the answer. `client` 0: nobody, the request is the node's own, and never refused.
   struct Asker {
     ClientId client;
     uint64_t slot = 0;
@@ -52,7 +53,8 @@ class Gateway {
   // 0: there is no such group, or too many requests are pending; nothing follows. Else the number.
   // `may_wait`: the answer may rightly be long in coming.
   uint64_t Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait, const Asker& asker);
-  // Nobody wants this answer any more.
+  // Nobody wants this answer any more. What was sent is sent again as for anybody, and given up as
+  // for anybody: no request comes alive long after its client has gone.
   void Forget(GroupId group, uint64_t seq);
   // Takes back a request that was never sent: it is gone, nothing follows. False: it may be in the
   // log, under IdOf(group, seq).
@@ -87,6 +89,7 @@ class Gateway {
     Kind kind = Kind::kWrite;
     bool may_wait = false;
     bool ever_sent = false;
+    bool own = false;  // The node's: it is never given up.
     Asker asker;
     MonoTime asked;
     MonoTime sent;
@@ -110,6 +113,7 @@ class Gateway {
     uint64_t next_seq = 1;
     uint64_t first_unsent = 1;
     std::map<uint64_t, Pending> pending;
+    size_t pending_bytes = 0;
     IntervalSet answered;     // Above the lowest pending, not yet told.
   };
 

@@ -12,6 +12,9 @@ constexpr size_t kHashesKept = 64;
 constexpr size_t kEntriesKeptMax =
     10'000;  // In memory behind a snapshot, for members a bit behind.
 constexpr size_t kReadsWaitingMax = 1'000'000;
+// By ReplyCost: long answers are given over several turns, so that they are sent before more of
+// them are made.
+constexpr size_t kAnswersATurnCostMax = size_t{4} << 20;
 
 }  // namespace
 
@@ -55,16 +58,22 @@ void Group::Tick(MonoTime now) {
 
 // A deadline has passed and no entry has carried the time past it: the leader says what time it is.
 void Group::ProposePulseIfDue(MonoTime now) {
-  if (!raft_->is_leader() || pulse_ > applied_) return;
+  if (!raft_->is_leader() || PulseIsUnderWay()) return;
   if (replica_->NextDeadline() > raft_->time(now)) return;
   const raft::Raft::Proposal proposal = raft_->Propose(now, raft::EntryKind::kPulse, {});
-  if (proposal.refusal == raft::Raft::Refusal::kNone) pulse_ = proposal.index;
+  if (proposal.refusal == raft::Raft::Refusal::kNone) pulse_ = {raft_->term(), proposal.index};
+}
+
+// In the term in which it was proposed it stays in the log; a later leader may have replaced it.
+bool Group::PulseIsUnderWay() const {
+  return pulse_.term == raft_->term() && pulse_.index > applied_;
 }
 
 MonoTime Group::NextWakeup(MonoTime now) const {
   MonoTime next = raft_->NextTick();
   const ClusterTime deadline = replica_->NextDeadline();
-  if (raft_->is_leader() && pulse_ <= applied_ && deadline != kNeverCluster) {
+  if (ReadIsDue()) return now;
+  if (raft_->is_leader() && !PulseIsUnderWay() && deadline != kNeverCluster) {
     const int64_t wait_ms = std::max<int64_t>(0, deadline - raft_->time(now));
     next = std::min(next, now + wait_ms * kUsPerMs);
   }
@@ -125,14 +134,20 @@ void Group::ConfirmReads(const raft::Ready::Confirmed& confirmed) {
   }
 }
 
+bool Group::ReadIsDue() const {
+  return !reads_.empty() && reads_.front().index && *reads_.front().index <= applied_;
+}
+
 void Group::AnswerReads(MonoTime now) {
-  while (!reads_.empty() && reads_.front().index && *reads_.front().index <= applied_) {
+  for (size_t cost = 0; ReadIsDue() && cost < kAnswersATurnCostMax;) {
     // Remaining times are shown by the leader's running clock, held just short of the next
     // deadline.
     const ClusterTime shown =
         std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline() + -1));
     const WaitingRead& read = reads_.front();
-    listener_->OnAnswer(*this, read.request, replica_->Query(shown, read.query));
+    Reply reply = replica_->Query(shown, read.query);
+    cost += ReplyCost(reply);
+    listener_->OnAnswer(*this, read.request, std::move(reply));
     reads_.pop_front();
   }
 }

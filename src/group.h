@@ -92,11 +92,13 @@ class Group {
 
   void Apply(Index from, Index to);
   void ConfirmReads(const raft::Ready::Confirmed& confirmed);
+  bool ReadIsDue() const;
   void AnswerReads(MonoTime now);
   void Install(const raft::Snapshot& snapshot, WriteBatch* batch);
   void TakeSnapshotIfDue(MonoTime now, WriteBatch* batch);
   raft::Snapshot SnapshotNow() const;
   void ProposePulseIfDue(MonoTime now);
+  bool PulseIsUnderWay() const;
   void RememberHash(Index index);
   void CompareKnownHashes();
 
@@ -109,7 +111,7 @@ class Group {
   raft::LogId applied_id_;
   ClusterTime applied_time_;
   Index snapshot_index_;      // Of the snapshot on disk.
-  Index pulse_;               // The latest pulse proposed; in flight while above applied_.
+  raft::LogId pulse_;         // The latest pulse proposed.
   std::deque<WaitingRead> reads_;
   std::deque<HashAt> own_hashes_;     // The last few, ascending.
   std::deque<HashAt> leader_hashes_;  // Told of indexes that we have not applied yet.

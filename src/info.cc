@@ -137,6 +137,7 @@ Bytes StatsSection(const InfoFigures& f) {
       .Number("sync_full", 0)
       .Number("sync_partial_ok", 0)
       .Number("sync_partial_err", 0)
+      .Number("expired_keys", f.locks.expired)
       .Number("evicted_keys", 0)
       .Number("evicted_clients", 0)
       .Number("keyspace_hits", 0)

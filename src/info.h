@@ -75,6 +75,7 @@ struct InfoFigures {
     uint64_t owners = 0;     // With a lock, a wait, or a remembered age.
     uint64_t deadlocks = 0;  // Since the cluster was made.
     uint64_t highest_token = 0;
+    uint64_t expired = 0;    // Leases that ended by themselves while this node ran.
   } locks;
 
   ClusterView cluster;              // Cluster and Raft sections.

@@ -93,7 +93,7 @@ void Node::Parts::On(const ClientClosed& input) {
 void Node::Parts::HangUp(Session* session) {
   for (const Session::Slot& slot : session->slots()) {
     if (slot.filled || slot.seq == 0) continue;
-    if (slot.waits && gateway.Withdraw(slot.group, slot.seq)) continue;
+    if (gateway.Withdraw(slot.group, slot.seq)) continue;
     gateway.Forget(slot.group, slot.seq);
     if (!slot.waits) continue;
     gateway.Ask(now, slot.group, Gateway::Kind::kWrite,
@@ -147,7 +147,7 @@ void Node::Parts::OnReply(const Gateway::Asker& asker, Reply reply) {
   dispatcher.OnReply(now, session, asker.slot, std::move(reply));
   MakeDirty(session);
   // What was held back behind this reply may run now.
-  if (session->parsed || session->parser.buffered() > 0) MakeRunnable(session);
+  if (session->parser.buffered() > 0) MakeRunnable(session);
 }
 
 void Node::Parts::CollectClients(Output* out) {
@@ -158,6 +158,10 @@ void Node::Parts::CollectClients(Output* out) {
     EnforceLimits(session);
     const bool close = session->killed || (session->closing && session->idle());
     Bytes bytes = session->TakeOutput();
+    // It has made as much as it may in one go. If the socket does not take that, its backlog stops
+    // the session until it does.
+    const bool has_room = session->backlog < Session::kOutputPauseBytes;
+    if (session->lack == Session::Lack::kOutputRoom && has_room) MakeRunnable(session);
     if (session->killed) bytes.clear();
     if (!session->close_told && (close || !bytes.empty())) {
       figures.net_output_bytes += bytes.size();
@@ -165,8 +169,10 @@ void Node::Parts::CollectClients(Output* out) {
       session->close_told = close;
     }
     session->client.output_buffered = session->backlog;
-    const bool read = !session->closing && (session->parser.buffered() < kReadPauseBytes ||
-                                            session->runnable);
+    // One command may be larger than the pause: of it the parser's own limits are the bound.
+    const bool ahead = session->parser.buffered() >= kReadPauseBytes &&
+                       session->lack != Session::Lack::kBytes;
+    const bool read = !session->closing && (!ahead || session->runnable);
     if (read != session->reading) {
       session->reading = read;
       (read ? out->read_again : out->stop_reading).push_back(id);

@@ -128,6 +128,7 @@ void Node::Parts::ResetClient(Client* client) {
   Session* session = FindSession(client->id);
   CHECK(session != nullptr);
   session->queue.clear();
+  session->queued_bytes = 0;
   client->queued = -1;
   client->dirty_exec = false;
   client->monitor = false;
@@ -334,6 +335,7 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
     info.locks.owners = known.owners;
     info.locks.deadlocks = known.deadlocks;
     info.locks.highest_token = known.last_token;
+    info.locks.expired = known.expired;
   }
   info.cluster = Cluster();
   Stats with_forwarding = figures;

@@ -29,6 +29,9 @@ struct ExecReply {
 
 class Session {
  public:
+  // Output that the client has not taken: no more is made while there is as much.
+  static constexpr size_t kOutputPauseBytes = size_t{1} << 20;
+
   struct Slot {
     bool filled = false;
     bool muted = false;     // CLIENT REPLY OFF or SKIP.
@@ -47,7 +50,9 @@ class Session {
 
   Client client;
   resp::Parser parser;
-  bool parsed = false;        // parser.args() holds a command that has not run yet.
+  // What must come before its next command can run; slots and pauses say so themselves.
+  enum class Lack : uint8_t { kNothing, kBytes, kOutputRoom };
+  Lack lack = Lack::kNothing;
   bool closing = false;       // Nothing more is read; closes when all is answered.
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
@@ -59,6 +64,7 @@ class Session {
   size_t backlog = 0;         // Output that the socket has not taken.
   std::optional<MonoTime> soft_limit_since;
   std::vector<std::vector<Bytes>> queue;  // Between MULTI and EXEC.
+  size_t queued_bytes = 0;                // Of it; at most kMultiQueueBytesMax.
 
   // Output. ---------------------------------------------------------------------------------------
   // What is to be written now, in the client's protocol.

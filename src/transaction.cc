@@ -10,6 +10,7 @@ namespace {
 
 void LeaveMulti(Session* session) {
   session->queue.clear();
+  session->queued_bytes = 0;
   session->client.queued = -1;
   session->client.dirty_exec = false;
 }
@@ -62,6 +63,7 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
         "this command is for another group of the cluster than the locks and can not be part "
         "of a transaction; it did not happen"));
     if (group != kLocksGroup) continue;
+    if (propose != nullptr && propose->binds) session->bound = true;
     exec->from_group.push_back(exec->replies.size() - 1);
     batch.items.push_back({propose == nullptr, propose != nullptr
                                                    ? std::move(propose->op)

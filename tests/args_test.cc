@@ -127,6 +127,16 @@ TEST(ArgsTest, AMistypedOptionIsToldWhatItProbablyIs) {
   EXPECT_EQ(SyntaxErrorFor("BLOKC"), "ERR syntax error near 'BLOKC' (did you mean BLOCK?)");
 }
 
+TEST(ArgsTest, AnOptionThatIsGivenTwiceIsASyntaxError) {
+  const Words words({"CMD", "TTL", "5", "ttl", "6"});
+  Args args(words.views);
+  ASSERT_TRUE(args.Token("TTL"));
+  EXPECT_EQ(args.Integer("TTL", 1, 10), 5);
+  EXPECT_FALSE(args.Token("BLOCK"));
+  EXPECT_FALSE(args.Token("TTL"));
+  EXPECT_EQ(args.error().text, "ERR syntax error near 'ttl'");
+}
+
 TEST(ArgsTest, WhatResemblesNothingIsToldNothing) {
   EXPECT_EQ(SyntaxErrorFor("PERSISTENT"), "ERR syntax error near 'PERSISTENT'");
   EXPECT_EQ(SyntaxErrorFor("7"), "ERR syntax error near '7'");

@@ -76,7 +76,7 @@ TEST_F(InfoTest, EveryLineIsASectionAFieldOrBlank) {
 TEST_F(InfoTest, WhatClientsAndToolsInsistOnIsThere) {
   const Bytes text = Info({"all"});
   for (const char* line :
-       {"redis_version:7.0.15", "redis_mode:cluster", "role:master", "loading:0",
+       {"expired_keys:0", "redis_version:7.0.15", "redis_mode:cluster", "role:master", "loading:0",
         "connected_slaves:0", "cluster_enabled:1", "tcp_port:7379", "rdb_bgsave_in_progress:0",
         "aof_rewrite_in_progress:0", "aof_enabled:0", "maxmemory_policy:noeviction",
         "server_name:lockstep", "lockstep_version:0.1.0", "arch_bits:64"}) {

@@ -56,7 +56,6 @@ class LockModel {
   std::map<Bytes, uint32_t> limits;  // 0: none yet; UINT32_MAX: shared without one.
   uint64_t last_token = 0;
   int deadlocks = 0;
-  int semaphores_spared = 0;  // Circles that were none, thanks to another holder of a semaphore.
   Effects out;
 
   void Advance(const Position& at) {

@@ -367,6 +367,12 @@ TEST_P(LockOracleTest, TheTableDoesWhatItsDefinitionSays) {
   EXPECT_GT(oracle.waited_grants(), 50);  // Or the run has tried nothing.
 }
 
+TEST(LockOracleClimateTest, ManyOwnersOfFewLocksMeetManyDeadlocks) {
+  Oracle oracle({.seed = 99, .entries = 4'000, .locks = 3, .owners = 8, .shared_percent = 50});
+  oracle.Run();
+  EXPECT_GT(oracle.deadlocks(), 100);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, LockOracleTest, testing::Range<uint64_t>(1, 17));
 
 }  // namespace

@@ -317,17 +317,38 @@ TEST_F(LockTableTest, ARequestThatOverlapsAnOlderWaitEndsIt) {
   EXPECT_EQ(Waiters("b"), "");
 }
 
-TEST_F(LockTableTest, ATryLeavesTheOwnersWaitAlone) {
+TEST_F(LockTableTest, ATryThatGetsNothingLeavesTheOwnersWaitAlone) {
   Acquire("alice", "a");
   Acquire("bob", Names{"a", "b"}, kForever, {});
   const RequestId waiting = last;
   EXPECT_EQ(Acquire("bob", "a"), Reply::Nil());
-  TokenOf(Acquire("bob", "b"));  // Its own wait is first in line: nobody is overtaken.
-  EXPECT_EQ(Holders("b"), "bob");
   EXPECT_EQ(AnswerTo(waiting), std::nullopt);
   Release("alice", "a");
   EXPECT_EQ(AnswerTo(waiting), Reply::Integer(Now()));
   EXPECT_TRUE(Check("b", Now()));
+}
+
+// The older one, granted later, would change the token or the mode under the newer one's feet.
+TEST_F(LockTableTest, ANewerRequestThatIsGrantedAtOnceEndsTheOwnersOlderWaits) {
+  Acquire("carol", "y");
+  Acquire("alice", Names{"x", "y"}, kForever, {.mode = LockMode::kShared});
+  const RequestId older = last;
+  // Its own wait is first in line for x: nobody is overtaken.
+  const int64_t token = TokenOf(Acquire("alice", "x"));
+  EXPECT_EQ(AnswerTo(older), Reply::Nil());
+  Release("carol", "y");
+  EXPECT_TRUE(Check("x", token));
+  EXPECT_EQ(Acquire("bob", Names{"x"}, kTry, {.mode = LockMode::kShared}), Reply::Nil());
+}
+
+TEST_F(LockTableTest, AnExclusiveWaitEndsWhenItsOwnerTakesTheLockSharedMeanwhile) {
+  Acquire("bob", Names{"x"}, kTry, {.mode = LockMode::kShared});
+  Acquire("alice", "x", kForever);
+  const RequestId older = last;
+  const int64_t token = TokenOf(Acquire("alice", Names{"x"}, kTry, {.mode = LockMode::kShared}));
+  EXPECT_EQ(AnswerTo(older), Reply::Nil());
+  Release("bob", "x");
+  EXPECT_TRUE(Check("x", token));
 }
 
 // ---- Time. ----

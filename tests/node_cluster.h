@@ -145,9 +145,15 @@ class NodeCluster {
     node(to)->Step(now_, ClientOpened{id, Format("127.0.0.1:%lu", 40000 + id.value), "l", true});
     return id;
   }
-  void Send(ClientId id, const Bytes& lines) {
-    const Bytes bytes = lines + "\r\n";
-    node(clients_[id].node)->Step(now_, ClientData{id, bytes});
+  void Send(ClientId id, const Bytes& lines) { SendRaw(id, lines + "\r\n"); }
+  // What a client sends while the node does not read stays in the kernel.
+  void SendRaw(ClientId id, BytesView bytes) {
+    Connection& client = clients_[id];
+    if (client.reading) {
+      node(client.node)->Step(now_, ClientData{id, bytes});
+    } else {
+      client.unread += bytes;
+    }
   }
   void Disconnect(ClientId id) {
     node(clients_[id].node)->Step(now_, ClientClosed{id});
@@ -185,6 +191,8 @@ class NodeCluster {
   struct Connection {
     NodeId node;
     Bytes received;
+    Bytes unread;  // Sent, and not read by the node.
+    bool reading = true;
     bool closed = false;
   };
 
@@ -240,6 +248,11 @@ class NodeCluster {
       if (!to.close) continue;
       client->second.closed = true;
       node.Step(now_, ClientClosed{to.id});
+    }
+    for (const ClientId client : out.stop_reading) clients_[client].reading = false;
+    for (const ClientId client : out.read_again) {
+      clients_[client].reading = true;
+      SendRaw(client, std::exchange(clients_[client].unread, {}));
     }
     for (const Output::ToPeer& to : out.peers) Post(id, to, sent);
     if (out.relink) machine->fresh = true;

@@ -15,6 +15,10 @@ constexpr NodeId k4{4};
 bool StartsWith(const Bytes& text, BytesView prefix) {
   return BytesView(text).substr(0, prefix.size()) == prefix;
 }
+// Not inline: arguments of an inline command are copies.
+Bytes Echo(const Bytes& text) {
+  return Format("*2\r\n$4\r\nECHO\r\n$%zu\r\n", text.size()) + text + "\r\n";
+}
 bool Has(const Bytes& text, BytesView part) { return text.find(part) != Bytes::npos; }
 
 class NodeTest : public ::testing::Test {
@@ -267,6 +271,64 @@ TEST_F(NodeTest, RepliesComeInTheOrderOfThePipeline) {
   EXPECT_TRUE(StartsWith(replies, "$1\r\na\r\n:")) << replies;
   EXPECT_TRUE(Has(replies, "$1\r\nb\r\n:1\r\n-ERR unknown command")) << replies;
   EXPECT_TRUE(Has(replies, ":0\r\n$1\r\nc\r\n")) << replies;
+}
+
+// The arguments of a command lie in the buffer that the socket is read into.
+TEST_F(NodeTest, ACommandThatHadToWaitIsWholeThoughMoreCameMeanwhile) {
+  Form(3);
+  const ClientId client = cluster().Connect(follower_);
+  const Bytes first(1000, 'f');
+  const Bytes second(2500, 's');
+  // What is done with leaves room in front: the second ECHO moves the first one there.
+  cluster().SendRaw(client, "LOCK.ACQUIRE a x META " + Bytes(3000, 'm') + "\r\n" + Echo(first));
+  cluster().Run(1);  // The answer of the lock is on its way, ECHO waits for it.
+  ASSERT_EQ(cluster().Take(client), "");
+  cluster().SendRaw(client, Echo(second));
+
+  const Bytes wanted = "\r\n$1000\r\n" + first + "\r\n$2500\r\n" + second + "\r\n";
+  Bytes replies;
+  cluster().RunUntil([&] {
+    replies += cluster().Take(client);
+    return replies.size() > wanted.size();
+  });
+  EXPECT_TRUE(replies.ends_with(wanted)) << replies.substr(0, 200);
+}
+
+TEST_F(NodeTest, OneCommandMayBeLargerThanWhatIsReadAheadOfAWaitingClient) {
+  Form(1);
+  const ClientId client = cluster().Connect(k1);
+  const Bytes value(size_t{5} << 20, 'v');
+  const Bytes command = Echo(value);
+  constexpr size_t kPiece = 65'536;
+  for (size_t at = 0; at < command.size(); at += kPiece) {
+    cluster().SendRaw(client, BytesView(command).substr(at, kPiece));
+    cluster().Run(1);
+  }
+  EXPECT_EQ(cluster().Take(client), Format("$%zu\r\n", value.size()) + value + "\r\n");
+}
+
+TEST_F(NodeTest, AClientThatIsAheadOfItsAnswersIsNotReadFrom) {
+  Form(3);
+  const ClientId client = cluster().Connect(leader_);
+  const ClientId holder = cluster().Connect(leader_);
+  ASSERT_EQ(cluster().Ask(holder, "LOCK.ACQUIRE busy other").front(), ':');
+  cluster().Send(client, "LOCK.ACQUIRE busy me BLOCK 0");
+  const Bytes command = Echo(Bytes(50'000, 'e'));
+  for (int i = 0; i < 100; ++i) {  // 5 MB behind a command that blocks.
+    cluster().SendRaw(client, command);
+    cluster().Run(1);
+  }
+  const Bytes list = cluster().Ask(holder, Format("CLIENT LIST ID %lu", client.value));
+  const size_t at = list.find(" qbuf=");
+  ASSERT_NE(at, Bytes::npos);
+  EXPECT_LT(std::stoul(list.substr(at + 6)), size_t{2} << 20) << "read far ahead";
+
+  ASSERT_EQ(cluster().Ask(holder, "LOCK.RELEASE busy other"), ":1\r\n");
+  size_t bytes = 0;
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    bytes += cluster().Take(client).size();
+    return bytes >= 100 * 50'000;
+  }));
 }
 
 TEST_F(NodeTest, AReadSeesTheWritesBeforeItInItsPipeline) {

@@ -118,11 +118,14 @@ TEST(ReplyTest, UnknownKindsOddMapsAndBadBooleansAreRefused) {
   EXPECT_EQ(Decoded(boolean.substr(0, 1) + "\x02"), std::nullopt);
 }
 
-TEST(ReplyTest, BytesCountAllThatHangsOnIt) {
-  EXPECT_EQ(ReplyBytes(Reply::Nil()), sizeof(Reply));
-  EXPECT_EQ(ReplyBytes(Reply::Bulk(Bytes(1000, 'x'))), sizeof(Reply) + 1000);
+TEST(ReplyTest, TheCostCountsAllThatHangsOnItAndIsAboveTheEncoding) {
+  EXPECT_EQ(ReplyCost(Reply::Nil()), kReplyItemCost);
+  EXPECT_EQ(ReplyCost(Reply::Bulk(Bytes(1000, 'x'))), kReplyItemCost + 1000);
   const Reply list = Reply::Array({Reply::Bulk(Bytes(1000, 'x')), Reply::Nil()});
-  EXPECT_EQ(ReplyBytes(list), 3 * sizeof(Reply) + 1000);
+  EXPECT_EQ(ReplyCost(list), 3 * kReplyItemCost + 1000);
+  EXPECT_GT(ReplyCost(list), Encoded(list).size());
+  // What fits the limit of one reply decodes.
+  EXPECT_LT(kReplyCostMax / kReplyItemCost, kReplyItemsMax);
 }
 
 TEST(ReplyDeathTest, AReplyDeeperThanPeersTakeIsOurBug) {

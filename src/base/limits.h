@@ -10,6 +10,7 @@ namespace lockstep {
 constexpr uint64_t kNodeIdMax = 1'000'000;
 constexpr size_t kNodesMax = 64;            // Members of a cluster.
 constexpr size_t kNameBytesMax = 1024;      // Locks, owners, queues, keys.
+constexpr size_t kNameBytesShown = 128;     // Of one in a sentence; as many as Redis shows.
 constexpr size_t kMetaBytesMax = 4096;      // LOCK.ACQUIRE ... META.
 constexpr size_t kMultiLockNamesMax = 1024; // LOCK.MACQUIRE.
 constexpr int64_t kTtlMsMax = 24 * 3600 * 1000;
@@ -18,8 +19,13 @@ constexpr int64_t kBlockMsMax = int64_t{365} * 24 * 3600 * 1000;
 constexpr size_t kMultibulkElementsMax = 1024 * 1024;  // Arguments of one command.
 constexpr size_t kInlineBytesMax = 64 * 1024;
 constexpr size_t kMultiQueueMax = 16 * 1024;  // Commands between MULTI and EXEC.
+constexpr size_t kMultiQueueBytesMax = 8 * 1024 * 1024;  // Of their arguments together.
 constexpr size_t kReplyDepthMax = 8;          // hiredis 0.14 reads no deeper.
 
+// What goes to a leader and what comes back must each fit into a frame of the bus, with room to
+// spare. One request: a transaction at most (kMultiQueueBytesMax); one reply, by ReplyCost.
+constexpr size_t kReplyCostMax = 16 * 1024 * 1024;
+constexpr size_t kPageBytesMax = 1024 * 1024;  // Names and texts in one page of a long answer.
 constexpr size_t kFrameBodyBytesMax = 64 * 1024 * 1024 + 64 * 1024;  // One bus frame.
 constexpr size_t kSnapshotChunkBytes = 256 * 1024;
 constexpr uint64_t kSnapshotBytesMax = uint64_t{4} * 1024 * 1024 * 1024;  // Of one group.

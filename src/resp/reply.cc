@@ -96,10 +96,10 @@ Reply DecodeReply(Reader* in) {
   return reply;
 }
 
-size_t ReplyBytes(const Reply& reply) {
-  size_t bytes = sizeof(Reply) + reply.text.size();
-  for (const Reply& item : reply.items) bytes += ReplyBytes(item);
-  return bytes;
+size_t ReplyCost(const Reply& reply) {
+  size_t cost = kReplyItemCost + reply.text.size();
+  for (const Reply& item : reply.items) cost += ReplyCost(item);
+  return cost;
 }
 
 }  // namespace lockstep

@@ -112,7 +112,9 @@ constexpr size_t kReplyItemsMax = 2 * kMultibulkElementsMax;
 void EncodeReply(const Reply& reply, Writer* out);
 Reply DecodeReply(Reader* in);
 
-// Bytes held, for the limits: the value itself and all that hangs on it.
-size_t ReplyBytes(const Reply& reply);
+// What a reply costs, in bytes, for the limits: about what it takes in memory, and more than its
+// encoding. The same in every build: replicas refuse by it what they must refuse alike.
+constexpr size_t kReplyItemCost = 80;
+size_t ReplyCost(const Reply& reply);
 
 }  // namespace lockstep

@@ -109,7 +109,7 @@ void FuzzReply(BytesView in) {
   Writer writer(&encoded);
   EncodeReply(reply, &writer);
   CHECK(encoded == in.substr(0, in.size() - reader.left()));
-  CHECK(ReplyBytes(reply) >= sizeof(Reply));
+  CHECK(ReplyCost(reply) >= kReplyItemCost);
 
   for (const int protocol : {2, 3}) {
     Bytes written;
