@@ -4,8 +4,11 @@
 namespace lockstep {
 namespace {
 
-// Of one answer to KEYS: it must fit into a frame to another node.
-constexpr size_t kNamesBytesMax = size_t{16} * 1024 * 1024;
+// What a record takes in memory, about. Written down and not measured: the answer may stand in a
+// transaction, and must be the same in every build.
+constexpr size_t kLockBytes = 64;
+constexpr size_t kHoldBytes = 80;
+constexpr size_t kWaitBytes = 224;
 
 }  // namespace
 
@@ -42,9 +45,10 @@ Reply LockTable::NamesMatching(ClusterTime now, BytesView pattern) const {
   size_t bytes = 0;
   for (Slot<Lock> lock = state_.locks().first(); lock.valid(); lock = state_.locks().Next(lock)) {
     const BytesView name = state_.NameOf(lock);
+    ++looked_at_;
     if (!GlobMatch(pattern, name) || !Exists(now, lock)) continue;
-    bytes += sizeof(Reply) + name.size();
-    if (bytes > kNamesBytesMax) {
+    bytes += kReplyItemCost + name.size();
+    if (bytes > kReplyCostMax / 2) {
       return Reply::Error("LIMIT", "more locks match than fit into one answer; use SCAN");
     }
     names.Add(Reply::Bulk(Bytes(name)));
@@ -53,13 +57,13 @@ Reply LockTable::NamesMatching(ClusterTime now, BytesView pattern) const {
 }
 
 size_t LockTable::BytesOf(Slot<Lock> lock) const {
-  size_t bytes = sizeof(Lock) + state_.NameOf(lock).size();
+  size_t bytes = kLockBytes + state_.NameOf(lock).size();
   for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
-    bytes += sizeof(Hold);
+    bytes += kHoldBytes;
     if (state_.at(h).extra != nullptr) bytes += state_.at(h).extra->meta.size();
   }
   if (const auto& line = state_.at(lock).line; line != nullptr) {
-    bytes += sizeof(Wait) * (line->size());
+    bytes += kWaitBytes * (line->size());
   }
   return bytes;
 }

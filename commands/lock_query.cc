@@ -9,6 +9,30 @@ namespace {
 
 constexpr size_t kInfoRowsMax = 1000;  // Holders, and waiters, that LOCK.INFO lists.
 
+// A list in an answer, which ends where it has grown too long. Counts what it leaves out.
+class Rows {
+ public:
+  explicit Rows(size_t rows_max) : rows_max_(rows_max) {}
+
+  bool full() const { return list_.items.size() >= rows_max_ || bytes_ >= kPageBytesMax; }
+  void Add(Reply row) {
+    bytes_ += ReplyCost(row);
+    list_.Add(std::move(row));
+  }
+  size_t size() const { return list_.items.size(); }
+  Reply Take() { return std::move(list_); }
+
+ private:
+  const size_t rows_max_;
+  size_t bytes_ = 0;
+  Reply list_ = Reply::Array();
+};
+
+// How many plain comparisons a match is worth: long patterns on long names cost their product.
+uint64_t MatchWork(BytesView pattern, BytesView name) {
+  return 1 + pattern.size() * name.size() / 1024;
+}
+
 const char* ModeName(LockMode mode) {
   return mode == LockMode::kShared ? "SHARED" : "EXCLUSIVE";
 }
@@ -35,43 +59,33 @@ Reply LockTable::Answer(ClusterTime now, const CheckQuery& query) const {
 
 // `holding` and `pending` count all; `holders` and `waiters` list the first of them.
 Reply LockTable::Answer(ClusterTime now, const InfoQuery& query) const {
-  Reply holders = Reply::Array();
-  Reply waiters = Reply::Array();
+  Rows holders(kInfoRowsMax);
+  Rows waiters(kInfoRowsMax);
   int64_t holding = 0;
-  int64_t pending = 0;
+  size_t pending = 0;
   const char* state = "FREE";
   Reply mode = Reply::Nil();
   Reply limit = Reply::Integer(0);  // None.
 
   if (const Slot<Lock> slot = state_.FindLock(query.name); slot.valid()) {
     const Lock& lock = state_.at(slot);
+    looked_at_ += lock.holds;
     for (Slot<Hold> h = lock.first_hold; h.valid(); h = state_.at(h).lock_next) {
       const Hold& hold = state_.at(h);
       if (hold.deadline <= now) continue;
       state = hold.mode == LockMode::kShared ? "SHARED" : "LOCKED";
       mode = Reply::Bulk(ModeName(hold.mode));
-      if (++holding > static_cast<int64_t>(kInfoRowsMax)) continue;
-      Reply row = Reply::Map();
-      row.Add("owner", Reply::Bulk(Bytes(state_.NameOf(hold.owner))));
-      row.Add("token", Number(hold.token));
-      row.Add("mode", Reply::Bulk(ModeName(hold.mode)));
-      row.Add("ttl", Reply::Integer(hold.deadline - now));
-      row.Add("held", Reply::Integer(std::max<int64_t>(0, now - hold.granted_at)));
-      row.Add("meta", Reply::Bulk(hold.extra == nullptr ? Bytes() : hold.extra->meta));
-      holders.Add(std::move(row));
+      ++holding;
+      if (!holders.full()) holders.Add(HolderRow(now, hold));
     }
-    const auto add_waiter = [&](Slot<Wait> w) {
-      if (++pending > static_cast<int64_t>(kInfoRowsMax)) return;
-      const Wait& wait = state_.at(w);
-      Reply row = Reply::Map();
-      row.Add("owner", Reply::Bulk(Bytes(state_.NameOf(wait.owner))));
-      row.Add("mode", Reply::Bulk(ModeName(wait.mode)));
-      row.Add("waited", Reply::Integer(std::max<int64_t>(0, now - wait.began)));
-      waiters.Add(std::move(row));
-    };
     if (lock.line != nullptr) {
-      for (const auto& [seq, wait] : lock.line->upgrading) add_waiter(wait);
-      for (const auto& [seq, wait] : lock.line->queued) add_waiter(wait);
+      pending = lock.line->size();
+      for (const auto* line : {&lock.line->upgrading, &lock.line->queued}) {
+        for (auto at = line->begin(); at != line->end() && !waiters.full(); ++at) {
+          waiters.Add(WaiterRow(now, state_.at(at->second)));
+        }
+      }
+      looked_at_ += waiters.size();
     }
     if (lock.limit != kLimitUnlimited) limit = Reply::Integer(lock.limit);
   }
@@ -81,107 +95,136 @@ Reply LockTable::Answer(ClusterTime now, const InfoQuery& query) const {
   info.Add("state", Reply::Bulk(state));
   info.Add("mode", std::move(mode));
   info.Add("limit", std::move(limit));
-  info.Add("holders", std::move(holders));
-  info.Add("waiters", std::move(waiters));
+  info.Add("holders", holders.Take());
+  info.Add("waiters", waiters.Take());
   info.Add("holding", Reply::Integer(holding));
-  info.Add("pending", Reply::Integer(pending));
+  info.Add("pending", Number(pending));
   return info;
 }
 
+Reply LockTable::HolderRow(ClusterTime now, const Hold& hold) const {
+  Reply row = Reply::Map();
+  row.Add("owner", Reply::Bulk(Bytes(state_.NameOf(hold.owner))));
+  row.Add("token", Number(hold.token));
+  row.Add("mode", Reply::Bulk(ModeName(hold.mode)));
+  row.Add("ttl", Reply::Integer(hold.deadline - now));
+  row.Add("held", Reply::Integer(std::max<int64_t>(0, now - hold.granted_at)));
+  row.Add("meta", Reply::Bulk(hold.extra == nullptr ? Bytes() : hold.extra->meta));
+  return row;
+}
+
+Reply LockTable::WaiterRow(ClusterTime now, const Wait& wait) const {
+  Reply row = Reply::Map();
+  row.Add("owner", Reply::Bulk(Bytes(state_.NameOf(wait.owner))));
+  row.Add("mode", Reply::Bulk(ModeName(wait.mode)));
+  row.Add("waited", Reply::Integer(std::max<int64_t>(0, now - wait.began)));
+  return row;
+}
+
 // `age` is the log index by which the owner is older or younger than others; 0: not known here.
+// `holding` and `pending` count all; `locks` and `waiting` list the first of them.
 Reply LockTable::Answer(ClusterTime now, const OwnerQuery& query) const {
-  Reply locks = Reply::Array();
-  Reply waiting = Reply::Array();
+  Rows locks(kLockRowsMax);
+  Rows waiting(kLockRowsMax);
   uint64_t age = 0;
+  uint64_t holding = 0;
+  uint64_t pending = 0;
   if (const Slot<Owner> slot = state_.FindOwner(query.owner); slot.valid()) {
     const Owner& owner = state_.at(slot);
     age = owner.age;
+    looked_at_ += owner.holds + owner.waits;
     for (Slot<Hold> h = owner.first_hold; h.valid(); h = state_.at(h).owner_next) {
-      if (locks.items.size() == kLockRowsMax) break;
       if (state_.at(h).deadline <= now) continue;
-      locks.Add(Reply::Bulk(Bytes(state_.NameOf(state_.at(h).lock))));
+      ++holding;
+      if (!locks.full()) locks.Add(Reply::Bulk(Bytes(state_.NameOf(state_.at(h).lock))));
     }
     for (Slot<Wait> w = owner.first_wait; w.valid(); w = state_.at(w).owner_next) {
       for (const Wait::Part& part : state_.at(w).parts) {
         if (part.place == Wait::Part::Place::kHeld) continue;
-        if (waiting.items.size() == kLockRowsMax) break;
-        waiting.Add(Reply::Bulk(Bytes(state_.NameOf(part.lock))));
+        ++pending;
+        if (!waiting.full()) waiting.Add(Reply::Bulk(Bytes(state_.NameOf(part.lock))));
       }
     }
   }
   Reply info = Reply::Map();
   info.Add("owner", Reply::Bulk(query.owner));
   info.Add("age", Number(age));
-  info.Add("locks", std::move(locks));
-  info.Add("waiting", std::move(waiting));
+  info.Add("locks", locks.Take());
+  info.Add("waiting", waiting.Take());
+  info.Add("holding", Number(holding));
+  info.Add("pending", Number(pending));
   return info;
 }
 
 // The cursor is a record's number. A lock keeps its number while it is here, on every node and over
-// snapshots, so one that is here during the whole scan is met exactly once.
+// snapshots, so one that is here during the whole scan is met exactly once. A page ends early where
+// it has become long, or hard to find.
 Reply LockTable::Answer(ClusterTime now, const ListQuery& query) const {
-  Reply names = Reply::Array();
+  Rows names(kLockRowsMax);
   Reply page = Reply::Array();
   Slot<Lock> slot;
   if (query.cursor <= UINT32_MAX) {
     slot = state_.locks().FirstFrom(static_cast<uint32_t>(query.cursor));
   }
-  for (uint32_t seen = 0; slot.valid() && seen < query.count; ++seen) {
+  for (uint64_t work = 0; slot.valid() && work < query.count && !names.full();) {
     const BytesView name = state_.NameOf(slot);
+    work += MatchWork(query.pattern, name);
+    ++looked_at_;
     if (GlobMatch(query.pattern, name) && Exists(now, slot)) names.Add(Reply::Bulk(Bytes(name)));
     slot = state_.locks().Next(slot);
   }
   page.Add(Reply::Bulk(slot.valid() ? std::to_string(slot.value) : "0"));
-  page.Add(std::move(names));
+  page.Add(names.Take());
   return page;
 }
 
 // Who waits for what because of whom: a row for each holder that a wait cannot share the lock with;
-// where there is none, for whoever is directly ahead in the line. At most kLockRowsMax rows.
+// where there is none, for whoever is directly ahead in the line. The first of them, if they are
+// many.
 Reply LockTable::Answer(ClusterTime, const GraphQuery&) const {
-  Reply rows = Reply::Array();
-  const auto add = [&](Slot<Owner> waiting, Slot<Lock> lock, Slot<Owner> holding) {
-    if (rows.items.size() >= kLockRowsMax) return;
-    Reply row = Reply::Array();
-    row.Add(Reply::Bulk(Bytes(state_.NameOf(waiting))));
-    row.Add(Reply::Bulk(Bytes(state_.NameOf(lock))));
-    row.Add(Reply::Bulk(Bytes(state_.NameOf(holding))));
-    rows.Add(std::move(row));
-  };
+  Rows rows(kLockRowsMax);
   // From the waits, for there are few, to the locks, of which there may be millions.
   std::set<Slot<Lock>> locks;
-  for (Slot<Wait> w = state_.waits().first(); w.valid(); w = state_.waits().Next(w)) {
+  for (Slot<Wait> w = state_.waits().first(); w.valid() && locks.size() < kLockRowsMax;
+       w = state_.waits().Next(w)) {
+    ++looked_at_;
     for (const Wait::Part& part : state_.at(w).parts) {
       if (part.place != Wait::Part::Place::kHeld) locks.insert(part.lock);
     }
   }
-  for (const Slot<Lock> l : locks) {
-    const Lock& lock = state_.at(l);
+  const auto add = [&](Slot<Owner> waiting, Slot<Lock> lock, Slot<Owner> holding) {
+    Reply row = Reply::Array();
+    for (const BytesView name :
+         {state_.NameOf(waiting), state_.NameOf(lock), state_.NameOf(holding)}) {
+      row.Add(Reply::Bulk(Bytes(name)));
+    }
+    rows.Add(std::move(row));
+  };
+  for (auto l = locks.begin(); l != locks.end() && !rows.full(); ++l) {
+    const Lock& lock = state_.at(*l);
     Slot<Owner> ahead;
-    const auto add_wait = [&](Slot<Wait> slot) {
-      if (rows.items.size() >= kLockRowsMax) return;
-      const Wait& wait = state_.at(slot);
-      const size_t before = rows.items.size();
-      const bool shareable = lock.holds > 0 && wait.mode == LockMode::kShared &&
-                             state_.at(lock.first_hold).mode == LockMode::kShared &&
-                             lock.holds < lock.limit;
-      for (Slot<Hold> h = lock.first_hold; h.valid() && !shareable; h = state_.at(h).lock_next) {
-        if (state_.at(h).owner != wait.owner) add(wait.owner, l, state_.at(h).owner);
+    for (const auto* line : {&lock.line->upgrading, &lock.line->queued}) {
+      for (auto w = line->begin(); w != line->end() && !rows.full(); ++w) {
+        const Wait& wait = state_.at(w->second);
+        const size_t before = rows.size();
+        const bool shareable = lock.holds > 0 && CanJoin(lock, wait.mode);
+        Slot<Hold> h = shareable ? Slot<Hold>() : lock.first_hold;
+        for (; h.valid() && !rows.full(); h = state_.at(h).lock_next) {
+          if (state_.at(h).owner != wait.owner) add(wait.owner, *l, state_.at(h).owner);
+        }
+        if (rows.size() == before && ahead.valid()) add(wait.owner, *l, ahead);
+        ahead = wait.owner;
+        ++looked_at_;
       }
-      if (rows.items.size() == before && ahead.valid()) add(wait.owner, l, ahead);
-      ahead = wait.owner;
-    };
-    for (const auto& [seq, wait] : lock.line->upgrading) add_wait(wait);
-    for (const auto& [seq, wait] : lock.line->queued) add_wait(wait);
+    }
   }
-  return rows;
+  return rows.Take();
 }
 
 // Newest first. `at` is cluster time; `ago` says how long that is past.
 Reply LockTable::Answer(ClusterTime now, const DeadlocksQuery& query) const {
-  Reply rows = Reply::Array();
-  for (auto it = deadlocks_.rbegin(); it != deadlocks_.rend(); ++it) {
-    if (rows.items.size() >= query.count) break;
+  Rows rows(query.count);
+  for (auto it = deadlocks_.rbegin(); it != deadlocks_.rend() && !rows.full(); ++it) {
     Reply released = Reply::Array();
     for (const Bytes& name : it->released) released.Add(Reply::Bulk(name));
     if (it->released_count > it->released.size()) {
@@ -190,13 +233,13 @@ Reply LockTable::Answer(ClusterTime now, const DeadlocksQuery& query) const {
     }
     Reply row = Reply::Map();
     row.Add("at", Reply::Integer(it->at.ms));
-    row.Add("ago", Reply::Integer(std::max<int64_t>(0, now - it->at)));
     row.Add("victim", Reply::Bulk(it->victim));
     row.Add("cycle", Reply::Bulk(it->circle));
     row.Add("released", std::move(released));
+    row.Add("ago", Reply::Integer(std::max<int64_t>(0, now - it->at)));
     rows.Add(std::move(row));
   }
-  return rows;
+  return rows.Take();
 }
 
 }  // namespace lockstep

@@ -283,7 +283,7 @@ void LockTable::Save(Writer* out) const {
   out->Varint(last_token_);
   SaveDeadlocks(out);
   state_.Save(out);
-  out->U64(Hash());
+  out->U64(HashOfSaved());
 }
 
 void LockTable::SaveDeadlocks(Writer* out) const {
@@ -325,7 +325,7 @@ Result<void> LockTable::LoadAll(Reader* in) {
   if (auto done = state_.Load(in); !done) return done;
   const uint64_t hash = in->U64();
   if (!in->ok()) return Damaged("it ends too soon");
-  if (hash != Hash()) return Damaged("its counters do not have the hash that was saved");
+  if (hash != HashOfSaved()) return Damaged("its counters do not have the hash that was saved");
   return {};
 }
 
@@ -349,9 +349,16 @@ Result<void> LockTable::LoadDeadlocks(Reader* in) {
   return {};
 }
 
+// Over the words as well: within one snapshot they are the same for reader and writer.
+uint64_t LockTable::HashOfSaved() const {
+  uint64_t hash = Hash();
+  for (const Deadlock& deadlock : deadlocks_) hash = HashMix(hash, Hash64(deadlock.circle));
+  return hash;
+}
+
+// Not over the circle's words: another version may put them otherwise.
 uint64_t LockTable::HashOf(const Deadlock& deadlock) const {
   uint64_t hash = HashMix(Hash64(deadlock.victim), static_cast<uint64_t>(deadlock.at.ms));
-  hash = HashMix(hash, Hash64(deadlock.circle));
   for (const Bytes& name : deadlock.released) hash = HashMix(hash, Hash64(name));
   return HashMix(hash, deadlock.released_count);
 }

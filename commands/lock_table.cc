@@ -243,7 +243,7 @@ bool LockTable::TakeOverWait(const RequestId& request, const AcquireOp& op, Slot
     if (!lock.valid() || state_.FindWait(owner, lock) != slot) return false;
   }
   out_->Give(state_.at(slot).request, Reply::Nil());
-  bool moved = state_.at(slot).mode != op.mode;
+  const bool changes_mode = state_.at(slot).mode != op.mode;
   state_.EditWait(slot, [&](Wait* wait) {
     wait->request = request;
     wait->mode = op.mode;
@@ -254,10 +254,10 @@ bool LockTable::TakeOverWait(const RequestId& request, const AcquireOp& op, Slot
   });
   candidates_.insert({state_.at(slot).seq, slot});
   for (const Slot<Lock> lock : FindOrAddLocks(op)) {
-    if (state_.Replace(owner, lock).valid()) moved = true;
+    state_.Replace(owner, lock);
     LineMoved(lock);
   }
-  if (moved) SuspectAllOf(owner);  // Else everybody needs whom they needed.
+  if (changes_mode) SuspectAllOf(owner);  // Else everybody needs whom they needed.
   return true;
 }
 

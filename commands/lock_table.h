@@ -51,7 +51,7 @@ struct LockLimits {
   size_t waiters_per_lock_max = 100'000;
   size_t locks_per_owner_max = 1'000'000;
   size_t remembered_owners_max = 1'000'000;  // More victims a minute than that lose their age.
-  int64_t age_memory_ms = 60'000;            // lock-age-memory.
+  int64_t age_memory_ms = 60'000;            // The same on every node, so no setting.
   size_t deadlocks_kept = 128;
 };
 
@@ -156,6 +156,8 @@ class LockTable final : public StateMachine {
   Reply Answer(ClusterTime now, const GraphQuery& query) const;
   Reply Answer(ClusterTime now, const DeadlocksQuery& query) const;
   Reply Answer(ClusterTime now, const KeyspaceQuery& query) const;  // lock_keyspace.cc
+  Reply HolderRow(ClusterTime now, const Hold& hold) const;
+  Reply WaiterRow(ClusterTime now, const Wait& wait) const;
   bool Exists(ClusterTime now, Slot<Lock> lock) const;
   Reply NamesMatching(ClusterTime now, BytesView pattern) const;
   size_t BytesOf(Slot<Lock> lock) const;
@@ -169,6 +171,7 @@ class LockTable final : public StateMachine {
   Result<void> LoadAll(Reader* in);
   Result<void> LoadDeadlocks(Reader* in);
   uint64_t HashOf(const Deadlock& deadlock) const;
+  uint64_t HashOfSaved() const;
   void CheckLock(Slot<Lock> slot) const;
 
   LockLimits limits_;

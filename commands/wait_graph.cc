@@ -55,6 +55,7 @@ std::vector<WaitGraph::Step> WaitGraph::Search(Slot<Wait> start, Scope scope) {
   saw_semaphore_ = false;
   nodes_.assign(1, Node{start, 0, {}});
   reached_ = {start.value};
+  reached_owners_.clear();
   searched_.clear();
   for (uint32_t i = 0; i < nodes_.size(); ++i) {
     Expand(i);
@@ -122,6 +123,7 @@ void WaitGraph::ReachHolders(const Lock& lock, Slot<Owner> but) {
 }
 
 void WaitGraph::ReachOwner(Slot<Owner> owner) {
+  if (!reached_owners_.insert(owner.value).second) return;
   for (Slot<Wait> w = state_->at(owner).first_wait; w.valid(); w = state_->at(w).owner_next) {
     ReachWait(w);
   }
@@ -150,30 +152,55 @@ std::vector<WaitGraph::Step> WaitGraph::PathTo(uint32_t node, Slot<Lock> last) c
 }
 
 // Of the waits reached: everyone is taken for stuck, and those who would be granted if all others
-// that are not stuck let go are struck out, until nobody is.
+// that are not stuck let go are struck out, until nobody is. A lock is looked at again only when
+// somebody who holds it or waits for it has been struck out.
 void WaitGraph::FindStuck() {
-  std::vector<Slot<Lock>> locks;
-  std::unordered_set<uint32_t> seen;
   stuck_.clear();
+  stuck_parts_.clear();
+  crowded_.clear();
+  in_scope_.clear();
   for (const Node& node : nodes_) {
-    stuck_.insert(node.wait.value);
     for (const Wait::Part& part : state_->at(node.wait).parts) {
-      if (part.place != Place::kHeld && seen.insert(part.lock.value).second) {
-        locks.push_back(part.lock);
-      }
+      if (part.place == Place::kHeld) continue;
+      ++stuck_[node.wait.value];
+      stuck_parts_.insert(PartKey(node.wait, part.lock));
+      in_scope_.insert(part.lock.value);
+      LookAgainAt(part.lock);
     }
   }
-  while (true) {
-    crowded_.clear();
-    std::unordered_set<uint32_t> still;
-    for (const Slot<Lock> lock : locks) FindStuckAt(lock, &still);
-    if (still.size() == stuck_.size()) return;
-    stuck_ = std::move(still);
+  while (!due_.empty()) {
+    const Slot<Lock> lock = due_.front();
+    due_.pop_front();
+    is_due_.erase(lock.value);
+    FindStuckAt(lock);
   }
 }
 
-// Once through the holders and the line of a lock, adding the waits that are stuck here.
-void WaitGraph::FindStuckAt(Slot<Lock> slot, std::unordered_set<uint32_t>* still) {
+void WaitGraph::LookAgainAt(Slot<Lock> lock) {
+  if (!in_scope_.contains(lock.value)) return;
+  if (is_due_.insert(lock.value).second) due_.push_back(lock);
+}
+
+// The wait would be granted at this lock. When it would be at all that it wants, it is struck out.
+void WaitGraph::GoesThroughAt(Slot<Wait> slot, Slot<Lock> lock) {
+  if (stuck_parts_.erase(PartKey(slot, lock)) == 0) return;
+  const auto parts = stuck_.find(slot.value);
+  if (--parts->second > 0) return;
+  stuck_.erase(parts);
+  const Wait& wait = state_->at(slot);
+  for (const Wait::Part& part : wait.parts) LookAgainAt(part.lock);
+  if (OwnerIsStuck(wait.owner)) return;
+  const Owner& owner = state_->at(wait.owner);
+  for (Slot<Hold> h = owner.first_hold; h.valid(); h = state_->at(h).owner_next) {
+    LookAgainAt(state_->at(h).lock);
+  }
+  for (Slot<Wait> w = owner.first_wait; w.valid(); w = state_->at(w).owner_next) {
+    for (const Wait::Part& part : state_->at(w).parts) LookAgainAt(part.lock);
+  }
+}
+
+// Once through the holders and the line of a lock: who of those that are stuck is not stuck here?
+void WaitGraph::FindStuckAt(Slot<Lock> slot) {
   const Lock& lock = state_->at(slot);
   uint32_t holders_stuck = 0;
   for (Slot<Hold> h = lock.first_hold; h.valid(); h = state_->at(h).lock_next) {
@@ -188,7 +215,7 @@ void WaitGraph::FindStuckAt(Slot<Lock> slot, std::unordered_set<uint32_t>* still
   for (const auto& [seq, wait] : lock.line->upgrading) {
     const bool stuck = OwnerIsStuck(state_->at(wait).owner);
     const bool others = holders_stuck > (stuck ? 1U : 0U);
-    if (others && WaitIsStuck(wait)) still->insert(wait.value);
+    if (!others) GoesThroughAt(wait, slot);
     all = all || stuck;
     unshareable = unshareable || stuck;
   }
@@ -197,8 +224,9 @@ void WaitGraph::FindStuckAt(Slot<Lock> slot, std::unordered_set<uint32_t>* still
     const bool exclusive = state_->at(wait).mode == LockMode::kExclusive;
     if (WaitIsStuck(wait)) {
       const bool crowded = !exclusive && IsSemaphore(lock) && users >= lock.limit;
-      if (crowded) crowded_.insert(PartKey(wait, slot));
-      if (crowded || (exclusive ? all : unshareable)) still->insert(wait.value);
+      crowded ? void(crowded_.insert(PartKey(wait, slot)))
+              : void(crowded_.erase(PartKey(wait, slot)));
+      if (!crowded && !(exclusive ? all : unshareable)) GoesThroughAt(wait, slot);
     }
     const bool owner_stuck = OwnerIsStuck(state_->at(wait).owner);
     all = all || owner_stuck;

@@ -22,6 +22,7 @@
 // needed it already.
 #pragma once
 
+#include <deque>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -75,7 +76,9 @@ class WaitGraph {
   std::vector<Step> PathTo(uint32_t node, Slot<Lock> last) const;
 
   void FindStuck();
-  void FindStuckAt(Slot<Lock> lock, std::unordered_set<uint32_t>* stuck);
+  void FindStuckAt(Slot<Lock> lock);
+  void LookAgainAt(Slot<Lock> lock);
+  void GoesThroughAt(Slot<Wait> wait, Slot<Lock> lock);
   bool OwnerIsStuck(Slot<Owner> owner) const;
   bool WaitIsStuck(Slot<Wait> wait) const { return stuck_.contains(wait.value); }
 
@@ -92,9 +95,15 @@ class WaitGraph {
   bool saw_semaphore_ = false;
   std::vector<Node> nodes_;  // In the order reached: a breadth-first queue that is kept.
   std::unordered_set<uint32_t> reached_;
+  std::unordered_set<uint32_t> reached_owners_;  // All of whose waits are reached.
   std::unordered_map<uint32_t, Searched> searched_;  // By lock. Never walked.
 
-  std::unordered_set<uint32_t> stuck_;    // Waits.
+  // The stuck ones. None of these is ever walked.
+  std::unordered_map<uint32_t, uint32_t> stuck_;  // Wait -> at how many of its locks.
+  std::unordered_set<uint64_t> stuck_parts_;      // (wait, lock).
+  std::unordered_set<uint32_t> in_scope_;         // Locks that somebody reached waits for.
+  std::unordered_set<uint32_t> is_due_;           // What is in due_.
+  std::deque<Slot<Lock>> due_;                    // To be looked at again.
   std::unordered_set<uint64_t> crowded_;  // (wait, lock): stuck by the LIMIT alone or also.
 };
 

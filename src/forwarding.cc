@@ -11,11 +11,6 @@ constexpr size_t kAnswerFrameCostMax = size_t{1} << 20;
 
 }  // namespace
 
-Reply TryAgainFull() {
-  return Reply::Error("TRYAGAIN", "the leader holds raft-uncommitted-bytes that no majority has "
-                                  "yet; nothing was changed, try again in a moment");
-}
-
 void EncodeForward(const Forward& forward, Writer* out) {
   forward.session.Encode(out);
   out->Varint(forward.incarnation);
@@ -52,14 +47,16 @@ bool DecodeForward(Reader* in, Forward* out) {
 void EncodeForwardNack(const ForwardNack& nack, Writer* out) {
   nack.session.Encode(out);
   out->Varint(nack.stream);
-  out->Bool(nack.not_leader);
+  out->U8(static_cast<uint8_t>(nack.why));
   out->Varint(nack.expected);
 }
 
 bool DecodeForwardNack(Reader* in, ForwardNack* out) {
   out->session = SessionName::Decode(in);
   out->stream = in->Varint();
-  out->not_leader = in->Bool();
+  const uint8_t why = in->U8();
+  if (why > static_cast<uint8_t>(ForwardNack::Why::kFull)) in->Fail();
+  out->why = static_cast<ForwardNack::Why>(why);
   out->expected = in->Varint();
   return in->done();
 }
@@ -90,64 +87,57 @@ bool DecodeForwardAnswer(Reader* in, ForwardAnswer* out) {
   return in->done();
 }
 
-void Intake::Nack(NodeId to, const Group& group, const Forward& forward, bool not_leader,
+void Intake::Nack(NodeId to, const Group& group, const Forward& forward, ForwardNack::Why why,
                   uint64_t expected) {
   outbox_->Send(to, bus::Lane::kBulk, bus::MessageType::kForwardNack, group.id(),
                 group.raft().term(), [&](Writer* out) {
-                  EncodeForwardNack({forward.session, forward.stream, not_leader, expected},
-                                    out);
+                  EncodeForwardNack({forward.session, forward.stream, why, expected}, out);
                 });
 }
 
-// False: not taken, and nothing behind it may be.
-bool Intake::TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
-                     const Forward::Request& request, Stream* stream) {
+Group::Taken Intake::TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
+                             const Forward::Request& request) {
   const RequestId id{from, forward.incarnation, request.seq};
-  Group::Taken taken = Group::Taken::kYes;
-  if (request.kind == Forward::Kind::kRead) {
-    taken = group.Read(now, id, request.op);
-  } else if (request.kind == Forward::Kind::kOpenSession) {
-    Bytes logged;
-    Writer out(&logged);
+  if (request.kind == Forward::Kind::kRead) return group.Read(now, id, request.op);
+  Bytes logged;
+  Writer out(&logged);
+  if (request.kind == Forward::Kind::kOpenSession) {
     EncodeOpenSession(from, forward.session, &out);
-    taken = group.Write(now, std::move(logged));
-    // Its gateway sees it opened in its own replica, and asks again until it does.
-    return taken != Group::Taken::kNotLeader;
   } else {
-    Bytes logged;
-    Writer out(&logged);
     EncodeRequest({id, request.answered_below, request.answered, request.op}, &out);
-    taken = group.Write(now, std::move(logged));
   }
-  if (taken == Group::Taken::kFull) {
-    // Full is an answer: it did not enter the log, the client may try again.
-    stream->answers.push_back({request.seq, TryAgainFull()});
-    return true;
-  }
-  return taken == Group::Taken::kYes;
+  return group.Write(now, std::move(logged));
 }
 
 void Intake::OnForward(MonoTime now, NodeId from, Group& group, Term term,
                        const Forward& forward) {
   if (!group.raft().is_leader() || group.raft().term() != term) {
-    return Nack(from, group, forward, true, 0);
+    return Nack(from, group, forward, ForwardNack::Why::kNotLeader, 0);
   }
   Stream& stream = streams_[{from, group.id()}];
   const bool same_session = stream.session == forward.session;
   if (same_session && forward.stream < stream.stream) return;  // A straggler.
   if (!same_session || forward.stream > stream.stream) {
-    stream = {forward.session, forward.incarnation, forward.stream, 0, false, {}};
+    stream = Stream();
+    stream.session = forward.session;
+    stream.stream = forward.stream;
   }
   stream.incarnation = forward.incarnation;
+  if (stream.closed) return Nack(from, group, forward, ForwardNack::Why::kFull, stream.expected);
   if (forward.position > stream.expected) {
-    return Nack(from, group, forward, false, stream.expected);
+    return Nack(from, group, forward, ForwardNack::Why::kGap, stream.expected);
   }
 
   stream.moved = true;
   for (size_t i = 0; i < forward.requests.size(); ++i) {
     if (forward.position + i < stream.expected) continue;  // Taken before.
-    if (!TakeOne(now, from, group, forward, forward.requests[i], &stream)) {
-      return Nack(from, group, forward, true, stream.expected);
+    const Group::Taken taken = TakeOne(now, from, group, forward, forward.requests[i]);
+    if (taken == Group::Taken::kNotLeader) {
+      return Nack(from, group, forward, ForwardNack::Why::kNotLeader, stream.expected);
+    }
+    if (taken == Group::Taken::kFull) {
+      stream.closed = true;
+      return Nack(from, group, forward, ForwardNack::Why::kFull, stream.expected);
     }
     ++stream.expected;
   }

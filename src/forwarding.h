@@ -36,11 +36,16 @@ struct Forward {
 void EncodeForward(const Forward& forward, Writer* out);
 bool DecodeForward(Reader* in, Forward* out);
 
-// A kForwardNack's data: go on from `expected`, or find out who leads.
+// A kForwardNack's data.
 struct ForwardNack {
+  enum class Why : uint8_t {
+    kGap = 0,        // Something before this is missing.
+    kNotLeader = 1,  // Find out who leads.
+    kFull = 2,       // Too much is uncommitted. Nothing from `expected` on was or will be taken.
+  };
   SessionName session;
   uint64_t stream = 0;
-  bool not_leader = false;
+  Why why = Why::kGap;
   uint64_t expected = 0;
 };
 void EncodeForwardNack(const ForwardNack& nack, Writer* out);
@@ -61,9 +66,6 @@ struct ForwardAnswer {
 void EncodeForwardAnswer(const ForwardAnswer& answer, Writer* out);
 bool DecodeForwardAnswer(Reader* in, ForwardAnswer* out);
 
-// The leader has more uncommitted than it may hold: refused before it entered the log.
-Reply TryAgainFull();
-
 // The leader's side: takes what other nodes' gateways send, in order, and gathers the answers.
 class Intake {
  public:
@@ -83,13 +85,14 @@ class Intake {
     uint64_t incarnation = 0;
     uint64_t stream = 0;
     uint64_t expected = 0;
-    bool moved = false;  // Its sender is owed a word.
+    bool moved = false;   // Its sender is owed a word.
+    bool closed = false;  // Was refused: nothing more is taken, not even from a late copy.
     std::vector<ForwardAnswer::One> answers;
   };
   using Key = std::pair<NodeId, GroupId>;
-  bool TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
-               const Forward::Request& request, Stream* stream);
-  void Nack(NodeId to, const Group& group, const Forward& forward, bool not_leader,
+  Group::Taken TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
+                       const Forward::Request& request);
+  void Nack(NodeId to, const Group& group, const Forward& forward, ForwardNack::Why why,
             uint64_t expected);
 
   Outbox* outbox_;

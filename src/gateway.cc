@@ -24,6 +24,12 @@ Reply ClusterDown(const Bytes& reason) {
                           "; nothing was changed; see CLUSTER STATUS, then try again");
 }
 
+// The leader has more uncommitted than it may hold.
+Reply TryAgainFull() {
+  return Reply::Error("TRYAGAIN", "the leader holds raft-uncommitted-bytes that no majority has "
+                                  "yet; nothing was changed, try again in a moment");
+}
+
 Reply Uncertain() {
   return Reply::Error("UNCERTAIN",
                       "the leader was lost while this was in flight; it may have happened: read "
@@ -65,7 +71,8 @@ uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may
   route.pending_bytes += op.size();
   route.pending.emplace_hint(
       route.pending.end(), seq,
-      Pending{kind, may_wait, false, own, asker, now, {}, std::move(op), {}});
+      Pending{.kind = kind, .may_wait = may_wait, .own = own, .asker = asker, .asked = now,
+              .sent = {}, .op = std::move(op), .answered = {}});
   return seq;
 }
 
@@ -80,7 +87,7 @@ bool Gateway::Withdraw(GroupId group, uint64_t seq) {
   const auto route = routes_.find(group);
   if (route == routes_.end()) return false;
   const auto at = route->second.pending.find(seq);
-  if (at == route->second.pending.end() || at->second.ever_sent) return false;
+  if (at == route->second.pending.end() || at->second.may_be_logged()) return false;
   at->second.asker = Asker{};
   Finish(&route->second, at, Reply::Nil());
   return true;
@@ -113,7 +120,7 @@ void Gateway::FollowSession(Route* route) {
 }
 
 // The cluster has given this node up. What was sent has an unknown outcome, and its waits have
-// ended.
+// ended. Reads are asked anew; so is what the node itself has to say, which bears repeating.
 void Gateway::LoseSession(Route* route) {
   LOCKSTEP_LOG(kWarn, "%s: the cluster has ended this node's session (it was not heard for "
                       "node-timeout); opening another", route->group->name().c_str());
@@ -121,9 +128,12 @@ void Gateway::LoseSession(Route* route) {
   route->incarnation = 0;
   for (auto at = route->pending.begin(); at != route->pending.end();) {
     const auto next = std::next(at);
-    at->second.answered.clear();
-    if (at->second.ever_sent) {
-      Finish(route, at, at->second.kind == Kind::kRead ? ClusterDown({}) : Uncertain());
+    Pending& pending = at->second;
+    pending.answered.clear();
+    if (pending.may_be_logged() && pending.kind == Kind::kWrite && !pending.own) {
+      Finish(route, at, Uncertain());
+    } else {
+      pending.in_stream = pending.sent_before = false;
     }
     at = next;
   }
@@ -182,8 +192,24 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
   if (found == routes_.end() || nack.session != found->second.session) return;
   Route& route = found->second;
   if (from != route.leader || nack.stream != route.stream) return;
+  if (nack.why == ForwardNack::Why::kFull) {
+    for (auto& [seq, pending] : route.pending) {
+      if (pending.in_stream && pending.position >= nack.expected) pending.in_stream = false;
+    }
+    RefuseWhatWasNeverLogged(&route);
+  }
   Restart(&route);
-  if (nack.not_leader) route.retry_at = now + kRefusedPauseUs;
+  if (nack.why != ForwardNack::Why::kGap) route.retry_at = now + kRefusedPauseUs;
+}
+
+// The leader is full. What may be in some log already must not be called off: it is sent again until
+// its outcome is known, or given up as uncertain.
+void Gateway::RefuseWhatWasNeverLogged(Route* route) {
+  for (auto at = route->pending.begin(); at != route->pending.end();) {
+    const auto next = std::next(at);
+    if (!at->second.may_be_logged() && !at->second.own) Finish(route, at, TryAgainFull());
+    at = next;
+  }
 }
 
 void Gateway::OnPeerDown(NodeId peer) { unreachable_.insert(peer); }
@@ -197,6 +223,9 @@ void Gateway::OnPeerUp(NodeId peer) {
 
 // Everything pending is sent again, in order, as a new stream.
 void Gateway::Restart(Route* route) {
+  for (auto& [seq, pending] : route->pending) {
+    if (std::exchange(pending.in_stream, false)) pending.sent_before = true;
+  }
   ++route->stream;
   route->position = 0;
   route->taken = 0;
@@ -217,7 +246,7 @@ void Gateway::FollowLeader(MonoTime now, Route* route) {
 
 Forward::Request Gateway::Describe(Route* route, uint64_t seq, Pending* pending) {
   const uint64_t lowest = route->pending.begin()->first;
-  if (pending->kind == Kind::kWrite && !pending->ever_sent) {
+  if (pending->kind == Kind::kWrite && !pending->may_be_logged()) {
     route->answered.DropBelow(lowest);
     while (!route->answered.empty() && pending->answered.runs() < kAnsweredRunsToldMax) {
       const auto [from, to] = *route->answered.all().begin();
@@ -225,7 +254,7 @@ Forward::Request Gateway::Describe(Route* route, uint64_t seq, Pending* pending)
       route->answered.DropBelow(to);
     }
   }
-  if (pending->ever_sent) ++resent_;
+  if (pending->may_be_logged()) ++resent_;
   const auto kind = pending->kind == Kind::kRead ? Forward::Kind::kRead : Forward::Kind::kWrite;
   return {kind, seq, lowest, pending->answered, pending->op};
 }
@@ -260,18 +289,17 @@ void Gateway::FlushHere(MonoTime now, Route* route) {
       EncodeRequest({id, request.answered_below, request.answered, request.op}, &out);
       taken = route->group->Write(now, std::move(logged));
     }
-    if (taken == Group::Taken::kNotLeader) {
-      route->retry_at = now + kRefusedPauseUs;
-      return;
-    }
-    route->first_unsent = at->first + 1;
-    route->moved = now;
     const auto next = std::next(at);
-    if (taken == Group::Taken::kFull) {
+    if (taken == Group::Taken::kYes) {
+      pending.in_stream = true;
+      pending.sent = now;
+      route->first_unsent = at->first + 1;
+      route->moved = now;
+    } else if (taken == Group::Taken::kFull && !pending.may_be_logged() && !pending.own) {
       Finish(route, at, TryAgainFull());
     } else {
-      pending.ever_sent = true;
-      pending.sent = now;
+      route->retry_at = now + kRefusedPauseUs;
+      return;
     }
     at = next;
   }
@@ -286,7 +314,8 @@ void Gateway::FlushAway(MonoTime now, Route* route) {
            forward.requests.size() < kForwardRequestsMax) {
       bytes += at->second.op.size();
       forward.requests.push_back(Describe(route, at->first, &at->second));
-      at->second.ever_sent = true;
+      at->second.position = route->position + forward.requests.size() - 1;
+      at->second.in_stream = true;
       at->second.sent = now;
       route->first_unsent = at->first + 1;
       ++at;
@@ -326,7 +355,7 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
     const bool overdue = !pending.may_wait && now - pending.asked >= options_.uncertain_after_us;
     if (pending.own) {
       // Waits for ever: a Cancel must not be lost.
-    } else if (!pending.ever_sent || pending.kind == Kind::kRead) {
+    } else if (!pending.may_be_logged() || pending.kind == Kind::kRead) {
       if (leaderless_us >= options_.leader_wait_us || overdue) {
         GiveUp(now, route, at, ClusterDown(down_reason_));
       }
@@ -339,7 +368,7 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
 
 void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::iterator at,
                      Reply reply) {
-  if (at->second.may_wait && at->second.ever_sent) {
+  if (at->second.may_wait && at->second.may_be_logged()) {
     Ask(now, route->group->id(), Kind::kWrite,
         CancelOp{IdOf(route->group->id(), at->first), CancelOp::Why::kGone}.Encode(), false,
         Asker{});
@@ -348,13 +377,14 @@ void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::it
 }
 
 // The leader stayed, and yet something that should have been answered was not: a message was lost.
+// Where we lead ourselves nothing can be; what is not answered waits for a disk or a majority.
 void Gateway::ResendIfLost(MonoTime now, Route* route) {
   if (route->leader == kNoNode || now - route->moved < kResendAfterUs) return;
   const bool here = route->leader == options_.self;
   bool lost = route->opening || (!here && route->taken < route->position);
   for (const auto& [seq, pending] : route->pending) {
-    if (lost) break;
-    lost = pending.ever_sent && !pending.may_wait && now - pending.sent >= kResendAfterUs;
+    if (lost || here) break;
+    lost = pending.in_stream && !pending.may_wait && now - pending.sent >= kResendAfterUs;
   }
   if (!lost) return;
   route->moved = now;

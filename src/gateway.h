@@ -5,7 +5,7 @@
 // So a failover costs a client time, not an error, unless it takes too long:
 //
 //   CLUSTERDOWN   never sent to a leader, and there has been none for `leader_wait`.
-//   TRYAGAIN      refused by the leader before it entered the log.
+//   TRYAGAIN      refused by the leader before it entered the log, and never sent to another.
 //   UNCERTAIN     sent, and its outcome not heard for `uncertain_after`. It may have happened.
 //
 // Always true:
@@ -88,13 +88,17 @@ class Gateway {
   struct Pending {
     Kind kind = Kind::kWrite;
     bool may_wait = false;
-    bool ever_sent = false;
-    bool own = false;  // The node's: it is never given up.
+    bool own = false;        // The node's: it is never given up.
+    bool in_stream = false;  // Sent in the route's stream, as number `position`.
+    bool sent_before = false;  // In an earlier stream: a leader may have logged it.
+    uint64_t position = 0;
     Asker asker;
     MonoTime asked;
     MonoTime sent;
     Bytes op;
     IntervalSet answered;  // What it tells the machine; told again when it is sent again.
+
+    bool may_be_logged() const { return in_stream || sent_before; }
   };
   // The way to one group's leader.
   struct Route {
@@ -126,6 +130,7 @@ class Gateway {
   void FlushAway(MonoTime now, Route* route);
   Forward::Request Describe(Route* route, uint64_t seq, Pending* pending);
   void Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply);
+  void RefuseWhatWasNeverLogged(Route* route);
   void GiveUpLate(MonoTime now, Route* route);
   void GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply);
   void ResendIfLost(MonoTime now, Route* route);

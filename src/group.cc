@@ -11,6 +11,7 @@ constexpr uint64_t kHashEvery = 1024;       // Entries between two comparisons o
 constexpr size_t kHashesKept = 64;
 constexpr size_t kEntriesKeptMax =
     10'000;  // In memory behind a snapshot, for members a bit behind.
+constexpr int64_t kPulseRetryUs = 10 * kUsPerMs;  // After a refusal: leadership is on the move.
 constexpr size_t kReadsWaitingMax = 1'000'000;
 // By ReplyCost: long answers are given over several turns, so that they are sent before more of
 // them are made.
@@ -58,10 +59,14 @@ void Group::Tick(MonoTime now) {
 
 // A deadline has passed and no entry has carried the time past it: the leader says what time it is.
 void Group::ProposePulseIfDue(MonoTime now) {
-  if (!raft_->is_leader() || PulseIsUnderWay()) return;
+  if (!raft_->is_leader() || PulseIsUnderWay() || now < next_pulse_) return;
   if (replica_->NextDeadline() > raft_->time(now)) return;
   const raft::Raft::Proposal proposal = raft_->Propose(now, raft::EntryKind::kPulse, {});
-  if (proposal.refusal == raft::Raft::Refusal::kNone) pulse_ = {raft_->term(), proposal.index};
+  if (proposal.refusal == raft::Raft::Refusal::kNone) {
+    pulse_ = {raft_->term(), proposal.index};
+  } else {
+    next_pulse_ = now + kPulseRetryUs;
+  }
 }
 
 // In the term in which it was proposed it stays in the log; a later leader may have replaced it.
@@ -75,7 +80,7 @@ MonoTime Group::NextWakeup(MonoTime now) const {
   if (ReadIsDue()) return now;
   if (raft_->is_leader() && !PulseIsUnderWay() && deadline != kNeverCluster) {
     const int64_t wait_ms = std::max<int64_t>(0, deadline - raft_->time(now));
-    next = std::min(next, now + wait_ms * kUsPerMs);
+    next = std::min(next, std::max(next_pulse_, now + wait_ms * kUsPerMs));
   }
   return next;
 }

@@ -112,6 +112,7 @@ class Group {
   ClusterTime applied_time_;
   Index snapshot_index_;      // Of the snapshot on disk.
   raft::LogId pulse_;         // The latest pulse proposed.
+  MonoTime next_pulse_;       // Not before: the latest was refused.
   std::deque<WaitingRead> reads_;
   std::deque<HashAt> own_hashes_;     // The last few, ascending.
   std::deque<HashAt> leader_hashes_;  // Told of indexes that we have not applied yet.

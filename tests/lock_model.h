@@ -487,7 +487,15 @@ class LockModel {
       }
       return CanJoin(name, op.mode);
     };
+    const auto overlaps = [&](const WaitRow& older) {
+      return older.owner == op.owner &&
+             std::any_of(op.names.begin(), op.names.end(),
+                         [&](const Bytes& name) { return Has(older.locks, name); });
+    };
     if (std::all_of(op.names.begin(), op.names.end(), free)) {
+      for (const WaitRow& older : std::vector(waits)) {
+        if (overlaps(older)) EndWait(older, Reply::Nil());
+      }
       enter();
       const uint64_t token = Grant(op.owner, op.names, op.mode, op.ttl_ms, bond, std::nullopt);
       Settle();
@@ -500,14 +508,13 @@ class LockModel {
                  .deadline = *op.wait_ms == 0 ? kNeverCluster : at_.time + *op.wait_ms,
                  .began = at_.time, .bond = bond};
     bool taken_over = false;
+    bool changes_mode = false;
     for (const WaitRow& older : std::vector(waits)) {
-      const bool overlaps = std::any_of(op.names.begin(), op.names.end(), [&](const Bytes& name) {
-        return older.owner == op.owner && Has(older.locks, name);
-      });
-      if (!overlaps) continue;
+      if (!overlaps(older)) continue;
       if (std::set(older.locks.begin(), older.locks.end()) ==
           std::set(op.names.begin(), op.names.end())) {
         taken_over = true;
+        changes_mode = older.mode != op.mode;
         wait.seq = older.seq;
         wait.began = older.began;
         wait.locks = older.locks;
@@ -525,9 +532,9 @@ class LockModel {
     const bool upgrades = std::any_of(wait.locks.begin(), wait.locks.end(), [&](const Bytes& lock) {
       return PlaceOf(wait, lock) == Place::kUpgrading;
     });
-    if (taken_over || upgrades) {
+    if (taken_over ? changes_mode : upgrades) {
       SuspectAllOf(op.owner);
-    } else {
+    } else if (!taken_over) {
       suspects_.push_back(wait.seq);  // It is behind everybody: only what it needs is new.
     }
     Settle();
@@ -562,11 +569,6 @@ class LockModel {
     for (const HoldRow& h : released) {
       MarkHeard(h);
       EndHold(h, "released");
-    }
-    const auto mine = [&](const auto& row) { return row.owner == op.owner; };
-    if (!released.empty() && std::none_of(holds.begin(), holds.end(), mine) &&
-        std::none_of(waits.begin(), waits.end(), mine)) {
-      owners.erase(op.owner);
     }
     Settle();
     return Reply::Integer(static_cast<int64_t>(released.size()));

@@ -288,9 +288,12 @@ class Oracle {
     }
     const auto known = model_.owners.find(owner);
     const uint64_t age = known == model_.owners.end() ? 0 : known->second.age;
+    const auto holding = static_cast<int64_t>(locks.items.size());
+    const auto pending = static_cast<int64_t>(waiting.items.size());
     Reply info = Reply::Map();
     info.Add("owner", Reply::Bulk(owner)).Add("age", Reply::Integer(static_cast<int64_t>(age)));
     info.Add("locks", locks).Add("waiting", waiting);
+    info.Add("holding", Reply::Integer(holding)).Add("pending", Reply::Integer(pending));
     return info;
   }
   std::multiset<Bytes> Graph() const {
@@ -368,7 +371,7 @@ TEST_P(LockOracleTest, TheTableDoesWhatItsDefinitionSays) {
 }
 
 TEST(LockOracleClimateTest, ManyOwnersOfFewLocksMeetManyDeadlocks) {
-  Oracle oracle({.seed = 99, .entries = 4'000, .locks = 3, .owners = 8, .shared_percent = 50});
+  Oracle oracle({.seed = 99, .entries = 6'000, .locks = 3, .owners = 8, .shared_percent = 50});
   oracle.Run();
   EXPECT_GT(oracle.deadlocks(), 100);
 }

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/lock_fixture.h"
 
 namespace lockstep {
@@ -162,6 +164,75 @@ TEST_F(LockSessionTest, ABatchIsOneEntryWithAnAnswerForEachItem) {
   EXPECT_EQ(reply->items[8], Reply::Integer(1));
 }
 
+// Every node makes every answer of a batch, and keeps it until the client has it.
+TEST_F(LockSessionTest, QueriesInABatchAnswerNoMoreThanOneReplyMayHold) {
+  check_invariants = false;
+  for (int i = 0; i < 2'000; ++i) Acquire("o", Bytes(1000, 'n') + std::to_string(i));
+  BatchOp batch;
+  ListQuery list;
+  list.pattern = "*";
+  list.count = kLockRowsMax;
+  for (int i = 0; i < 1'000; ++i) batch.items.push_back({true, list.Encode()});
+  AcquireOp take;
+  take.names = {"last"};
+  take.owner = "o";
+  take.ttl_ms = kTtl;
+  batch.items.push_back({false, take.Encode()});
+
+  const std::optional<Reply> reply = Apply(batch.Encode());
+
+  ASSERT_TRUE(reply.has_value());
+  ASSERT_EQ(reply->items.size(), batch.items.size());
+  EXPECT_LT(ReplyCost(*reply), kReplyCostMax);
+  EXPECT_GT(reply->items[0].items[1].items.size(), 500U);
+  EXPECT_EQ(reply->items[999].text.substr(0, 6), "LIMIT ");
+  EXPECT_EQ(reply->items[1000].kind, Reply::Kind::kInteger);  // Operations all happen.
+}
+
+TEST_F(LockSessionTest, QueriesInABatchLookAtNoMoreThanTheyMayThoughTheyFindNothing) {
+  check_invariants = false;
+  for (int i = 0; i < 10'000; ++i) Acquire("o", "lock" + std::to_string(i));
+  BatchOp batch;
+  ListQuery list;
+  list.pattern = "nothing*";
+  list.count = kLockRowsMax;
+  for (size_t i = 0; i < kBatchItemsMax; ++i) batch.items.push_back({true, list.Encode()});
+  const std::optional<Reply> reply = Apply(batch.Encode());
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_FALSE(reply->items.front().is_error());
+  EXPECT_TRUE(reply->items.back().is_error());
+}
+
+TEST_F(LockSessionTest, APageEndsWhereItHasGrownLongAndTheScanStillMeetsEverything) {
+  check_invariants = false;
+  constexpr int kLocks = 3'000;
+  for (int i = 0; i < kLocks; ++i) Acquire("o", Bytes(1000, 'n') + std::to_string(i));
+  ListQuery list;
+  list.pattern = "*";
+  list.count = kLockRowsMax;
+  std::set<Bytes> seen;
+  int pages = 0;
+  do {
+    const Reply page = Ask(list);
+    EXPECT_LT(ReplyCost(page), 2 * kPageBytesMax);
+    for (const Reply& name : page.items[1].items) EXPECT_TRUE(seen.insert(name.text).second);
+    ASSERT_TRUE(ParseUint64(page.items[0].text, &list.cursor));
+    ++pages;
+  } while (list.cursor != 0);
+  EXPECT_EQ(seen.size(), static_cast<size_t>(kLocks));
+  EXPECT_GT(pages, 1);
+}
+
+TEST_F(LockSessionTest, APatternThatIsHardToMatchGetsShortPages) {
+  check_invariants = false;
+  for (int i = 0; i < 2'000; ++i) Acquire("o", Bytes(1000, 'a') + std::to_string(i));
+  ListQuery list;
+  list.pattern = "*" + Bytes(1000, 'a') + "b";
+  list.count = kLockRowsMax;
+  const Reply page = Ask(list);
+  EXPECT_NE(page.items[0].text, "0");  // Not the end: about ten names were looked at.
+}
+
 TEST_F(LockSessionTest, AnUnreadableOperationIsAnErrorAndChangesNothing) {
   Acquire("alice", "x");
   const uint64_t before = table.Hash();
@@ -184,12 +255,14 @@ TEST_F(LockSessionTest, OverALimitIsAnErrorThatNamesItAndChangesNothing) {
   small.Acquire("a", "x");
   small.Acquire("a", "y");
   EXPECT_EQ(TextOf(small.Acquire("a", "z")),
-            "LIMIT the number of locks is 2 already, the limit set by locks-max; nothing was "
+            "LIMIT the number of locks is 2 already, the most that this version takes; nothing was "
             "changed");
   small.Acquire("b", "x", kForever);
   EXPECT_EQ(TextOf(small.Acquire("c", "x", kForever)),
-            "LIMIT the number of waiters for 'x' is 1 already, the limit set by "
-            "waiters-per-lock-max; nothing was changed");
+            "LIMIT the number of waiters for 'x' is 1 already, the most that this version takes; "
+            "nothing was changed");
+  // Who waits already does not make the line longer, nor does a holder who wants more.
+  EXPECT_EQ(small.Acquire("b", "x", kForever), std::nullopt);
   small.Release("a", "y");
   small.Share("b", "y");
   LockLimits roomy = limits;
@@ -197,8 +270,8 @@ TEST_F(LockSessionTest, OverALimitIsAnErrorThatNamesItAndChangesNothing) {
   LockDriver other(roomy);
   other.Acquire("a", Names{"x", "y"}, kTry, {});
   EXPECT_EQ(TextOf(other.Acquire("a", "z")),
-            "LIMIT the number of locks of this owner is 2 already, the limit set by "
-            "locks-per-owner-max; nothing was changed");
+            "LIMIT the number of locks of this owner is 2 already, the most that this version "
+            "takes; nothing was changed");
   EXPECT_FALSE(other.Acquire("a", Names{"x", "y"}, kTry, {})->is_error());  // It has them.
 }
 

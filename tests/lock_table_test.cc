@@ -330,22 +330,24 @@ TEST_F(LockTableTest, ATryThatGetsNothingLeavesTheOwnersWaitAlone) {
 
 // The older one, granted later, would change the token or the mode under the newer one's feet.
 TEST_F(LockTableTest, ANewerRequestThatIsGrantedAtOnceEndsTheOwnersOlderWaits) {
+  Options shared;
+  shared.mode = LockMode::kShared;
   Acquire("carol", "y");
-  Acquire("alice", Names{"x", "y"}, kForever, {.mode = LockMode::kShared});
+  Acquire("alice", Names{"x", "y"}, kForever, shared);
   const RequestId older = last;
   // Its own wait is first in line for x: nobody is overtaken.
   const int64_t token = TokenOf(Acquire("alice", "x"));
   EXPECT_EQ(AnswerTo(older), Reply::Nil());
   Release("carol", "y");
   EXPECT_TRUE(Check("x", token));
-  EXPECT_EQ(Acquire("bob", Names{"x"}, kTry, {.mode = LockMode::kShared}), Reply::Nil());
+  EXPECT_EQ(Share("bob", "x"), Reply::Nil());
 }
 
 TEST_F(LockTableTest, AnExclusiveWaitEndsWhenItsOwnerTakesTheLockSharedMeanwhile) {
-  Acquire("bob", Names{"x"}, kTry, {.mode = LockMode::kShared});
+  Share("bob", "x");
   Acquire("alice", "x", kForever);
   const RequestId older = last;
-  const int64_t token = TokenOf(Acquire("alice", Names{"x"}, kTry, {.mode = LockMode::kShared}));
+  const int64_t token = TokenOf(Share("alice", "x"));
   EXPECT_EQ(AnswerTo(older), Reply::Nil());
   Release("bob", "x");
   EXPECT_TRUE(Check("x", token));

@@ -1,6 +1,8 @@
 // Whole nodes through their one interface: what a client sees of the cluster.
 #include "tests/node_cluster.h"
 
+#include <algorithm>
+
 #include "cluster/raft/raft.h"
 #include "commands/replica.h"
 
@@ -153,6 +155,115 @@ TEST_F(NodeTest, WhatEnteredALogThatNobodyReadsIsUncertain) {
   const ClientId client = cluster().Connect(leader_);
   const Bytes reply = cluster().Ask(client, "LOCK.ACQUIRE jobs alice");
   EXPECT_TRUE(StartsWith(reply, "-UNCERTAIN ")) << reply;
+}
+
+// A leader that hears its followers but sees nothing on their disks fills up. What it then refuses
+// must be what it did not log, however often requests are sent again.
+TEST_F(NodeTest, WhatIsRefusedBecauseTheLeaderIsFullDidNotHappen) {
+  for (const bool at_leader : {true, false}) {
+    Form(3, "raft-uncommitted-bytes 1mb\nuncertain-after-ms 60000\n");
+    const NodeId node = at_leader ? leader_ : follower_;
+    const ClientId client = cluster().Connect(node);
+    for (const NodeId id : {k1, k2, k3}) {
+      if (id != leader_) cluster().StopDisk(id, true);
+    }
+    constexpr int kLocks = 400;
+    for (int i = 0; i < kLocks; ++i) {
+      cluster().Send(client, Format("LOCK.ACQUIRE full/%d me META ", i) + Bytes(4000, 'm'));
+    }
+    cluster().Run(3000);  // Long enough for what is not answered to be sent again.
+    for (const NodeId id : {k1, k2, k3}) cluster().StopDisk(id, false);
+    Bytes replies;
+    cluster().RunUntil([&] {
+      replies += cluster().Take(client);
+      return std::count(replies.begin(), replies.end(), '\n') == kLocks;
+    });
+    ASSERT_EQ(std::count(replies.begin(), replies.end(), '\n'), kLocks);
+
+    int refused = 0;
+    size_t at = 0;
+    for (int i = 0; i < kLocks; ++i) {
+      const bool taken = replies[at] == ':';
+      const BytesView reply = BytesView(replies).substr(at, 9);
+      at = replies.find('\n', at) + 1;
+      EXPECT_TRUE(taken || reply == "-TRYAGAIN") << reply;
+      refused += taken ? 0 : 1;
+      const Bytes info = cluster().Ask(leader_, Format("LOCK.INFO full/%d", i));
+      EXPECT_EQ(Has(info, "LOCKED"), taken) << "full/" << i << " at the leader: " << at_leader;
+    }
+    EXPECT_GT(refused, 50);
+    EXPECT_LT(refused, kLocks - 50);
+  }
+}
+
+TEST_F(NodeTest, AClientThatHasGoneLeavesNothingThatHappensLater) {
+  Form(3);
+  for (const NodeId id : {k1, k2, k3}) {
+    if (id != follower_) cluster().Kill(id);
+  }
+  cluster().Run(4000);  // The follower knows that there is no leader.
+  const ClientId client = cluster().Connect(follower_);
+  cluster().Send(client, "LOCK.ACQUIRE late ghost");
+  cluster().Run(100);
+  cluster().Disconnect(client);
+  for (const NodeId id : {k1, k2, k3}) {
+    if (id != follower_) cluster().Start(id);
+  }
+  ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  EXPECT_TRUE(Has(cluster().Ask(follower_, "LOCK.INFO late"), "FREE"));
+}
+
+TEST_F(NodeTest, WhatATransactionHasBoundEndsWithTheConnection) {
+  Form(3);
+  const ClientId client = cluster().Connect(follower_);
+  cluster().Ask(client, "MULTI");
+  cluster().Ask(client, "LOCK.ACQUIRE bound me BIND TTL 600000");
+  EXPECT_EQ(cluster().Ask(client, "EXEC").substr(0, 5), "*1\r\n:");
+  EXPECT_TRUE(Has(cluster().Ask(leader_, "LOCK.INFO bound"), "LOCKED"));
+  cluster().Disconnect(client);
+  EXPECT_TRUE(cluster().RunUntil(
+      [this] { return Has(cluster().Ask(leader_, "LOCK.INFO bound"), "FREE"); }, 1000));
+}
+
+TEST_F(NodeTest, ATransactionMayHoldOnlySoMuch) {
+  Form(1);
+  const ClientId client = cluster().Connect(k1);
+  EXPECT_EQ(cluster().Ask(client, "MULTI"), "+OK\r\n");
+  const Bytes text(1 << 20, 'x');
+  Bytes reply;
+  for (int i = 0; i < 10; ++i) {
+    cluster().SendRaw(client, Echo(text));
+    cluster().Run(2);
+    reply = cluster().Take(client);
+  }
+  EXPECT_TRUE(StartsWith(reply, "-LIMIT ")) << reply;
+  EXPECT_TRUE(StartsWith(cluster().Ask(client, "EXEC"), "-EXECABORT"));
+}
+
+// Nobody speaks, and the leader's pulse was in a log that another leader has cut.
+TEST_F(NodeTest, ALeaseEndsInAnIdleGroupThoughAnEarlierPulseWasLost) {
+  Form(3, "uncertain-after-ms 200\n");  // Given up before the cut ends, so never sent again.
+  EXPECT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE x me TTL 3000").front(), ':');
+  const NodeId first = leader_;
+  cluster().Run(2600);
+  // Writes that only the cut-off leader has, and a pulse behind them.
+  const ClientId client = cluster().Connect(first);
+  cluster().CutOff(first);
+  for (int i = 0; i < 200; ++i) cluster().Send(client, Format("LOCK.ACQUIRE lost/%d me", i));
+  cluster().Run(3000);
+  cluster().Heal();
+  ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  const Bytes order = Format("CLUSTER LEADER locks %lu", first.value);
+  cluster().RunUntil([&] {
+    if (cluster().Leader() == first) return true;
+    cluster().Ask(cluster().Leader() == kNoNode ? first : cluster().Leader(), order);
+    return false;
+  });
+  ASSERT_EQ(cluster().Leader(), first);
+  EXPECT_EQ(cluster().Ask(first, "LOCK.ACQUIRE y me TTL 1000").front(), ':');
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    return cluster().node(first)->replica(kLocksGroup)->NextDeadline() == kNeverCluster;
+  })) << "the lease is never ended";
 }
 
 TEST_F(NodeTest, AnIsolatedLeaderDoesNotAnswerReads) {

@@ -355,6 +355,27 @@ TEST(RaftBounds, ALeaderWithoutAQuorumRefusesWhatItCannotKeep) {
   EXPECT_TRUE(cluster.Commits("after", 3 * kTimeout) || cluster.Commits("again"));
 }
 
+// The others commit without it: what it holds for its own disk has a bound all the same.
+TEST(RaftBounds, ALeaderWhoseDiskStandsStillRefusesWhatItCannotKeep) {
+  Options options;
+  options.uncommitted_bytes_max = 10'000;
+  Solo node({.options = options});
+  node.Lead();
+  int taken = 0;
+  while (node.raft().Propose(node.now(), EntryKind::kOp, Bytes(100, 'x')).refusal ==
+         Raft::Refusal::kNone) {
+    ASSERT_LE(++taken, 101);
+    node.Drain();
+    const uint64_t last = node.raft().last().index.value;
+    node.Ack(2, last);
+    node.Ack(3, last);
+    EXPECT_EQ(node.raft().commit().value, last);
+  }
+  EXPECT_GE(taken, 50);
+  node.Sync();
+  EXPECT_EQ(node.raft().Propose(node.now(), EntryKind::kOp, "x").refusal, Raft::Refusal::kNone);
+}
+
 TEST(RaftBounds, WhatIsCommittedMakesRoom) {
   Cluster::Setup setup;
   setup.options.uncommitted_bytes_max = 1000;

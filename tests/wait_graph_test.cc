@@ -205,22 +205,30 @@ TEST_F(WaitGraphTest, AVictimThatComesBackKeepsItsAge) {
   EXPECT_EQ(Field(Ask(OwnerQuery{"bob"}), "age"), age);
 }
 
-TEST_F(WaitGraphTest, AnAgeIsForgottenAfterAnOrdinaryReleaseAndAfterAMinute) {
-  for (const bool released : {true, false}) {
-    Acquire("alice", "x");
-    Acquire("bob", "y");
-    Acquire("alice", "y", kForever);
-    EXPECT_TRUE(IsDeadlock(Acquire("bob", "x", kForever)));
-    ReleaseAll("alice");
-    if (released) {
-      Acquire("bob", "z");
-      Release("bob", "z");
-    } else {
-      Pass(60'000);
-    }
-    EXPECT_EQ(Field(Ask(OwnerQuery{"bob"}), "age"), Reply::Integer(0));
-    EXPECT_EQ(table.figures().owners, 0U);
-  }
+TEST_F(WaitGraphTest, AnAgeIsKeptForAMinuteAfterAnAbortWhateverIsReleasedMeanwhile) {
+  Acquire("alice", "x");
+  Acquire("bob", "y");
+  Acquire("alice", "y", kForever);
+  EXPECT_TRUE(IsDeadlock(Acquire("bob", "x", kForever)));
+  const Reply age = Field(Ask(OwnerQuery{"bob"}), "age");
+  ReleaseAll("alice");
+
+  // Its first lock it gets, the second not: it lets go of all and begins anew, none the younger.
+  Acquire("bob", "z");
+  Release("bob", "z");
+  EXPECT_EQ(Field(Ask(OwnerQuery{"bob"}), "age"), age);
+
+  Pass(60'000);
+  EXPECT_EQ(Field(Ask(OwnerQuery{"bob"}), "age"), Reply::Integer(0));
+  EXPECT_EQ(table.figures().owners, 0U);
+}
+
+TEST_F(WaitGraphTest, AnOwnerThatWasNoVictimIsAsYoungAsItsNextTransaction) {
+  Acquire("alice", "x");
+  const Reply first = Field(Ask(OwnerQuery{"alice"}), "age");
+  ReleaseAll("alice");
+  Acquire("alice", "y");
+  EXPECT_NE(Field(Ask(OwnerQuery{"alice"}), "age"), first);
 }
 
 TEST_F(WaitGraphTest, AVictimThatTriesAgainWinsHoweverManyNewOnesCome) {  // Trap 49.
@@ -288,7 +296,7 @@ TEST_F(WaitGraphTest, ACycleOfManyLongNamesIsCutShort) {
   for (int i = 0; i + 1 < kOwners; ++i) Acquire(owner(i), lock(i + 1), kForever);
   const std::optional<Reply> reply = Acquire(owner(kOwners - 1), lock(kOwners), kForever);
   ASSERT_TRUE(IsDeadlock(reply));
-  EXPECT_LT(reply->text.size(), 3'000U);
+  EXPECT_LT(reply->text.size(), 5'000U);
   EXPECT_NE(reply->text.find(" more) -> "), Bytes::npos);
 }
 
@@ -320,6 +328,44 @@ TEST_F(WaitGraphTest, AHotLockWithTenThousandWaitersCostsNothingToHandOn) {  // 
   for (int i = 0; i < 1'000; ++i) EXPECT_EQ(Release("o" + std::to_string(i), "hot"), 1);
   EXPECT_EQ(table.graph_work(), 0U);
   EXPECT_EQ(Holders("hot"), "o1000");
+}
+
+// Each wait that is struck out frees the next: it must not cost a look at all of them.
+TEST_F(WaitGraphTest, AChainThatEndsInASemaphoreIsLookedAtOnce) {
+  check_invariants = false;
+  constexpr int kChain = 2'000;
+  Options one_of_two;
+  one_of_two.mode = LockMode::kShared;
+  one_of_two.limit = 2;
+  for (int i = 0; i < kChain; ++i) Acquire("o" + std::to_string(i), "l" + std::to_string(i));
+  Acquire("a", Names{"s"}, kTry, one_of_two);
+  Acquire("b", Names{"s"}, kTry, one_of_two);  // Waits for nothing: the circle is none.
+  for (int i = 0; i + 1 < kChain; ++i) {
+    Acquire("o" + std::to_string(i), "l" + std::to_string(i + 1), kForever);
+  }
+  Acquire("o" + std::to_string(kChain - 1), Names{"s"}, kForever, one_of_two);
+  const uint64_t before = table.graph_work();
+  EXPECT_EQ(Acquire("a", "l0", kForever), std::nullopt);
+  EXPECT_LT(table.graph_work() - before, 20U * kChain);
+}
+
+TEST_F(WaitGraphTest, AnOwnerIsReachedOnceHoweverManyOfItsLocksAreWaitedFor) {
+  check_invariants = false;
+  constexpr int kLocks = 1'000;
+  Acquire("other", "free");
+  for (int i = 0; i < kLocks; ++i) {
+    Acquire("hub", "h" + std::to_string(i));
+    Acquire("other", "x" + std::to_string(i));
+  }
+  for (int i = 0; i < kLocks; ++i) Acquire("hub", "x" + std::to_string(i), kForever);
+  Acquire("end", "e");
+  Acquire("closer", "c");
+  Acquire("end", "c", kForever);  // Somebody waits for closer.
+  std::vector<Bytes> names;
+  for (int i = 0; i < kLocks; ++i) names.push_back("h" + std::to_string(i));
+  const uint64_t before = table.graph_work();
+  EXPECT_EQ(Acquire("closer", names, kForever, {}), std::nullopt);
+  EXPECT_LT(table.graph_work() - before, 10U * kLocks);
 }
 
 TEST_F(WaitGraphTest, ASearchVisitsALineOnceHoweverManyOfItsWaitersItMeets) {  // Trap 48.

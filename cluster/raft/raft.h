@@ -41,7 +41,8 @@ struct Options {
   size_t window_entries_max = 4096;        // In flight to one follower.
   size_t window_bytes_max = 8 * 1024 * 1024;
   size_t append_bytes_max = 1024 * 1024;   // Of one AppendRequest; one larger entry goes alone.
-  size_t uncommitted_bytes_max = 64 * 1024 * 1024;  // Past it Propose refuses (trap 17).
+  // Not committed, or not on our own disk: past it Propose refuses (trap 17).
+  size_t uncommitted_bytes_max = 64 * 1024 * 1024;
   uint64_t seed = 1;                       // For election timeouts.
 };
 

@@ -10,6 +10,7 @@ RaftLog::RaftLog(const Snapshot& snapshot, std::vector<Entry> entries) {
   ReplaceBy(snapshot);
   for (Entry& entry : entries) Append(std::move(entry));
   handed_ = stable_ = last().index;
+  stable_bytes_ = bytes_;
 }
 
 const Entry& RaftLog::At(Index index) const {
@@ -71,6 +72,7 @@ void RaftLog::TruncateFrom(Index from) {
   CHECK(from > base_.index);
   while (last().index >= from) {
     bytes_ -= EntryBytes(entries_.back());
+    if (last().index <= stable_) stable_bytes_ -= EntryBytes(entries_.back());
     entries_.pop_back();
   }
   while (configs_.back().index >= from) configs_.pop_back();
@@ -88,6 +90,7 @@ void RaftLog::CompactTo(Index to) {
   if (to <= base_.index) return;
   while (base_.index < to) {
     bytes_ -= EntryBytes(entries_.front());
+    if (entries_.front().id.index <= stable_) stable_bytes_ -= EntryBytes(entries_.front());
     base_ = entries_.front().id;
     base_time_ = entries_.front().time;
     entries_.pop_front();
@@ -103,7 +106,7 @@ void RaftLog::ReplaceBy(const Snapshot& snapshot) {
   base_ = snapshot.last;
   base_time_ = snapshot.time;
   entries_.clear();
-  bytes_ = 0;
+  bytes_ = stable_bytes_ = 0;
   configs_.clear();
   configs_.push_back({.index = snapshot.last.index, .config = snapshot.config});
   handed_ = stable_ = snapshot.last.index;
@@ -122,7 +125,10 @@ std::vector<Entry> RaftLog::TakeUnwritten(uint64_t write) {
 
 void RaftLog::Persisted(uint64_t write) {
   while (!writes_.empty() && writes_.front().write <= write) {
-    stable_ = std::max(stable_, writes_.front().last);
+    while (stable_ < writes_.front().last) {
+      stable_ = Next(stable_);
+      stable_bytes_ += EntryBytes(At(stable_));
+    }
     writes_.pop_front();
   }
 }
@@ -149,6 +155,7 @@ void RaftLog::CheckInvariants() const {
   CHECK(base_.index <= stable_);
   CHECK(stable_ <= handed_);
   CHECK(handed_ <= last().index);
+  CHECK(stable_bytes_ <= bytes_ && (stable_ < last().index || stable_bytes_ == bytes_));
   CHECK(last().index.value - base_.index.value == entries_.size());
   CHECK(!configs_.empty());
   CHECK(configs_.back().index <= last().index);

@@ -69,6 +69,8 @@ class RaftLog {
   void Persisted(uint64_t write);
   // The highest index that is on disk. What we acknowledge, and count for ourselves, ends here.
   Index stable() const { return stable_; }
+  // Of the entries above it: what a slow disk makes us hold.
+  size_t unstable_bytes() const { return bytes_ - stable_bytes_; }
 
   // Configurations. -----------------------------------------------------------------------------
   const Config& config() const { return configs_.back().config; }
@@ -99,6 +101,7 @@ class RaftLog {
   std::deque<ConfigMark> configs_;  // Ascending; the first is the one in force at base.
   Index handed_;
   Index stable_;
+  size_t stable_bytes_ = 0;  // Of the entries up to it.
   std::deque<WriteMark> writes_;  // Under way, oldest first.
 };
 

@@ -16,8 +16,10 @@ Raft::Proposal Raft::State::Propose(EntryKind kind, Bytes data) {
   // A leader without a quorum must not grow until its memory ends (trap 17). One entry is let in
   // whatever its size, or it could never be.
   const size_t bytes = kEntryOverheadBytes + data.size();
-  const bool fits = uncommitted_bytes + bytes <= options.uncommitted_bytes_max;
-  if (!fits && uncommitted_bytes > 0) return {.refusal = Refusal::kFull, .index = {}};
+  // Nor must one whose own disk stands still, while the others go on committing.
+  const size_t held = std::max(uncommitted_bytes, log.unstable_bytes());
+  const bool fits = held + bytes <= options.uncommitted_bytes_max;
+  if (!fits && held > 0) return {.refusal = Refusal::kFull, .index = {}};
 
   return {.refusal = Refusal::kNone, .index = AppendOwn(kind, std::move(data))};
 }
