@@ -33,8 +33,11 @@ void Dispatcher::Pause(MonoTime until, bool writes_only) {
 }
 
 bool Dispatcher::Run(MonoTime now, Session* session) {
+  const bool authenticated = session->client.authenticated;
   for (int i = 0; i < kCommandsATurn; ++i) {
     if (!Next(now, session)) return false;
+    // What a stranger may send has other bounds: they are to hold from the next command on.
+    if (session->client.authenticated != authenticated) return true;
   }
   return true;
 }
@@ -60,10 +63,7 @@ bool Dispatcher::Next(MonoTime now, Session* session) {
       session->closing = true;
       return false;
     case resp::ParseStatus::kClose:
-      LOCKSTEP_LOG(kWarn,
-                   "client %s speaks HTTP to the RESP port; closed (somebody may be making "
-                   "a browser talk to this node)",
-                   session->client.address.c_str());
+      TellOfHttp(now, session->client);
       session->WriteRaw(session->parser.error());
       session->closing = true;
       return false;
@@ -73,6 +73,16 @@ bool Dispatcher::Next(MonoTime now, Session* session) {
   if (!Execute(now, session, session->parser.args())) return false;
   session->parser.Consume();
   return true;
+}
+
+// Once a minute, as Redis does: whoever does it may do it a thousand times a second.
+void Dispatcher::TellOfHttp(MonoTime now, const Client& client) {
+  if (http_told_ != MonoTime{} && now - http_told_ < 60 * kUsPerSecond) return;
+  http_told_ = now;
+  LOCKSTEP_LOG(kWarn,
+               "client %s speaks HTTP to the RESP port; closed (somebody may be making a browser "
+               "talk to this node)",
+               client.address.c_str());
 }
 
 // False: not yet; the same command is looked at again when something has changed.
@@ -90,7 +100,11 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
     session->stalled = HeldByPause(now, leaf);
     if (session->stalled) return false;
   }
-  if (!refusal && client.in_multi() && !session->idle()) return false;
+  if (!refusal && client.in_multi()) {
+    if (!session->idle()) return false;
+    session->stalled = IsExec(call.found) && HeldByPause(now, *session);
+    if (session->stalled) return false;
+  }
 
   call.started = clock_();
   client.last_active = now;
@@ -101,17 +115,23 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
     client.reply_mode = Client::ReplyMode::kOn;
   }
   if (refusal) {
-    if (client.in_multi()) client.dirty_exec = true;
-    if (call.found.command != nullptr) {
-      const size_t leaf = CommandTable::Get().LeafNumber(call.found.leaf());
-      ++host_->stats().Of(leaf).rejected;
-    }
-    host_->stats().CountError(refusal->text);
-    session->Answer(*refusal, call.muted);
-    return true;
+    AnswerRefusal(session, call, *refusal);
+  } else {
+    Admit(session, call);
   }
-  Admit(session, call);
   return true;
+}
+
+void Dispatcher::AnswerRefusal(Session* session, const Call& call, const Reply& refusal) {
+  if (session->client.in_multi()) session->client.dirty_exec = true;
+  if (call.found.command != nullptr) {
+    const size_t leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+    ++host_->stats().Of(leaf).rejected;
+  }
+  host_->stats().CountError(refusal.text);
+  const bool is_exec = call.found.command != nullptr && IsExec(call.found);
+  const bool aborts = is_exec && session->client.in_multi();
+  session->Answer(aborts ? AbortExec(session, refusal) : refusal, call.muted);
 }
 
 // Why the command may not run or be queued at all, if so.
@@ -119,7 +139,7 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
   const Client& client = session.client;
   if (call.found.command == nullptr) return UnknownCommand(call.argv);
   const CommandSpec& leaf = call.found.leaf();
-  if (leaf.handler == nullptr && !IsTransactionControl(leaf)) {
+  if (leaf.handler == nullptr && !IsTransactionControl(call.found)) {
     if (call.argv.size() < 2) return WrongArity(call.found);
     return UnknownSubcommand(call.argv);
   }
@@ -135,9 +155,10 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
     const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed),
                                      [&](const char* a) { return name == a; });
     if (!allowed) {
-      return Reply::Error("ERR", Format("Can't execute '%s': only (P|S)SUBSCRIBE / "
-                                        "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
-                                        "this context", Printable(name).c_str()));
+      return Reply::Error(
+          "ERR", Format("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+                        "RESET are allowed in this context",
+                        CommandTable::Get().LeafName(leaf).c_str()));
     }
   }
   if (client.in_multi() && (leaf.flags & kNoMulti) != 0) {
@@ -161,17 +182,25 @@ bool Dispatcher::HeldByPause(MonoTime now, const CommandSpec& leaf) const {
   return !pause_writes_only_ || (leaf.flags & kWrite) != 0;
 }
 
+// EXEC does what was queued.
+bool Dispatcher::HeldByPause(MonoTime now, const Session& session) const {
+  if (now >= paused_until_) return false;
+  return std::any_of(session.queue.begin(), session.queue.end(), [&](const auto& queued) {
+    const std::vector<BytesView> argv(queued.begin(), queued.end());
+    return HeldByPause(now, CommandTable::Get().Find(argv).leaf());
+  });
+}
+
 void Dispatcher::Admit(Session* session, const Call& call) {
   const CommandSpec& leaf = call.found.leaf();
   if (watch_ && (leaf.flags & kSkipMonitor) == 0) watch_(*session, call.found, call.argv);
   session->client.last_command =
       CommandTable::Get().LeafName(CommandTable::Get().LeafNumber(leaf));
-  if (IsTransactionControl(leaf)) {
+  if (IsTransactionControl(call.found)) {
     bool answered_later = false;
     Reply reply = RunTransactionControl(session, call, &answered_later);
     if (!answered_later) Answer(session, call, std::move(reply));
-  } else if (session->client.in_multi() && !EqualsIgnoreCase(leaf.name, "QUIT") &&
-             !EqualsIgnoreCase(leaf.name, "RESET")) {
+  } else if (session->client.in_multi() && !LeavesMulti(call.found)) {
     Queue(session, call);
   } else {
     RunNow(session, call);

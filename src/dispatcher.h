@@ -48,6 +48,9 @@ class Dispatcher {
   std::optional<Reply> Refusal(const Session& session, const Call& call) const;
   bool MustWait(const Session& session, const CommandSpec& leaf) const;
   bool HeldByPause(MonoTime now, const CommandSpec& leaf) const;
+  bool HeldByPause(MonoTime now, const Session& session) const;  // Any of what EXEC would run.
+  void AnswerRefusal(Session* session, const Call& call, const Reply& refusal);
+  void TellOfHttp(MonoTime now, const Client& client);
   void Admit(Session* session, const Call& call);
   void Queue(Session* session, const Call& call);
   void RunNow(Session* session, const Call& call);
@@ -60,7 +63,10 @@ class Dispatcher {
                const Reply& reply, const Shown& shown);
 
   // src/transaction.cc
-  bool IsTransactionControl(const CommandSpec& leaf) const;
+  bool IsTransactionControl(const FoundCommand& found) const;
+  bool IsExec(const FoundCommand& found) const;
+  bool LeavesMulti(const FoundCommand& found) const;
+  Reply AbortExec(Session* session, const Reply& why);
   Reply RunTransactionControl(Session* session, const Call& call, bool* answered_later);
   Reply Exec(Session* session, const Call& call, bool* answered_later);
 
@@ -70,6 +76,7 @@ class Dispatcher {
   Watch watch_;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;
+  MonoTime http_told_;
 };
 
 // Puts the group's answers where EXEC's reply has left room for them.

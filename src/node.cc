@@ -124,6 +124,7 @@ void Node::Parts::Housekeep() {
   if (now >= next_second) {
     next_second = now + kUsPerSecond;
     CloseIdleClients();
+    CloseSlowReaders();
   }
   if (dispatcher.paused_until() != MonoTime{} && now >= dispatcher.paused_until()) UnpauseClients();
   if (terminating) HandOver();

@@ -54,6 +54,7 @@ void Node::Parts::On(const ClientOpened& input) {
   client.connected_at = now;
   client.last_active = now;
   auto session = std::make_unique<Session>(std::move(client));
+  session->stranger_since = now;
   ApplyParserLimits(session.get());
   sessions[input.id] = std::move(session);
   ++figures.connections_received;
@@ -126,7 +127,10 @@ void Node::Parts::RunSessions() {
     const bool more = dispatcher.Run(now, session);
     monitors += (client.monitor ? 1 : 0) - static_cast<size_t>(monitored ? 1 : 0);
     taps += (client.bus_tap ? 1 : 0) - static_cast<size_t>(tapped ? 1 : 0);
-    if (client.authenticated != authenticated) ApplyParserLimits(session);
+    if (client.authenticated != authenticated) {
+      ApplyParserLimits(session);
+      if (!client.authenticated) session->stranger_since = now;
+    }
     if (more) MakeRunnable(session);
     client.input_buffered = session->parser.buffered();
     client.input_capacity = session->parser.capacity();
@@ -221,10 +225,17 @@ void Node::Parts::CloseIdleClients() {
     const bool exempt = client.monitor || client.subscriptions() > 0 || !session->idle();
     const bool silent = timeout_us > 0 && !exempt && now - client.last_active >= timeout_us;
     const bool stranger = PasswordNeeded() && !client.authenticated &&
-                          now - client.connected_at >= kAuthDeadlineUs;
+                          now - session->stranger_since >= kAuthDeadlineUs;
     if (silent || stranger) idle.push_back(id);
   }
   for (const ClientId id : idle) CloseSession(id);
+}
+
+// One that takes nothing at all makes no event by which the limit would be looked at.
+void Node::Parts::CloseSlowReaders() {
+  for (const auto& [id, session] : sessions) {
+    if (session->soft_limit_since) EnforceLimits(session.get());
+  }
 }
 
 void Node::Parts::FeedMonitors(const Session& watched, std::span<const BytesView> argv) {

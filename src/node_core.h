@@ -75,6 +75,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void HangUp(Session* session);
   void EnforceLimits(Session* session);
   void CloseIdleClients();
+  void CloseSlowReaders();
   void ApplyParserLimits(Session* session);
   void FeedMonitors(const Session& session, std::span<const BytesView> argv);
   void Deliver(BytesView channel, BytesView payload, bool shard);

@@ -61,6 +61,7 @@ class Session {
   bool runnable = false;      // In the node's list of sessions to run.
   bool dirty = false;         // In the node's list of sessions whose output is to be collected.
   bool reading = true;        // The shell reads from its socket.
+  MonoTime stranger_since;    // While it is not authenticated: how long it has been so.
   size_t backlog = 0;         // Output that the socket has not taken.
   std::optional<MonoTime> soft_limit_since;
   std::vector<std::vector<Bytes>> queue;  // Between MULTI and EXEC.

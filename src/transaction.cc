@@ -17,9 +17,17 @@ void LeaveMulti(Session* session) {
 
 }  // namespace
 
-bool Dispatcher::IsTransactionControl(const CommandSpec& leaf) const {
-  const BytesView name = leaf.name;
+// By the command, not the leaf: SLOWLOG RESET is no RESET.
+bool Dispatcher::IsTransactionControl(const FoundCommand& found) const {
+  const BytesView name = found.command->name;
   return name == "MULTI" || name == "EXEC" || name == "DISCARD";
+}
+bool Dispatcher::IsExec(const FoundCommand& found) const {
+  return BytesView(found.command->name) == "EXEC";
+}
+bool Dispatcher::LeavesMulti(const FoundCommand& found) const {
+  const BytesView name = found.command->name;
+  return name == "QUIT" || name == "RESET";
 }
 
 Reply Dispatcher::RunTransactionControl(Session* session, const Call& call, bool* answered_later) {
@@ -34,6 +42,13 @@ Reply Dispatcher::RunTransactionControl(Session* session, const Call& call, bool
   if (name == "EXEC") return Exec(session, call, answered_later);
   LeaveMulti(session);
   return Reply::Ok();
+}
+
+// EXEC itself was refused. As in Redis, the transaction is over with it.
+Reply Dispatcher::AbortExec(Session* session, const Reply& why) {
+  LeaveMulti(session);
+  const BytesView sentence = BytesView(why.text).substr(why.text.find(' ') + 1);
+  return Reply::Error("EXECABORT", "Transaction discarded because of: " + Bytes(sentence));
 }
 
 Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later) {

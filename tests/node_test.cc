@@ -494,6 +494,66 @@ TEST_F(NodeTest, APasswordIsAskedFor) {
   EXPECT_EQ(cluster().Ask(client, "LOCK.ACQUIRE a b").front(), ':');
 }
 
+TEST_F(NodeTest, WhatAStrangerMayNotSendIsTakenRightBehindThePassword) {
+  Form(1, "requirepass secret\n");
+  const ClientId client = cluster().Connect(k1);
+  Bytes batch = "*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n*12\r\n";
+  for (const char* word : {"LOCK.ACQUIRE", "n", "o", "SHARED", "TTL", "5000", "BLOCK", "1", "LIMIT",
+                           "5", "META", "x"}) {
+    batch += Format("$%zu\r\n%s\r\n", BytesView(word).size(), word);
+  }
+  cluster().SendRaw(client, batch);
+  Bytes replies;
+  cluster().RunUntil([&] {
+    replies += cluster().Take(client);
+    return std::count(replies.begin(), replies.end(), '\n') == 2;
+  });
+  EXPECT_TRUE(StartsWith(replies, "+OK\r\n:")) << replies;
+}
+
+TEST_F(NodeTest, AfterAResetThereIsTimeToLogInAgain) {
+  Form(1, "requirepass secret\n");
+  const ClientId client = cluster().Connect(k1);
+  cluster().Ask(client, "AUTH secret");
+  cluster().Run(11'000);
+  EXPECT_EQ(cluster().Ask(client, "RESET"), "+RESET\r\n");
+  cluster().Run(2'000);
+  EXPECT_EQ(cluster().Ask(client, "AUTH secret"), "+OK\r\n");
+  EXPECT_FALSE(cluster().closed(client));
+}
+
+TEST_F(NodeTest, APauseOfWritesHoldsATransactionThatWrites) {
+  Form(1);
+  const ClientId client = cluster().Connect(k1);
+  cluster().Ask(client, "MULTI");
+  cluster().Ask(client, "LOCK.ACQUIRE paused me");
+  EXPECT_EQ(cluster().Ask(k1, "CLIENT PAUSE 1000 WRITE"), "+OK\r\n");
+  cluster().Send(client, "EXEC");
+  cluster().Run(500);
+  EXPECT_EQ(cluster().Take(client), "");
+  EXPECT_TRUE(Has(cluster().Ask(k1, "LOCK.INFO paused"), "FREE"));
+  cluster().Run(1000);
+  EXPECT_EQ(cluster().Take(client).substr(0, 5), "*1\r\n:");
+}
+
+TEST_F(NodeTest, ACommandThatIsNamedLikeTransactionControlIsQueuedLikeAnyOther) {
+  Form(1);
+  const ClientId client = cluster().Connect(k1);
+  cluster().Ask(client, "MULTI");
+  EXPECT_EQ(cluster().Ask(client, "SLOWLOG RESET"), "+QUEUED\r\n");
+  EXPECT_EQ(cluster().Ask(client, "EXEC"), "*1\r\n+OK\r\n");
+}
+
+TEST_F(NodeTest, AnExecThatIsRefusedEndsTheTransaction) {
+  Form(1);
+  const ClientId client = cluster().Connect(k1);
+  cluster().Ask(client, "MULTI");
+  EXPECT_EQ(cluster().Ask(client, "EXEC x"),
+            "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+            "command\r\n");
+  EXPECT_EQ(cluster().Ask(client, "EXEC"), "-ERR EXEC without MULTI\r\n");
+}
+
 TEST_F(NodeTest, NobodyIsShownAPassword) {
   Form(1, "requirepass hunter2\nslowlog-log-slower-than 0\n");
   const ClientId watcher = cluster().Connect(k1);
