@@ -119,8 +119,11 @@ void Gateway::FollowSession(Route* route) {
   }
 }
 
-// The cluster has given this node up. What was sent has an unknown outcome, and its waits have
-// ended. Reads are asked anew; so is what the node itself has to say, which bears repeating.
+// The cluster has given this node up. Our replica has applied the log up to the end of the session:
+// what was not answered until then was not done, or it waited, and its wait is over. Under the old
+// number it never will be, so it is asked anew under the next session, and the client sees no more
+// than a delay (a waiting one has lost its place in the line). Only of what a snapshot may have
+// passed over nobody can tell.
 void Gateway::LoseSession(Route* route) {
   LOCKSTEP_LOG(kWarn, "%s: the cluster has ended this node's session (it was not heard for "
                       "node-timeout); opening another", route->group->name().c_str());
@@ -130,15 +133,23 @@ void Gateway::LoseSession(Route* route) {
     const auto next = std::next(at);
     Pending& pending = at->second;
     pending.answered.clear();
-    if (pending.may_be_logged() && pending.kind == Kind::kWrite && !pending.own) {
+    if (pending.missed && pending.kind == Kind::kWrite && !pending.own) {
       Finish(route, at, Uncertain());
     } else {
-      pending.in_stream = pending.sent_before = false;
+      pending.in_stream = pending.sent_before = pending.missed = false;
     }
     at = next;
   }
   route->answered.clear();
   Restart(route);
+}
+
+void Gateway::OnInstalled(GroupId group) {
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return;
+  for (auto& [seq, pending] : route->second.pending) {
+    if (pending.may_be_logged()) pending.missed = true;
+  }
 }
 
 void Gateway::OpenSession(MonoTime now, Route* route) {

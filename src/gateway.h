@@ -69,6 +69,8 @@ class Gateway {
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);
   void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
   void OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack);
+  // The group's replica took a snapshot in: answers that lie before it were not seen.
+  void OnInstalled(GroupId group);
   void OnPeerUp(NodeId peer);    // What was under way to it may be lost.
   void OnPeerDown(NodeId peer);  // Nothing is sent to it, so nothing becomes uncertain by it.
 
@@ -91,6 +93,7 @@ class Gateway {
     bool own = false;        // The node's: it is never given up.
     bool in_stream = false;  // Sent in the route's stream, as number `position`.
     bool sent_before = false;  // In an earlier stream: a leader may have logged it.
+    bool missed = false;       // It may have been applied here unseen, within a snapshot.
     uint64_t position = 0;
     Asker asker;
     MonoTime asked;

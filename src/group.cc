@@ -168,6 +168,7 @@ void Group::Install(const raft::Snapshot& snapshot, WriteBatch* batch) {
   snapshot_index_ = applied_;
   own_hashes_.clear();
   ++snapshots_installed_;
+  listener_->OnInstalled(*this);
   LOCKSTEP_LOG(kInfo, "%s: installed the leader's snapshot of %lu, %zu bytes",
                options_.name.c_str(), applied_.value, snapshot.data.size());
 }

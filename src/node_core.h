@@ -100,6 +100,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override;
   void OnEvent(const Bytes& channel, const Bytes& payload) override;
   void OnMessage(Group& group, raft::Message message) override;
+  void OnInstalled(Group& group) override { gateway.OnInstalled(group.id()); }
   void OnStateHash(Group& group, Index index, uint64_t hash) override;
   // Gateway::Listener
   void OnReply(const Gateway::Asker& asker, Reply reply) override;

@@ -196,6 +196,36 @@ TEST_F(NodeTest, WhatIsRefusedBecauseTheLeaderIsFullDidNotHappen) {
   }
 }
 
+// The cluster gave the node up and ended its session. What had not happened by then happens now.
+TEST_F(NodeTest, ClientsOfANodeThatWasGivenUpSeeADelayAndNoMore) {
+  Form(3, "node-timeout 1000\nuncertain-after-ms 20000\nleader-wait-ms 20000\n");
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE busy other TTL 600000").front(), ':');
+  const ClientId waiting = cluster().Connect(follower_);
+  const ClientId asking = cluster().Connect(follower_);
+  const ClientId reading = cluster().Connect(follower_);
+  cluster().Send(waiting, "LOCK.ACQUIRE busy me TTL 600000 BLOCK 0");
+  cluster().Run(50);
+  cluster().CutOff(follower_);
+  cluster().Send(asking, "LOCK.ACQUIRE free me");
+  cluster().Send(reading, "LOCK.INFO busy");
+  cluster().Run(3000);  // Its session is over.
+  cluster().Heal();
+  Bytes asked;
+  Bytes read;
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    asked += cluster().Take(asking);
+    read += cluster().Take(reading);
+    return !asked.empty() && !read.empty();
+  }));
+  EXPECT_EQ(asked.front(), ':') << asked;
+  EXPECT_TRUE(Has(read, "LOCKED")) << read;
+  EXPECT_EQ(cluster().Take(waiting), "");
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.RELEASE busy other"), ":1\r\n");
+  Bytes granted;
+  ASSERT_TRUE(cluster().RunUntil([&] { return !(granted += cluster().Take(waiting)).empty(); }));
+  EXPECT_EQ(granted.front(), ':') << granted;
+}
+
 TEST_F(NodeTest, AClientThatHasGoneLeavesNothingThatHappensLater) {
   Form(3);
   for (const NodeId id : {k1, k2, k3}) {
