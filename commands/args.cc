@@ -9,8 +9,6 @@ namespace {
 
 const char* const kNotAnInteger = "value is not an integer or out of range";
 
-Bytes Shown(BytesView argument) { return Printable(argument, kNameBytesShown); }
-
 }  // namespace
 
 BytesView Args::Next() {
@@ -91,12 +89,12 @@ void Args::SyntaxError() {
     return;
   }
   const BytesView argument = argv_[at_];
-  Bytes text = "syntax error near '" + Shown(argument) + "'";
+  Bytes text = "syntax error near '" + Printable(argument) + "'";
   // The nearest option that was asked for, if it is near enough to be meant.
   const char* nearest = nullptr;
   size_t edits = std::min<size_t>(3, argument.size());  // Fewer than these, and than its letters.
   for (const char* token : asked_) {
-    const size_t distance = EditDistance(Upper(argument.substr(0, kNameBytesShown)), token);
+    const size_t distance = EditDistance(Upper(argument.substr(0, kNameBytesMax)), token);
     if (distance >= edits || distance >= BytesView(token).size()) continue;
     nearest = token;
     edits = distance;

@@ -89,7 +89,7 @@ Action LockMacquire(Context& ctx, Args& args) {
   for (int64_t i = 0; i < count; ++i) {
     const BytesView name = args.Name("lock name");
     if (!args.failed() && !seen.insert(name).second) {
-      args.Fail(Reply::Error("ERR", "lock '" + Printable(name, kNameBytesShown) + "' is named twice"));
+      args.Fail(Reply::Error("ERR", "lock '" + Printable(name) + "' is named twice"));
     }
     op.names.emplace_back(name);
   }

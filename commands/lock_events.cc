@@ -68,14 +68,14 @@ Bytes LockTable::Describe(const std::vector<WaitGraph::Step>& circle, size_t fir
   Bytes text;
   for (size_t i = 0; i < circle.size(); ++i) {
     const WaitGraph::Step& step = circle[(first + i) % circle.size()];
-    text += Printable(state_.NameOf(step.owner), kNameBytesShown) + " -> ";
-    text += Printable(state_.NameOf(step.lock), kNameBytesShown) + " -> ";
+    text += Printable(state_.NameOf(step.owner)) + " -> ";
+    text += Printable(state_.NameOf(step.lock)) + " -> ";
     if (text.size() > kCircleBytesMax && i + 1 < circle.size()) {
       text += Format("(%zu more) -> ", circle.size() - i - 1);
       break;
     }
   }
-  return text + Printable(state_.NameOf(circle[first].owner), kNameBytesShown);
+  return text + Printable(state_.NameOf(circle[first].owner));
 }
 
 }  // namespace lockstep

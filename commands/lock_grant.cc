@@ -278,8 +278,8 @@ void LockTable::Abort(const std::vector<WaitGraph::Step>& circle) {
   const Reply reply = Reply::Error(
       "DEADLOCK",
       Format("waiting for '%s' would close a cycle: %s; all locks of '%s' were released; try again",
-             Printable(state_.NameOf(circle[youngest].lock), kNameBytesShown).c_str(), deadlock.circle.c_str(),
-             Printable(deadlock.victim, kNameBytesShown).c_str()));
+             Printable(state_.NameOf(circle[youngest].lock)).c_str(), deadlock.circle.c_str(),
+             Printable(deadlock.victim).c_str()));
 
   Tell("deadlock", circle[youngest].lock, victim, 0);
   while (state_.at(victim).waits > 0) EndWait(state_.at(victim).first_wait, reply);

@@ -160,7 +160,7 @@ std::optional<Reply> LockTable::LimitRefusal(const AcquireOp& op, Slot<Lock> loc
   if (op.mode == LockMode::kExclusive || in_force == kLimitOpen || in_force == asked) {
     return std::nullopt;
   }
-  const Bytes name = Printable(state_.NameOf(lock), kNameBytesShown);
+  const Bytes name = Printable(state_.NameOf(lock));
   if (in_force == kLimitUnlimited) {
     return Reply::Error("ERR", Format("lock '%s' is shared without LIMIT now; ask without LIMIT, "
                                       "or when it is free; nothing was changed",
@@ -182,7 +182,7 @@ std::optional<Reply> LockTable::LineRefusal(const AcquireOp& op) const {
     if (known) continue;
     const size_t waiting = state_.at(lock).line->size();
     if (waiting < limits_.waiters_per_lock_max) continue;
-    const Bytes what = Format("the number of waiters for '%s' is", Printable(name, kNameBytesShown).c_str());
+    const Bytes what = Format("the number of waiters for '%s' is", Printable(name).c_str());
     return LimitError(waiting, what.c_str());
   }
   return std::nullopt;

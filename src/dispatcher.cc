@@ -156,8 +156,8 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
                                      [&](const char* a) { return name == a; });
     if (!allowed) {
       return Reply::Error(
-          "ERR", Format("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
-                        "RESET are allowed in this context",
+          "ERR", Format("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
+                        "/ RESET are allowed in this context",
                         CommandTable::Get().LeafName(leaf).c_str()));
     }
   }

@@ -213,8 +213,8 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
   if (nack.why != ForwardNack::Why::kGap) route.retry_at = now + kRefusedPauseUs;
 }
 
-// The leader is full. What may be in some log already must not be called off: it is sent again until
-// its outcome is known, or given up as uncertain.
+// The leader is full. What may be in some log already must not be called off: it is sent again
+// until its outcome is known, or given up as uncertain.
 void Gateway::RefuseWhatWasNeverLogged(Route* route) {
   for (auto at = route->pending.begin(); at != route->pending.end();) {
     const auto next = std::next(at);

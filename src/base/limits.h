@@ -10,7 +10,6 @@ namespace lockstep {
 constexpr uint64_t kNodeIdMax = 1'000'000;
 constexpr size_t kNodesMax = 64;            // Members of a cluster.
 constexpr size_t kNameBytesMax = 1024;      // Locks, owners, queues, keys.
-constexpr size_t kNameBytesShown = 128;     // Of one in a sentence; as many as Redis shows.
 constexpr size_t kMetaBytesMax = 4096;      // LOCK.ACQUIRE ... META.
 constexpr size_t kMultiLockNamesMax = 1024; // LOCK.MACQUIRE.
 constexpr int64_t kTtlMsMax = 24 * 3600 * 1000;
