@@ -102,6 +102,7 @@ struct Output {
     ClientId id;
     Bytes bytes;
     bool close = false;  // After `bytes` have left. ClientClosed follows all the same.
+    bool at_once = false;  // And with it: what has not left by now is thrown away.
   };
   struct ToPeer {
     NodeId to;
@@ -159,6 +160,8 @@ class Node {
   std::span<char> ReadBuffer(ClientId id, size_t bytes);
 
   // What our side of a handshake says.
+  // Whether it has a command that was not run, or a reply that was not handed out.
+  bool Owes(ClientId id) const;
   bus::Identity identity() const;
   const Config& config() const;
 

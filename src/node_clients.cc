@@ -273,4 +273,12 @@ void Node::Parts::Deliver(BytesView channel, BytesView payload, bool shard) {
   }
 }
 
+// A command that is not whole will never run if no more of it comes.
+bool Node::Owes(ClientId id) const {
+  const Session* session = parts_->FindSession(id);
+  if (session == nullptr) return false;
+  const bool may_run = session->runnable || session->lack != Session::Lack::kBytes;
+  return (session->parser.buffered() > 0 && may_run) || !session->idle() || session->HasOutput();
+}
+
 }  // namespace lockstep

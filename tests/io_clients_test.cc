@@ -37,6 +37,11 @@ class ClientsTest : public ::testing::Test {
     replies.push_back({id, std::move(bytes), close});
     clients_->Deliver(std::move(replies));
   }
+  void Kill(ClientId id) {
+    std::vector<Output::ToClient> replies;
+    replies.push_back({id, "", /*close=*/true, /*at_once=*/true});
+    clients_->Deliver(std::move(replies));
+  }
   ClientId LatestId() const { return port_.opened.back().id; }
 
   Loop loop_;
@@ -144,6 +149,46 @@ TEST_F(ClientsTest, ALargeLastReplyLeavesWholeBeforeTheEnd) {
   EXPECT_EQ(port_.closed, std::vector{LatestId()});
 }
 
+TEST_F(ClientsTest, OneThatIsKilledIsGoneThoughItTakesItsRepliesByteByByte) {
+  PlainSocket client = Connect();
+  Reply(LatestId(), Bytes(size_t{16} << 20, 'y'));
+  Kill(LatestId());
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+  ASSERT_TRUE(Run([&] { return client.Ended(); }));
+  EXPECT_LT(client.Receive().size(), size_t{16} << 20);
+}
+
+// A connection of its own, whose deadlines are called without waiting for them.
+TEST_F(ClientsTest, LastWordsAreNotKeptForEverForOneWhoTakesThemSlowly) {
+  struct Nobody final : ClientConn::Watcher {
+    void OnChanged(ClientId) override {}
+  } nobody;
+  std::unique_ptr<ClientConn> conn;
+  Listener listener(&loop_, [&](uv_stream_t* from) {
+    conn = std::make_unique<ClientConn>(&loop_, &port_, &nobody, ClientId{1});
+    ASSERT_TRUE(conn->Accept(from).ok());
+    conn->Open();
+  });
+  const std::vector<Bytes> addresses{"127.0.0.1"};
+  ASSERT_TRUE(listener.Listen(addresses, 0, 16).ok());
+  PlainSocket client = PlainSocket::To(listener.port());
+  ASSERT_TRUE(Run([&] { return conn != nullptr; }));
+
+  conn->Send(Bytes(size_t{64} << 20, 'y'));
+  conn->Finish();
+  const MonoTime began = loop_.Now();
+  MonoTime now = began;
+  while (conn->state() == ClientConn::State::kFlushing && now - began < 2 * ClientConn::kFlushUsMax) {
+    const size_t before = conn->backlog();
+    ASSERT_TRUE(Run([&] { return client.Receive().size() > 0 && conn->backlog() < before; }));
+    now = conn->deadline();
+    conn->OnDeadline(now);
+  }
+  EXPECT_EQ(conn->state(), ClientConn::State::kGone);
+  EXPECT_GE(now - began, ClientConn::kFlushUsMax - kUsPerSecond);
+  EXPECT_LE(now - began, ClientConn::kFlushUsMax);
+}
+
 TEST_F(ClientsTest, NothingIsSaidOrHeardAfterTheNodesLastWord) {
   PlainSocket client = Connect();
   Reply(LatestId(), "+OK\r\n", /*close=*/true);
@@ -156,13 +201,44 @@ TEST_F(ClientsTest, NothingIsSaidOrHeardAfterTheNodesLastWord) {
 
 TEST_F(ClientsTest, AClientThatShutItsSideStillGetsTheReplyToWhatItAsked) {
   PlainSocket client = Connect();
+  port_.owed.insert(LatestId());
   client.Send("PING\r\n");
   client.FinishSending();
   ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
+  RunTurns(3);
+  port_.owed.clear();
+  const MonoTime answered = loop_.Now();
   Reply(LatestId(), "+PONG\r\n");
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});  // All is said: no grace is waited out.
   ASSERT_TRUE(Run([&] { return client.Ended(); }));
   EXPECT_EQ(client.Receive(), "+PONG\r\n");
-  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+  EXPECT_LT(loop_.Now() - answered, kUsPerSecond);
+}
+
+TEST_F(ClientsTest, WhatWasAnsweredLeavesWholeThoughTheClientHasShutItsSide) {
+  PlainSocket client = Connect();
+  const Bytes large(size_t{6} << 20, 'y');
+  Reply(LatestId(), large);
+  client.FinishSending();
+  ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));  // It is owed nothing more.
+  ASSERT_TRUE(Run([&] { return client.Ended(); }));
+  EXPECT_TRUE(client.Receive() == large);
+}
+
+TEST_F(ClientsTest, AClientThatIsOwedNothingIsGoneAtOnceHoweverLateItSpoke) {
+  PlainSocket client = Connect();
+  client.Send("PING\r\n");
+  client.Close();
+  bool had_spoken = false;
+  port_.on_step = [&](const Input& input) {
+    if (std::holds_alternative<ClientClosed>(input)) {
+      had_spoken = port_.received[LatestId()].size() == 6;
+    }
+  };
+  const MonoTime closed = loop_.Now();
+  ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));
+  EXPECT_TRUE(had_spoken);
+  EXPECT_LT(loop_.Now() - closed, ClientConn::kHalfClosedGraceUs);
 }
 
 TEST_F(ClientsTest, AClientThatHadNothingUnderWayIsGoneBeforeOneThatHas) {
@@ -171,6 +247,7 @@ TEST_F(ClientsTest, AClientThatHadNothingUnderWayIsGoneBeforeOneThatHas) {
   PlainSocket silent = Connect();
   const ClientId silent_id = LatestId();
   const MonoTime asked = loop_.Now();
+  port_.owed.insert(busy_id);
   busy.Send("PING\r\n");
   ASSERT_TRUE(Run([&] { return port_.received[busy_id].size() == 6; }));
   busy.Close();

@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <map>
+#include <set>
 
 #include "cluster/bus/frame.h"
 #include "src/io/loop.h"
@@ -46,6 +47,7 @@ class RecordingPort final : public NodePort {
     buffer.resize(bytes);
     return buffer;
   }
+  bool Owes(ClientId id) const override { return owed.contains(id); }
   bus::Identity identity() const override { return me; }
 
   bus::Identity me;
@@ -53,6 +55,7 @@ class RecordingPort final : public NodePort {
   std::map<ClientId, Bytes> received;
   std::vector<ClientOpened> opened;
   std::vector<ClientId> closed;
+  std::set<ClientId> owed;
   std::vector<ClientBacklog> backlogs;
   std::vector<bus::Hello> up;
   std::vector<NodeId> down;

@@ -1,5 +1,7 @@
 #include "src/io/client_conn.h"
 
+#include <algorithm>
+
 namespace lockstep::io {
 
 ClientConn::ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id)
@@ -28,7 +30,9 @@ void ClientConn::TurnAway(Bytes last_words) {
 }
 
 void ClientConn::Send(Bytes bytes) {
-  if (state_ == State::kServing) conn_.Write(std::move(bytes));
+  if (state_ != State::kServing) return;
+  conn_.Write(std::move(bytes));
+  if (half_closed_ && !port_->Owes(id_)) Part();
 }
 
 void ClientConn::StopReading() {
@@ -41,11 +45,21 @@ void ClientConn::ReadAgain() {
 
 // Called again it changes nothing; a deadline ends a client that never takes its last bytes.
 void ClientConn::Finish() {
-  if (state_ > State::kFlushing) return;
-  unflushed_ = conn_.backlog();
-  Enter(State::kFlushing, loop_->Now() + kFlushUsMax);
+  if (state_ > State::kFlushing || flush_by_ != MonoTime{}) return;
+  const MonoTime now = loop_->Now();
+  flush_by_ = now + kFlushUsMax;
+  Flush(now);
   conn_.StopReading();
   if (conn_.backlog() == 0) Linger();
+}
+
+void ClientConn::Drop() {
+  if (state_ != State::kGone) Go();
+}
+
+void ClientConn::Flush(MonoTime now) {
+  unflushed_ = conn_.backlog();
+  Enter(State::kFlushing, std::min(now + kFlushStepUsMax, flush_by_));
 }
 
 bool ClientConn::ReportBacklog() {
@@ -58,12 +72,12 @@ bool ClientConn::ReportBacklog() {
   return now > 0;
 }
 
-// A client on a slow line that goes on taking its last bytes is given the time it needs.
-void ClientConn::OnDeadline() {
+// A client on a slow line that goes on taking its last bytes is given more time, but not for ever:
+// one byte now and then would keep all of them in our memory.
+void ClientConn::OnDeadline(MonoTime now) {
   const bool takes_its_bytes = state_ == State::kFlushing && conn_.backlog() < unflushed_;
-  if (!takes_its_bytes) return Go();
-  unflushed_ = conn_.backlog();
-  Enter(State::kFlushing, loop_->Now() + kFlushUsMax);
+  if (!takes_its_bytes || now >= flush_by_) return Go();
+  Flush(now);
 }
 
 std::span<char> ClientConn::Room() {
@@ -82,31 +96,43 @@ void ClientConn::OnBytes(size_t bytes) {
 // An error is final. An orderly end says only that the client will not send: see the header for
 // why it gets a moment.
 void ClientConn::OnEnd(const Bytes& why) {
-  const bool half_closed = why.empty() && state_ == State::kServing;
+  half_closed_ = why.empty() && state_ <= State::kFlushing;
+  if (!half_closed_) return Go();
+  if (state_ == State::kFlushing) return;  // Its last words go on leaving.
+  if (!port_->Owes(id_)) return Part();
   const MonoTime grace_ends = last_bytes_ + kHalfClosedGraceUs;
-  if (half_closed && grace_ends > loop_->Now()) {
-    Enter(State::kServing, grace_ends);
-  } else {
-    Go();
-  }
+  if (grace_ends <= loop_->Now()) return Go();
+  Enter(State::kServing, grace_ends);
 }
 
 void ClientConn::OnWritten() {
   if (state_ == State::kFlushing && conn_.backlog() == 0) Linger();
 }
 
+// The client will ask no more and all is answered: the node forgets it, the answers leave.
+void ClientConn::Part() {
+  TellNode();
+  Finish();
+}
+
 // The node may forget the client now: whatever this socket still does, it is nobody's any more.
+// One that has shut its own side sends nothing that would have to be heard out.
 void ClientConn::Linger() {
+  if (half_closed_) return Go();
   Enter(State::kLingering, loop_->Now() + kLingerUsMax);
   conn_.FinishWriting();
   conn_.Read();
-  if (std::exchange(node_knows_, false)) port_->Step(ClientClosed{.id = id_});
+  TellNode();
 }
 
 // The watcher takes it out of the table later: we are inside one of its calls, or libuv's.
 void ClientConn::Go() {
   Enter(State::kGone, kNeverMono);
   conn_.StopReading();
+  TellNode();
+}
+
+void ClientConn::TellNode() {
   if (std::exchange(node_knows_, false)) port_->Step(ClientClosed{.id = id_});
 }
 

@@ -8,9 +8,10 @@
 // and a reset can overtake the last reply and destroy it.
 //
 // A client that has shut its own side (`printf 'PING\r\n' | nc`) looks exactly like one that has
-// died. What it asked in the last moment may still be answered: the node hears of the end when
-// kHalfClosedGraceUs have passed since its last bytes. A client that has long been silent, waiting
-// for a lock, is gone at once.
+// died. One that is owed nothing is gone at once, with its place, its waits and what it has bound.
+// What another asked in the last moment is still answered, and then it is gone; but when
+// kHalfClosedGraceUs have passed since its last bytes it is gone all the same, so one that has long
+// been silent, waiting for a lock, does not hold up the next in line.
 #pragma once
 
 #include "src/io/node_port.h"
@@ -22,8 +23,9 @@ class ClientConn final : private TcpConn::Events {
  public:
   static constexpr size_t kReadBytes = size_t{16} << 10;
   static constexpr int64_t kHalfClosedGraceUs = 250 * kUsPerMs;
-  // How long a client may leave all of its last bytes untaken.
-  static constexpr int64_t kFlushUsMax = 10 * kUsPerSecond;
+  // How long a client may leave all of its last bytes untaken, and how long it may take over them.
+  static constexpr int64_t kFlushStepUsMax = 10 * kUsPerSecond;
+  static constexpr int64_t kFlushUsMax = 60 * kUsPerSecond;
   static constexpr int64_t kLingerUsMax = kUsPerSecond;
 
   enum class State : uint8_t { kServing, kFlushing, kLingering, kGone };
@@ -55,6 +57,8 @@ class ClientConn final : private TcpConn::Events {
   void ReadAgain();
   // The node's: no more is said or heard, what was said leaves first.
   void Finish();
+  // The same, and what has not left by now is thrown away.
+  void Drop();
 
   // Steps ClientBacklog if the node knows another figure. True: ask again next turn.
   bool ReportBacklog();
@@ -63,15 +67,18 @@ class ClientConn final : private TcpConn::Events {
   size_t backlog() const { return conn_.backlog(); }
   // When OnDeadline wants to be called; kNeverMono: need not.
   MonoTime deadline() const { return deadline_; }
-  void OnDeadline();
+  void OnDeadline(MonoTime now);
 
  private:
   std::span<char> Room() override;
   void OnBytes(size_t bytes) override;
   void OnEnd(const Bytes& why) override;
   void OnWritten() override;
+  void Flush(MonoTime now);
+  void Part();
   void Linger();
   void Go();
+  void TellNode();
   void Enter(State state, MonoTime deadline);
 
   Loop* loop_;
@@ -81,7 +88,9 @@ class ClientConn final : private TcpConn::Events {
   TcpConn conn_;
   State state_ = State::kFlushing;  // Until Open.
   bool node_knows_ = false;
+  bool half_closed_ = false;  // The client has said that it will not send.
   MonoTime last_bytes_;
+  MonoTime flush_by_;
   MonoTime deadline_ = kNeverMono;
   size_t backlog_told_ = 0;
   size_t unflushed_ = 0;  // While flushing: what waited when the deadline was set.

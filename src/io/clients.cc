@@ -54,13 +54,17 @@ void Clients::Accept(uv_stream_t* from) {
     return;
   }
   // Those that are told why they are turned away need descriptors too, for a moment.
-  if (conns_.size() >= ClientsMax() + kTurnedAwayMax) return;
+  if (conns_.size() >= ClientsMax() + kTurnedAwayMax) {
+    ++turned_away_;
+    return;
+  }
   conn->KeepAlive(settings_->tcp_keepalive);
   const Bytes refusal = ReasonToRefuse(conn->Remote());
   ClientConn& kept = *conns_.emplace(latest_id_, std::move(conn)).first->second;
   if (refusal.empty()) {
     kept.Open();
   } else {
+    ++turned_away_;
     kept.TurnAway(refusal);
   }
 }
@@ -87,7 +91,12 @@ void Clients::Deliver(std::vector<Output::ToClient> replies) {
     if (conn == nullptr) continue;
     conn->Send(std::move(reply.bytes));
     if (conn->backlog() > 0) lagging_.insert(reply.id);
-    if (reply.close) conn->Finish();
+    if (!reply.close) continue;
+    if (reply.at_once) {
+      conn->Drop();
+    } else {
+      conn->Finish();
+    }
   }
 }
 
@@ -132,7 +141,7 @@ void Clients::CallDue() {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const ClientId id = deadlines_.extract(deadlines_.begin()).value().second;
     ClientConn* conn = Find(id);
-    if (conn != nullptr && conn->deadline() <= now) conn->OnDeadline();
+    if (conn != nullptr && conn->deadline() <= now) conn->OnDeadline(now);
   }
   SettleChanged();
 }

@@ -21,6 +21,8 @@ class Clients final : private ClientConn::Watcher {
 
   Result<void> Listen(std::span<const Bytes> addresses, uint16_t port, int64_t backlog);
   uint16_t port() const { return listener_.port(); }
+  // Connections refused so far, for want of a place or in protected mode.
+  uint64_t turned_away() const { return turned_away_; }
 
   // Output's, each. A client that is gone is passed over.
   void Deliver(std::vector<Output::ToClient> replies);
@@ -49,6 +51,7 @@ class Clients final : private ClientConn::Watcher {
   const Settings* settings_;
   Listener listener_;
   size_t room_ = SIZE_MAX;
+  uint64_t turned_away_ = 0;
   ClientId latest_id_;
   std::unordered_map<ClientId, std::unique_ptr<ClientConn>> conns_;
   std::set<ClientId> lagging_;  // Their sockets have not taken all.
