@@ -32,7 +32,7 @@ class Host {
   virtual std::vector<std::pair<Bytes, Bytes>> ConfigGet(BytesView pattern) const = 0;
   // All or nothing. The error is Redis's whole reply text after "ERR ".
   virtual Result<void> ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& values) = 0;
-  virtual Result<void> ConfigRewrite() = 0;  // Queued for the shell; an error if there is no file.
+  virtual Result<void> ConfigRewrite() = 0;  // When it returns, the file is written or unchanged.
   virtual int64_t LockDefaultTtlMs() const = 0;
   virtual bool DebugCommandAllowed(const Client& client) const = 0;
 

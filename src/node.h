@@ -139,7 +139,9 @@ struct NodeOptions {
   std::function<Bytes(size_t)> random;        // From the operating system; none: from `seed`.
   std::function<Bytes(BytesView)> sha256_hex; // None: ACL GETUSER shows no hash.
   std::function<MonoTime()> clock;  // For measuring how long commands take; decides nothing.
-  Bytes config_text;          // Of the file, for CONFIG REWRITE; empty: no file.
+  // CONFIG REWRITE's way to `config_file`: the text that stands there now, and a new one for it.
+  std::function<Result<Bytes>()> read_config;
+  std::function<Result<void>(BytesView)> write_config;
 };
 
 class Node {

@@ -5,6 +5,7 @@
 #include "commands/lock_ops.h"
 #include "commands/lock_table.h"
 #include "src/base/hash.h"
+#include "src/base/log.h"
 #include "src/node_core.h"
 
 namespace lockstep {
@@ -47,10 +48,15 @@ Result<void> Node::Parts::ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& 
 }
 
 Result<void> Node::Parts::ConfigRewrite() {
-  if (options.config_text.empty()) return Error{"The server is running without a config file"};
-  options.config_text = options.config.Rewrite(options.config_text);
-  rewrite_config = options.config_text;
-  return {};
+  if (options.config_file.empty() || !options.read_config || !options.write_config) {
+    return Error{"The server is running without a config file"};
+  }
+  const Result<Bytes> old = options.read_config();
+  const Result<void> written =
+      old ? options.write_config(options.config.Rewrite(*old)) : Result<void>(old.error());
+  if (written) return {};
+  LOCKSTEP_LOG(kWarn, "CONFIG REWRITE: %s; the file is as it was", written.error().message.c_str());
+  return Error{"Rewriting config file: " + written.error().message};
 }
 
 bool Node::Parts::DebugCommandAllowed(const Client& client) const {

@@ -91,7 +91,7 @@ class ServerTest : public ::testing::Test {
                                  "--dir",      folder_ + "/data"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     Server::Start start;
-    start.config_file = ConfigFile();
+    if (has_config_file_) start.config_file = ConfigFile();
     start.config_text = *ReadFile(ConfigFile(), Config::kTextBytesMax);
     const auto line = ParseCommandLine(arguments);
     CHECK(line.ok());
@@ -113,6 +113,7 @@ class ServerTest : public ::testing::Test {
   }
 
   Bytes folder_;
+  bool has_config_file_ = true;  // Else its text came from standard input.
   uint16_t port_ = 0;
   uint16_t bus_port_ = 0;
   std::unique_ptr<Server> server_;
@@ -188,6 +189,41 @@ TEST_F(ServerTest, ConfigRewriteReplacesTheFileAndKeepsItsComments) {
   EXPECT_NE(text.find("# The test's own."), Bytes::npos) << text;
   EXPECT_NE(text.find("slowlog-max-len 77"), Bytes::npos) << text;
   EXPECT_FALSE(std::filesystem::exists(ConfigFile() + ".new"));
+}
+
+TEST_F(ServerTest, ConfigRewriteKeepsWhatWasEditedSinceTheStart) {
+  StartServer();
+  WaitingClient client(port_);
+  EXPECT_EQ(client.Ask("CONFIG SET slowlog-max-len 77"), "+OK\r\n");
+  SetConfigFile("# Edited meanwhile.\nloglevel warning\ntimeout 9\n");
+  EXPECT_EQ(client.Ask("CONFIG REWRITE"), "+OK\r\n");
+  const Bytes text = *ReadFile(ConfigFile(), Config::kTextBytesMax);
+  EXPECT_EQ(text.find("# Edited meanwhile.\nloglevel warning\ntimeout 9\n"), 0u) << text;
+  EXPECT_NE(text.find("slowlog-max-len 77"), Bytes::npos) << text;
+}
+
+TEST_F(ServerTest, ConfigRewriteSaysWhyItFailed) {
+  StartServer();
+  WaitingClient client(port_);
+  std::filesystem::remove(ConfigFile());
+  const Bytes unreadable = client.Ask("CONFIG REWRITE");
+  EXPECT_EQ(unreadable.find("-ERR Rewriting config file: cannot "), 0u) << unreadable;
+  EXPECT_NE(unreadable.find("No such file or directory"), Bytes::npos) << unreadable;
+  EXPECT_FALSE(std::filesystem::exists(ConfigFile()));
+
+  SetConfigFile("loglevel warning\n");
+  std::filesystem::create_directories(ConfigFile() + ".new/in the way");
+  const Bytes unwritable = client.Ask("CONFIG REWRITE");
+  EXPECT_EQ(unwritable.find("-ERR Rewriting config file: cannot "), 0u) << unwritable;
+  EXPECT_EQ(*ReadFile(ConfigFile(), Config::kTextBytesMax), "loglevel warning\n");
+}
+
+TEST_F(ServerTest, WithoutAFileConfigRewriteIsRefused) {
+  has_config_file_ = false;
+  StartServer();
+  WaitingClient client(port_);
+  EXPECT_EQ(client.Ask("CONFIG REWRITE"),
+            "-ERR The server is running without a config file\r\n");
 }
 
 TEST_F(ServerTest, APortInUseStopsTheStartWithASentence) {

@@ -90,7 +90,8 @@ Result<void> Server::OpenNode() {
   options.random = Entropy;
   options.sha256_hex = Sha256Hex;
   options.clock = [this] { return loop_.Now(); };
-  options.config_text = start_.config_text;
+  options.read_config = [this] { return ReadFile(start_.config_file, Config::kTextBytesMax); };
+  options.write_config = [this](BytesView text) { return ReplaceFile(start_.config_file, text); };
   auto opened = Node::Open(std::move(options), *storage_, loop_.Now());
   if (!opened) return opened.error();
   node_ = std::move(*opened);
