@@ -109,7 +109,10 @@ int64_t KillAll(Context& ctx, const KillFilter& filter) {
   ctx.host.ForEachClient([&](Client& client) {
     if (filter.Matches(client, ctx.client)) victims.push_back(client.id);
   });
-  for (const ClientId id : victims) ctx.host.KillClient(id);
+  for (const ClientId id : victims) {
+    // Who ends itself is still told so.
+    id == ctx.client.id ? ctx.host.CloseAfterReplies(id) : ctx.host.KillClient(id);
+  }
   return static_cast<int64_t>(victims.size());
 }
 

@@ -47,7 +47,8 @@ class Host {
   // Connections.
   virtual void ForEachClient(const std::function<void(Client&)>& visit) = 0;  // In order of id.
   virtual Client* FindClient(ClientId id) = 0;
-  virtual void KillClient(ClientId id) = 0;  // Its own: after the reply.
+  virtual void KillClient(ClientId id) = 0;        // At once, whatever it is owed.
+  virtual void CloseAfterReplies(ClientId id) = 0; // When all that it has asked is answered.
   // A client blocked in a command is answered: nil, or -UNBLOCKED. False: it was not blocked.
   virtual bool UnblockClient(ClientId id, bool with_error) = 0;
   virtual void PauseClients(MonoTime until, bool writes_only) = 0;

@@ -121,6 +121,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void ForEachClient(const std::function<void(Client&)>& visit) override;
   Client* FindClient(ClientId id) override;
   void KillClient(ClientId id) override;
+  void CloseAfterReplies(ClientId id) override;
   bool UnblockClient(ClientId id, bool with_error) override;
   void PauseClients(MonoTime until, bool writes_only) override;
   void UnpauseClients() override;

@@ -108,6 +108,14 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   if (gateway.Withdraw(slot->group, slot->seq)) {
     OnReply({id, session->NumberOf(*slot)},
             with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
+void Node::Parts::CloseAfterReplies(ClientId id) {
+  Session* session = FindSession(id);
+  if (session == nullptr) return;
+  session->client.close_after_reply = true;
+  session->closing = true;
+  MakeDirty(session);
+}
+
                        : Reply::Nil());
     return true;
   }

@@ -194,9 +194,13 @@ TEST_F(ConnectionTest, KillTakesAnAddressOrFilters) {
   EXPECT_EQ(Run({"CLIENT", "KILL", "TYPE", "pubsub"}), Reply::Integer(1));
   EXPECT_EQ(Run({"CLIENT", "KILL", "ID", "1"}), Reply::Integer(0));  // Itself: skipped.
   EXPECT_EQ(host_.killed, (std::vector<ClientId>{{2}, {3}}));
-  EXPECT_EQ(Run({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}), Reply::Integer(1));
   EXPECT_EQ(Run({"CLIENT", "KILL", "USER", "default", "LADDR", "127.0.0.1:7379"}),
             Reply::Integer(2));
+  EXPECT_TRUE(host_.closed_after_replies.empty());
+}
+
+TEST_F(ConnectionTest, WhoKillsItselfGetsTheReplyFirst) {
+  EXPECT_EQ(Run({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}), Reply::Integer(1));
   // Its own address, in the old form, is not skipped.
   EXPECT_EQ(Run({"CLIENT", "KILL", "127.0.0.1:50001"}), Reply::Ok());
 }

@@ -38,6 +38,8 @@ class FakeHost final : public Host {
   std::map<ClientId, std::unique_ptr<Client>> clients;
   std::vector<std::pair<ClientId, Reply>> pushed;
   std::vector<ClientId> killed;
+  std::vector<ClientId> closed_after_replies;
+  bool over_memory = false;
   std::map<ClientId, bool> blocked;  // To "with error", once it was unblocked.
   std::map<ClientId, bool> unblocked;
   std::optional<MonoTime> paused_until;
@@ -148,6 +150,7 @@ class FakeHost final : public Host {
     return at == clients.end() ? nullptr : at->second.get();
   }
   void KillClient(ClientId id) override { killed.push_back(id); }
+  void CloseAfterReplies(ClientId id) override { closed_after_replies.push_back(id); }
   bool UnblockClient(ClientId id, bool with_error) override {
     if (blocked.erase(id) == 0) return false;
     unblocked[id] = with_error;
