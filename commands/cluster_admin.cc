@@ -117,6 +117,15 @@ const Group* FindGroup(const ClusterView& view, BytesView word) {
 
 }  // namespace
 
+ClusterView ViewFor(Context& ctx) {
+  ClusterView view = ctx.host.Cluster();
+  for (Member& member : view.members) {
+    uint16_t port = 0;
+    if (member.host.empty()) (void)ParseAddress(ctx.client.local_address, &member.host, &port);
+  }
+  return view;
+}
+
 bool ParseAddress(BytesView text, Bytes* host, uint16_t* port) {
   const size_t colon = text.rfind(':');
   if (colon == BytesView::npos) return false;
@@ -140,7 +149,7 @@ bool ParseAddress(BytesView text, Bytes* host, uint16_t* port) {
 
 // CLUSTER STATUS
 Action ClusterStatus(Context& ctx, Args&) {
-  const ClusterView view = ctx.host.Cluster();
+  const ClusterView view = ViewFor(ctx);
   Reply nodes = Reply::Array();
   for (const Member& member : view.members) nodes.Add(NodeRow(member, view.groups));
   Reply groups = Reply::Array();

@@ -3,6 +3,7 @@
 #include <cinttypes>
 
 #include "commands/cluster_command.h"
+#include "commands/shared_replies.h"
 #include "src/base/hash.h"
 
 namespace lockstep {
@@ -64,7 +65,7 @@ Bytes NodeLine(const Member& member, int64_t wall_ms, uint64_t epoch) {
 
 // CLUSTER SLOTS: one row a range, in order of slot.
 Action ClusterSlots(Context& ctx, Args&) {
-  const ClusterView view = ctx.host.Cluster();
+  const ClusterView view = ViewFor(ctx);
   std::vector<std::pair<std::pair<uint16_t, uint16_t>, const Member*>> rows;
   for (const Member& member : view.members) {
     for (const auto& range : member.slots) rows.emplace_back(range, &member);
@@ -81,8 +82,9 @@ Action ClusterSlots(Context& ctx, Args&) {
 
 // CLUSTER SHARDS: each member is the only node, and so the master, of a shard of its own.
 Action ClusterShards(Context& ctx, Args&) {
+  const ClusterView view = ViewFor(ctx);
   Reply list = Reply::Array();
-  for (const Member& member : ctx.host.Cluster().members) {
+  for (const Member& member : view.members) {
     Reply slots = Reply::Array();
     for (const auto& [first, last] : member.slots) {
       slots.Add(Reply::Integer(first));
@@ -106,7 +108,7 @@ Action ClusterShards(Context& ctx, Args&) {
 
 // CLUSTER NODES
 Action ClusterNodes(Context& ctx, Args&) {
-  const ClusterView view = ctx.host.Cluster();
+  const ClusterView view = ViewFor(ctx);
   Bytes lines;
   for (const Member& member : view.members) {
     lines += NodeLine(member, ctx.host.WallClockUs() / 1000, view.epoch) + '\n';
@@ -133,6 +135,9 @@ Action ClusterInfo(Context& ctx, Args&) {
   line("cluster_size", with_slots);
   line("cluster_current_epoch", static_cast<int64_t>(view.epoch));
   line("cluster_my_epoch", static_cast<int64_t>(view.epoch));
+  line("cluster_stats_messages_sent", static_cast<int64_t>(view.messages_sent));
+  line("cluster_stats_messages_received", static_cast<int64_t>(view.messages_received));
+  line("total_cluster_links_buffer_limit_exceeded", 0);
   return Reply::Verbatim(std::move(text));
 }
 
@@ -168,7 +173,10 @@ Action ClusterReplicas(Context& ctx, Args& args) {
   for (const Member& member : ctx.host.Cluster().members) {
     if (member.name == name) return Reply::Array();
   }
-  return Reply::Error("ERR", "Unknown node " + Bytes(name));
+  // What stands at the end of an error has its line ends cut off, as in Redis.
+  const BytesView shown = UpToZero(name);
+  return Reply::Error("ERR", "Unknown node " +
+                                 Bytes(shown.substr(0, shown.find_last_not_of("\r\n") + 1)));
 }
 
 }  // namespace lockstep

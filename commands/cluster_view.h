@@ -13,7 +13,7 @@ struct ClusterView {
   struct Member {
     NodeId id;
     Bytes name;            // 40 hex digits, as Redis names nodes; from cluster id and node id.
-    Bytes host;            // Never empty.
+    Bytes host;            // Empty: the one under which the client has reached us.
     uint16_t port = 0;     // RESP.
     uint16_t bus_port = 0;
     bool self = false;
@@ -44,6 +44,8 @@ struct ClusterView {
   std::vector<Member> members;  // Sorted by id; this node among them.
   std::vector<Group> groups;    // Sorted by id.
   Bytes waiting_for;         // While forming: "node 3 at 127.0.0.1:17381".
+  uint64_t messages_sent = 0;      // On the bus, to all peers, since this node started.
+  uint64_t messages_received = 0;  // From those that are peers now.
 };
 
 }  // namespace lockstep

@@ -153,8 +153,13 @@ Bytes StatsSection(const InfoFigures& f) {
       .Number("unexpected_error_replies", 0)
       .Number("total_error_replies", s.total_errors())
       .Number("acl_access_denied_auth", s.auth_denied)
+      .Number("acl_access_denied_cmd", 0)  // There is one user, who may do everything.
+      .Number("acl_access_denied_key", 0)
+      .Number("acl_access_denied_channel", 0)
       .Number("client_query_buffer_limit_disconnections", s.query_buffer_disconnections)
       .Number("client_output_buffer_limit_disconnections", s.output_buffer_disconnections)
+      .Number("io_threaded_reads_processed", 0)
+      .Number("io_threaded_writes_processed", 0)
       .Number("messages_published", s.published)
       .Number("requests_forwarded", s.forwarded)
       .Number("requests_resent", s.resent)

@@ -23,6 +23,11 @@ bool EqualInConstantTime(BytesView secret, BytesView given) {
   return different == 0;
 }
 
+// What may be bound to but not connected to: every address, or one that may be missing ("-::1").
+bool IsWildcard(BytesView host) {
+  return host == "*" || host == "0.0.0.0" || host == "::" || host.starts_with('-');
+}
+
 // 40 hex digits that name a node for all time, as Redis names nodes.
 Bytes NodeName(ClusterId cluster, NodeId node) {
   Bytes name;
@@ -212,6 +217,7 @@ void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* memb
   }
   member->failed = peers.failed(record.id);
 }
+    if (IsWildcard(member->host)) member->host.clear();
 
 ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
   const raft::Raft& raft = group.raft();
@@ -254,6 +260,11 @@ ClusterView Node::Parts::Cluster() const {
     ClusterView::Member member;
     FillMember(records[i], &member);
     // Equal shares, in order of id: every node draws the same map.
+  view.messages_sent = outbox.sent();
+  for (const PeerAddress& address : peers.addresses()) {
+    const Peers::Peer* peer = peers.Find(address.id);
+    if (peer != nullptr) view.messages_received += peer->frames;
+  }
     const unsigned first = kSlots * i / n;
     const unsigned last = kSlots * (i + 1) / n - 1;
     member.slots.emplace_back(static_cast<uint16_t>(first), static_cast<uint16_t>(last));

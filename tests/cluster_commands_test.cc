@@ -89,11 +89,26 @@ TEST_F(ClusterTest, AFailedMemberAndANamedHostAreShownAsSuch) {
   EXPECT_NE(text.find(" disconnected 5461\n"), Bytes::npos) << text;
 }
 
+TEST_F(ClusterTest, ANodeWithoutANameIsWhereTheClientFoundIt) {
+  host_.view.members[0].host = "";
+  me_.local_address = "[fe80::7]:7379";
+  EXPECT_EQ(Run({"CLUSTER", "SLOTS"}).items[0].items[2].items[0], Reply::Bulk("fe80::7"));
+  const Bytes lines = Run({"CLUSTER", "NODES"}).text;
+  EXPECT_NE(lines.find(" fe80::7:7379@17379 myself,master "), Bytes::npos) << lines;
+  EXPECT_EQ(Run({"CLUSTER", "SHARDS"}).items[0].items[3].items[0].items[5],
+            Reply::Bulk("fe80::7"));
+  EXPECT_EQ(host_.Cluster().members[1].host, "127.0.0.1");  // It is another's.
+}
+
 TEST_F(ClusterTest, InfoSaysWhetherTheClusterServes) {
+  host_.view.messages_sent = 11;
+  host_.view.messages_received = 12;
   EXPECT_EQ(Run({"CLUSTER", "INFO"}).text,
             "cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"
             "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:2\r\n"
-            "cluster_size:2\r\ncluster_current_epoch:7\r\ncluster_my_epoch:7\r\n");
+            "cluster_size:2\r\ncluster_current_epoch:7\r\ncluster_my_epoch:7\r\n"
+            "cluster_stats_messages_sent:11\r\ncluster_stats_messages_received:12\r\n"
+            "total_cluster_links_buffer_limit_exceeded:0\r\n");
   host_.view.ok = false;
   host_.view.members[1].failed = true;
   const Bytes text = Run({"CLUSTER", "INFO"}).text;
@@ -117,6 +132,8 @@ TEST_F(ClusterTest, SmallQuestionsAreAnsweredAsRedisDoes) {
   EXPECT_EQ(Run({"CLUSTER", "KEYSLOT", "{a}b"}), Reply::Integer(15'495));
   EXPECT_EQ(Run({"CLUSTER", "REPLICAS", Name(2)}), Reply::Array());
   EXPECT_EQ(Run({"CLUSTER", "REPLICAS", "x"}), Err("Unknown node x"));
+  EXPECT_EQ(Run({"CLUSTER", "REPLICAS", "x\r\n"}), Err("Unknown node x"));
+  EXPECT_EQ(Run({"CLUSTER", "REPLICAS", Bytes{'x', '\0', 'y'}}), Err("Unknown node x"));
   EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "16384"}), Err("Invalid slot"));
   EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "16383"}), Reply::Integer(0));
   EXPECT_EQ(Run({"CLUSTER", "GETKEYSINSLOT", "1", "-1"}), Err("Invalid slot or number of keys"));

@@ -86,7 +86,9 @@ TEST_F(InfoTest, WhatClientsAndToolsInsistOnIsThere) {
   for (const char* field :
        {"used_memory", "connected_clients", "blocked_clients", "total_commands_processed",
         "total_connections_received", "instantaneous_ops_per_sec", "uptime_in_seconds",
-        "maxclients", "used_cpu_sys", "keyspace_hits", "master_repl_offset"}) {
+        "maxclients", "used_cpu_sys", "keyspace_hits", "master_repl_offset",
+        "acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel",
+        "io_threaded_reads_processed", "io_threaded_writes_processed"}) {
     EXPECT_NE(text.find("\r\n" + Bytes(field) + ":"), Bytes::npos) << field;
   }
 }
