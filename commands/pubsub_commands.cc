@@ -10,6 +10,10 @@ namespace {
 
 using Type = Argument::Type;
 
+constexpr size_t kSubscriptionsMax = 65'536;                 // Of one connection.
+constexpr size_t kMessageBytesMax = size_t{32} * 1024 * 1024;
+static_assert(kNameBytesMax + kMessageBytesMax < kFrameBodyBytesMax / 2);  // It goes to the peers.
+
 // Shard channels are routed by slot like keys, but are none.
 constexpr KeySpec kShardChannelKeys[] = {{.last = -1, .not_key = true}};
 constexpr KeySpec kOneShardChannelKeys[] = {{.not_key = true}};
@@ -35,19 +39,60 @@ size_t CountIn(const Space& space, const Client& client) {
   return client.channels.size() + client.patterns.size();
 }
 
-void Confirm(Context& ctx, const Space& space, const char* kind, Reply name) {
-  const auto count = static_cast<int64_t>(CountIn(space, ctx.client));
-  ctx.host.PushTo(ctx.client.id,
-                  Reply::Push({Reply::Bulk(kind), std::move(name), Reply::Integer(count)}));
+// What a command of the family says: a push for each name. In a transaction it must be one item of
+// EXEC's reply, or the client would count wrong: the confirmation, or a list of several.
+class Confirmations {
+ public:
+  Confirmations(Context& ctx, const Space& space) : ctx_(ctx), space_(space) {}
+
+  void Add(const char* kind, Reply name) {
+    const auto count = static_cast<int64_t>(CountIn(space_, ctx_.client));
+    Reply push = Reply::Push({Reply::Bulk(kind), std::move(name), Reply::Integer(count)});
+    if (ctx_.in_exec) {
+      kept_.Add(std::move(push));
+    } else {
+      ctx_.host.PushTo(ctx_.client.id, push);
+    }
+  }
+  Reply Take() {
+    if (!ctx_.in_exec) return Reply::Nothing();
+    return kept_.items.size() == 1 ? std::move(kept_.items[0]) : std::move(kept_);
+  }
+
+ private:
+  Context& ctx_;
+  const Space& space_;
+  Reply kept_ = Reply::Array();
+};
+
+// All names are looked at before one is taken.
+std::optional<Reply> RefuseNames(const Space& space, const Client& client,
+                                 std::span<const BytesView> names) {
+  const auto& known = client.*space.names;
+  size_t fresh = 0;
+  for (const BytesView name : names) {
+    if (name.size() > kNameBytesMax) {
+      return Reply::Error("LIMIT", Format("a channel or a pattern has at most %zu bytes; nothing "
+                                          "was subscribed to",
+                                          kNameBytesMax));
+    }
+    if (!known.contains(name)) ++fresh;
+  }
+  if (client.subscriptions() + fresh <= kSubscriptionsMax) return std::nullopt;
+  return Reply::Error("LIMIT", Format("a connection has at most %zu subscriptions; nothing was "
+                                      "subscribed to, use more connections or patterns",
+                                      kSubscriptionsMax));
 }
 
 Reply SubscribeIn(const Space& space, Context& ctx, Args& args) {
+  if (auto refused = RefuseNames(space, ctx.client, args.rest())) return *refused;
+  Confirmations confirmations(ctx, space);
   while (args.More()) {
     const Bytes name(args.Next());
     (ctx.host.pubsub().*space.enter)(&ctx.client, name);
-    Confirm(ctx, space, space.subscribe, Reply::Bulk(name));
+    confirmations.Add(space.subscribe, Reply::Bulk(name));
   }
-  return Reply::Nothing();
+  return confirmations.Take();
 }
 
 // Without names: from all, or one confirmation of nothing.
@@ -56,12 +101,13 @@ Reply UnsubscribeIn(const Space& space, Context& ctx, Args& args) {
   while (args.More()) names.emplace_back(args.Next());
   if (names.empty())
     names.assign((ctx.client.*space.names).begin(), (ctx.client.*space.names).end());
+  Confirmations confirmations(ctx, space);
   for (const Bytes& name : names) {
     (ctx.host.pubsub().*space.leave)(&ctx.client, name);
-    Confirm(ctx, space, space.unsubscribe, Reply::Bulk(name));
+    confirmations.Add(space.unsubscribe, Reply::Bulk(name));
   }
-  if (names.empty()) Confirm(ctx, space, space.unsubscribe, Reply::Nil());
-  return Reply::Nothing();
+  if (names.empty()) confirmations.Add(space.unsubscribe, Reply::Nil());
+  return confirmations.Take();
 }
 
 // SUBSCRIBE channel [channel ...]
@@ -82,6 +128,9 @@ Action Punsubscribe(Context& ctx, Args& args) {
 }
 // SSUBSCRIBE shardchannel [shardchannel ...]
 Action Ssubscribe(Context& ctx, Args& args) {
+  if (ctx.in_exec) {  // As in Redis, which has no such rule for the other two.
+    return Reply::Error("ERR", "SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+  }
   return SubscribeIn(kShardChannels, ctx, args);
 }
 // SUNSUBSCRIBE [shardchannel ...]
@@ -93,6 +142,11 @@ Action Sunsubscribe(Context& ctx, Args& args) {
 Reply PublishTo(Context& ctx, Args& args, bool shard) {
   const BytesView channel = args.Next();
   const BytesView message = args.Next();
+  if (channel.size() > kNameBytesMax || message.size() > kMessageBytesMax) {
+    return Reply::Error("LIMIT", Format("a channel has at most %zu bytes and a message at most %zu "
+                                        "MB; nothing was sent",
+                                        kNameBytesMax, kMessageBytesMax / (1024 * 1024)));
+  }
   return Reply::Integer(static_cast<int64_t>(ctx.host.Publish(channel, message, shard)));
 }
 Action Publish(Context& ctx, Args& args) {
@@ -108,6 +162,7 @@ Reply ListChannels(Context& ctx, Args& args, bool shard) {
   // An empty pattern given matches only the empty name; an empty one to Channels() means all.
   const bool all = args.left() == 0;
   const BytesView pattern = all ? BytesView("*") : args.Next();
+  if (auto refused = RefuseLongPattern(pattern)) return *refused;
   Reply list = Reply::Array();
   for (const Bytes& name : ctx.host.pubsub().Channels(pattern, shard)) {
     if (GlobMatch(pattern, name)) list.Add(Reply::Bulk(name));
@@ -123,14 +178,13 @@ Action PubsubShardchannels(Context& ctx, Args& args) {
 
 // PUBSUB NUMSUB [channel ...], PUBSUB SHARDNUMSUB [shardchannel ...]
 Reply CountSubscribers(Context& ctx, Args& args, bool shard) {
-  Reply counts = Reply::Array();
+  BoundedReply counts(Reply::Array());
   while (args.More()) {
     const BytesView name = args.Next();
     const size_t subscribers = ctx.host.pubsub().Subscribers(name, shard);
-    counts.Add(Reply::Bulk(Bytes(name)));
-    counts.Add(Reply::Integer(static_cast<int64_t>(subscribers)));
+    if (!counts.Add(name, Reply::Integer(static_cast<int64_t>(subscribers)))) break;
   }
-  return counts;
+  return counts.Take("ask for fewer channels at once");
 }
 Action PubsubNumsub(Context& ctx, Args& args) {
   return CountSubscribers(ctx, args, false);
@@ -265,7 +319,7 @@ constexpr CommandSpec kPubsubSubcommands[] = {
 constexpr CommandSpec kPubSubRows[] = {
     {.name = "SUBSCRIBE",
      .arity = -2,
-     .flags = kPubSub | kNoScript | kLoading | kStale | kNoMulti,
+     .flags = kPubSub | kNoScript | kLoading | kStale,
      .handler = Subscribe,
      .summary = "Listen for messages published to the given channels",
      .since = "2.0.0",
@@ -274,7 +328,7 @@ constexpr CommandSpec kPubSubRows[] = {
      .arguments = kSubscribeArguments},
     {.name = "UNSUBSCRIBE",
      .arity = -1,
-     .flags = kPubSub | kNoScript | kLoading | kStale | kNoMulti,
+     .flags = kPubSub | kNoScript | kLoading | kStale,
      .handler = Unsubscribe,
      .summary = "Stop listening for messages posted to the given channels",
      .since = "2.0.0",
@@ -283,7 +337,7 @@ constexpr CommandSpec kPubSubRows[] = {
      .arguments = kUnsubscribeArguments},
     {.name = "PSUBSCRIBE",
      .arity = -2,
-     .flags = kPubSub | kNoScript | kLoading | kStale | kNoMulti,
+     .flags = kPubSub | kNoScript | kLoading | kStale,
      .handler = Psubscribe,
      .summary = "Listen for messages published to channels matching the given patterns",
      .since = "2.0.0",
@@ -292,7 +346,7 @@ constexpr CommandSpec kPubSubRows[] = {
      .arguments = kPsubscribeArguments},
     {.name = "PUNSUBSCRIBE",
      .arity = -1,
-     .flags = kPubSub | kNoScript | kLoading | kStale | kNoMulti,
+     .flags = kPubSub | kNoScript | kLoading | kStale,
      .handler = Punsubscribe,
      .summary = "Stop listening for messages posted to channels matching the given patterns",
      .since = "2.0.0",
@@ -302,7 +356,7 @@ constexpr CommandSpec kPubSubRows[] = {
      .arguments = kPunsubscribeArguments},
     {.name = "SSUBSCRIBE",
      .arity = -2,
-     .flags = kPubSub | kNoScript | kLoading | kStale | kNoMulti,
+     .flags = kPubSub | kNoScript | kLoading | kStale,
      .handler = Ssubscribe,
      .summary = "Listen for messages published to the given shard channels",
      .since = "7.0.0",
@@ -312,7 +366,7 @@ constexpr CommandSpec kPubSubRows[] = {
      .arguments = kSsubscribeArguments},
     {.name = "SUNSUBSCRIBE",
      .arity = -1,
-     .flags = kPubSub | kNoScript | kLoading | kStale | kNoMulti,
+     .flags = kPubSub | kNoScript | kLoading | kStale,
      .handler = Sunsubscribe,
      .summary = "Stop listening for messages posted to the given shard channels",
      .since = "7.0.0",

@@ -167,7 +167,11 @@ void Node::Parts::ResetClient(Client* client) {
 void Node::Parts::PushTo(ClientId id, const Reply& message) {
   Session* session = FindSession(id);
   if (session == nullptr || session->killed) return;
-  session->Write(message);
+  if (session->client.protocol == 2) {
+    session->Answer(message, false);
+  } else {
+    session->Write(message);
+  }
   MakeDirty(session);
 }
 

@@ -28,6 +28,50 @@ TEST_F(PubSubTest, SubscriptionsAreConfirmedOneByOneAndCounted) {
   EXPECT_EQ(Wire({"SUNSUBSCRIBE"}), "*3\r\n$12\r\nsunsubscribe\r\n$1\r\ns\r\n:0\r\n");
 }
 
+TEST_F(PubSubTest, AMessageThatWouldNotFitABusFrameIsRefused) {
+  const Bytes largest(size_t{32} * 1024 * 1024, 'm');
+  EXPECT_EQ(Run(me_, {"PUBLISH", "a", largest}), Reply::Integer(0));
+  const Reply refused = Reply::Error(
+      "LIMIT", "a channel has at most 1024 bytes and a message at most 32 MB; nothing was sent");
+  EXPECT_EQ(Run(me_, {"PUBLISH", "a", largest + "m"}), refused);
+  EXPECT_EQ(Run(me_, {"SPUBLISH", "a", largest + "m"}), refused);
+  EXPECT_EQ(Run(me_, {"PUBLISH", Bytes(1025, 'c'), "m"}), refused);
+  EXPECT_EQ(host_.stats().published, 1u);
+}
+
+TEST_F(PubSubTest, NamesAreBoundedInLengthAndNumberAndAllAreTakenOrNone) {
+  const Bytes too_long(1025, 'c');
+  for (const char* command : {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"}) {
+    EXPECT_EQ(Run(me_, {command, "fits", too_long}),
+              Reply::Error("LIMIT", "a channel or a pattern has at most 1024 bytes; nothing was "
+                                    "subscribed to"));
+  }
+  EXPECT_EQ(me_.subscriptions(), 0u);
+
+  std::vector<Bytes> many{"SUBSCRIBE"};
+  for (int i = 0; i < 65'535; ++i) many.push_back(std::to_string(i));
+  Run(me_, many);
+  EXPECT_EQ(Run(me_, {"PSUBSCRIBE", "x"}), Reply::Nothing());
+  EXPECT_EQ(me_.subscriptions(), 65'536u);
+  EXPECT_EQ(Run(me_, {"SUBSCRIBE", "7", "y"}),
+            Reply::Error("LIMIT", "a connection has at most 65536 subscriptions; nothing was "
+                                  "subscribed to, use more connections or patterns"));
+  EXPECT_EQ(Run(me_, {"SUBSCRIBE", "7"}), Reply::Nothing());  // It has that one.
+}
+
+TEST_F(PubSubTest, InATransactionTheConfirmationIsItsItemOfTheReply) {
+  const auto confirmed = [](const char* kind, const char* name, int64_t count) {
+    return Reply::Push({Reply::Bulk(kind), Reply::Bulk(name), Reply::Integer(count)});
+  };
+  EXPECT_EQ(host_.Run(me_, {"SUBSCRIBE", "a"}, /*in_exec=*/true), confirmed("subscribe", "a", 1));
+  EXPECT_EQ(host_.Run(me_, {"SUBSCRIBE", "b", "c"}, true),
+            Reply::Array({confirmed("subscribe", "b", 2), confirmed("subscribe", "c", 3)}));
+  EXPECT_EQ(host_.Run(me_, {"UNSUBSCRIBE", "a"}, true), confirmed("unsubscribe", "a", 2));
+  EXPECT_EQ(host_.Run(me_, {"SSUBSCRIBE", "a"}, true),
+            Reply::Error("ERR", "SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+  EXPECT_TRUE(host_.pushed.empty());
+}
+
 TEST_F(PubSubTest, InResp3ConfirmationsAndMessagesArePushes) {
   me_.protocol = 3;
   EXPECT_EQ(Wire({"SUBSCRIBE", "a"}), ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
