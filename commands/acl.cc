@@ -60,7 +60,7 @@ Action AclCat(Context&, Args& args) {
   }
   const BytesView name = args.Next();
   const auto category = CategoryByName(name);
-  if (!category) return Reply::Error("ERR", "Unknown category '" + Bytes(name) + "'");
+  if (!category) return Reply::Error("ERR", "Unknown category '" + Bytes(UpToZero(name)) + "'");
   const CommandTable& table = CommandTable::Get();
   const auto add_if_in = [&](const CommandSpec& spec) {
     if (CategoriesOf(spec) & *category) list.Add(Reply::Bulk(table.LeafName(spec)));
@@ -95,11 +95,12 @@ Action AclGenpass(Context& ctx, Args& args) {
 // ACL DRYRUN username command [arg ...]: whether the user might run it. Nothing runs.
 Action AclDryrun(Context&, Args& args) {
   const BytesView user = args.Next();
-  if (user != "default") return Reply::Error("ERR", "User '" + Bytes(user) + "' not found");
+  if (user != "default") return Reply::Error("ERR", "User '" + Bytes(UpToZero(user)) + "' not found");
   const auto call = args.rest();
   const FoundCommand found = CommandTable::Get().Find(call);
-  if (found.command == nullptr) {
-    return Reply::Error("ERR", "Command '" + Bytes(call[0]) + "' not found");
+  const bool container = found.command != nullptr && !found.command->subcommands.empty();
+  if (found.command == nullptr || (container && found.subcommand == nullptr && call.size() > 1)) {
+    return Reply::Error("ERR", "Command '" + Bytes(UpToZero(call[0])) + "' not found");
   }
   if (auto refused = RefuseBeforeRun(found, call)) return *refused;
   return Reply::Ok();

@@ -32,8 +32,9 @@ Action SetInfo(Context& ctx, Args& args) {
   const BytesView value = args.Next();
   const bool is_name = EqualsIgnoreCase(option, "lib-name");
   if (!is_name && !EqualsIgnoreCase(option, "lib-ver")) {
-    return Reply::Error("ERR", "Unrecognized option '" + Bytes(option) + "'");
+    return Reply::Error("ERR", "Unrecognized option '" + Bytes(UpToZero(option)) + "'");
   }
+  if (auto refused = RefuseLongName(is_name ? "lib-name" : "lib-ver", value)) return *refused;
   if (!IsListable(value)) {
     return Reply::Error("ERR",
                         Lower(option) + " cannot contain spaces, newlines or special characters.");
@@ -74,12 +75,13 @@ Action SetReplyMode(Context& ctx, Args& args) {
 
 // CLIENT PAUSE timeout [WRITE|ALL]
 Action Pause(Context& ctx, Args& args) {
+  if (args.left() > 2) return SubcommandSyntaxReply(args);
   const BytesView timeout = args.Next();
   bool writes_only = false;
   if (args.More()) {
     const BytesView mode = args.Next();
     writes_only = EqualsIgnoreCase(mode, "write");
-    if (args.More() || (!writes_only && !EqualsIgnoreCase(mode, "all"))) {
+    if (!writes_only && !EqualsIgnoreCase(mode, "all")) {
       return Reply::Error("ERR", "CLIENT PAUSE mode must be WRITE or ALL");
     }
   }
@@ -100,12 +102,13 @@ Action Unpause(Context& ctx, Args&) {
 
 // CLIENT UNBLOCK client-id [TIMEOUT|ERROR]
 Action Unblock(Context& ctx, Args& args) {
+  if (args.left() > 2) return SubcommandSyntaxReply(args);
   const BytesView id_word = args.Next();
   bool with_error = false;
   if (args.More()) {
     const BytesView reason = args.Next();
     with_error = EqualsIgnoreCase(reason, "error");
-    if (args.More() || (!with_error && !EqualsIgnoreCase(reason, "timeout"))) {
+    if (!with_error && !EqualsIgnoreCase(reason, "timeout")) {
       return Reply::Error("ERR", "CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }
   }

@@ -22,7 +22,7 @@ std::optional<ClientType> ParseType(BytesView name) {
 }
 
 Reply UnknownType(BytesView name) {
-  return Reply::Error("ERR", "Unknown client type '" + Bytes(name) + "'");
+  return Reply::Error("ERR", "Unknown client type '" + Bytes(UpToZero(name)) + "'");
 }
 
 ClientType TypeOf(const Client& client) {
@@ -91,7 +91,7 @@ std::optional<Reply> TakeKillOption(BytesView option, BytesView value, KillFilte
   } else if (EqualsIgnoreCase(option, "laddr")) {
     filter->local_address = value;
   } else if (EqualsIgnoreCase(option, "user")) {
-    if (value != "default") return Reply::Error("ERR", "No such user '" + Bytes(value) + "'");
+    if (value != "default") return Reply::Error("ERR", "No such user '" + Bytes(UpToZero(value)) + "'");
     filter->user = value;
   } else if (EqualsIgnoreCase(option, "skipme") && EqualsIgnoreCase(value, "yes")) {
     filter->skip_me = true;
@@ -172,6 +172,9 @@ Action ClientList(Context& ctx, Args& args) {
       if (!ParseInt64(word, &id)) return Reply::Error("ERR", "Invalid client ID");
       // No such client: no line, as in Redis.
       if (const Client* client = ctx.host.FindClient({static_cast<uint64_t>(id)})) show(*client);
+      if (out.size() > kReplyCostMax) {
+        return Reply::Error("LIMIT", "the reply would be too long; ask for fewer clients at once");
+      }
     }
   } else {
     return SyntaxErrorReply();

@@ -1,10 +1,14 @@
 // CLIENT TRACKING and its kin: which invalidations a connection wants (Redis's tracking.c: rules,
 // their order and their texts).
+#include <algorithm>
+
 #include "commands/client_command.h"
 #include "commands/shared_replies.h"
 
 namespace lockstep {
 namespace {
+
+constexpr size_t kPrefixesMax = 1024;  // Each is held against all others.
 
 // What one CLIENT TRACKING command asks for.
 struct Wish {
@@ -50,6 +54,18 @@ std::optional<Reply> ReadWish(Context& ctx, std::span<const BytesView> words, Wi
     }
   }
   return std::nullopt;
+}
+
+std::optional<Reply> RefuseTooMany(const Client& client, const std::vector<Bytes>& prefixes) {
+  const size_t known = client.tracking ? client.tracking_options.prefixes.size() : 0;
+  const bool fits = known + prefixes.size() <= kPrefixesMax &&
+                    std::all_of(prefixes.begin(), prefixes.end(), [](const Bytes& prefix) {
+                      return prefix.size() <= kNameBytesMax;
+                    });
+  if (fits) return std::nullopt;
+  return Reply::Error("LIMIT", Format("a connection tracks at most %zu prefixes of at most %zu "
+                                      "bytes; nothing was changed",
+                                      kPrefixesMax, kNameBytesMax));
 }
 
 bool Overlap(BytesView a, BytesView b) {
@@ -100,6 +116,7 @@ std::optional<Reply> RefuseContradictions(const Client& client, const Wish& wish
         "You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then "
         "re-enabling it with a different mode.");
   }
+  if (auto refused = RefuseTooMany(client, wish.prefixes)) return refused;
   return RefuseOverlaps(client, wish.prefixes);
 }
 

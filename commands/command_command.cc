@@ -9,6 +9,8 @@ namespace {
 
 using Type = Argument::Type;
 
+constexpr const char* kFewerNames = "ask for fewer commands at once";
+
 const CommandTable& Table() {
   return CommandTable::Get();
 }
@@ -29,29 +31,28 @@ Action Count(Context&, Args&) {
 // COMMAND INFO [name ...]: nil where there is no such command.
 Action Info(Context& ctx, Args& args) {
   if (!args.More()) return All(ctx, args);
-  Reply list = Reply::Array();
+  BoundedReply list(Reply::Array());
   for (const BytesView name : args.rest()) {
     const FoundCommand found = Table().FindByName(name);
-    list.Add(found.command == nullptr ? Reply::Nil() : CommandInfoOf(found.leaf()));
+    if (!list.Add(found.command == nullptr ? Reply::Nil() : CommandInfoOf(found.leaf()))) break;
   }
-  return list;
+  return list.Take(kFewerNames);
 }
 
 // COMMAND DOCS [name ...]: unknown names are left out.
 Action Docs(Context&, Args& args) {
-  Reply map = Reply::Map();
+  BoundedReply map(Reply::Map());
   const auto add = [&map](const CommandSpec& spec) {
-    map.Add(Table().LeafName(spec), CommandDocsOf(spec));
+    return map.Add(Table().LeafName(spec), CommandDocsOf(spec));
   };
   if (!args.More()) {
     for (const CommandSpec* spec : Table().all()) add(*spec);
-    return map;
   }
   for (const BytesView name : args.rest()) {
     const FoundCommand found = Table().FindByName(name);
-    if (found.command != nullptr) add(found.leaf());
+    if (found.command != nullptr && !add(found.leaf())) break;
   }
-  return map;
+  return map.Take(kFewerNames);
 }
 
 // The names of the commands and subcommands that `wanted` lets through.
@@ -87,6 +88,7 @@ Action List(Context&, Args& args) {
         [&](const CommandSpec& spec, const Bytes&) { return CategoriesOf(spec) & *category; });
   }
   if (EqualsIgnoreCase(rest[1], "pattern")) {
+    if (auto refused = RefuseLongPattern(rest[2])) return *refused;
     return NamesWhere(
         [&](const CommandSpec&, const Bytes& name) { return GlobMatch(rest[2], name, true); });
   }
@@ -108,9 +110,11 @@ Reply KeysOfCall(std::span<const BytesView> call, const Show& show) {
   }
   const auto keys = KeysOf(leaf, call);
   if (!keys) return Reply::Error("ERR", "Invalid arguments specified for command");
-  Reply list = Reply::Array();
-  for (const KeyAt& key : *keys) list.Add(show(key, Reply::Bulk(Bytes(call[key.position]))));
-  return list;
+  BoundedReply list(Reply::Array());
+  for (const KeyAt& key : *keys) {
+    if (!list.Add(show(key, Reply::Bulk(Bytes(call[key.position]))))) break;
+  }
+  return list.Take("ask with fewer keys");
 }
 
 // COMMAND GETKEYS command [arg ...]

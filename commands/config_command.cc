@@ -10,14 +10,29 @@ namespace {
 
 using Type = Argument::Type;
 
-// CONFIG GET pattern [pattern ...]: what matches several patterns is told once.
+constexpr size_t kPatternsMax = 1024;
+
+// CONFIG GET pattern [pattern ...]: what matches several patterns is told once. A plain name comes
+// back as it was typed.
 Action Get(Context& ctx, Args& args) {
-  std::map<Bytes, Bytes> found;
+  if (args.left() > kPatternsMax) {
+    return Reply::Error("LIMIT", Format("at most %zu patterns at once", kPatternsMax));
+  }
+  struct Found {
+    Bytes shown;
+    Bytes value;
+  };
+  std::map<Bytes, Found> found;  // By name.
   while (args.More()) {
-    for (auto& [name, value] : ctx.host.ConfigGet(args.Next())) found.emplace(name, value);
+    const BytesView pattern = args.Next();
+    if (auto refused = RefuseLongPattern(pattern)) return *refused;
+    for (auto& [name, value] : ctx.host.ConfigGet(pattern)) {
+      const Bytes shown = EqualsIgnoreCase(pattern, name) ? Bytes(pattern) : name;
+      found.emplace(name, Found{shown, value});
+    }
   }
   Reply map = Reply::Map();
-  for (auto& [name, value] : found) map.Add(name, Reply::Bulk(value));
+  for (auto& [name, setting] : found) map.Add(setting.shown, Reply::Bulk(setting.value));
   return map;
 }
 

@@ -74,7 +74,7 @@ std::optional<Reply> TakeHelloOptions(Context& ctx, Args& args) {
     } else if (EqualsIgnoreCase(option, "SETNAME") && args.left() >= 1) {
       if (auto refused = SetClientName(args.Next(), &ctx.client.name)) return refused;
     } else {
-      return Reply::Error("ERR", "Syntax error in HELLO option '" + Bytes(option) + "'");
+      return Reply::Error("ERR", "Syntax error in HELLO option '" + Bytes(UpToZero(option)) + "'");
     }
   }
   return std::nullopt;

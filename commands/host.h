@@ -68,6 +68,7 @@ class Host {
   virtual LatencyMonitor& latency() = 0;
   virtual Bytes Info(const std::vector<Bytes>& sections) const = 0;  // Empty: the default ones.
   virtual size_t MemoryUsed() const = 0;
+  virtual bool OverMemory() const = 0;  // More is used than maxmemory allows.
 
   // The cluster.
   virtual ClusterView Cluster() const = 0;

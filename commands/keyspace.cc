@@ -1,5 +1,9 @@
 // The keyspace as a whole. Today its keys are locks: they live in group `locks`, whatever their
 // slot, so each of these is a linearizable read of the whole cluster's keys, on any node.
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
+
 #include "commands/command.h"
 #include "commands/lock_ops.h"
 #include "commands/shared_replies.h"
@@ -35,25 +39,32 @@ Action TypeOfKey(Context&, Args& args) {
 // KEYS pattern
 Action Keys(Context&, Args& args) {
   const BytesView pattern = args.Next();
-  if (pattern.size() > kNameBytesMax) {
-    return Reply::Error("LIMIT", "a pattern has at most 1024 bytes");
-  }
+  if (auto refused = RefuseLongPattern(pattern)) return *refused;
   return Ask(Kind::kNames, pattern);
+}
+
+// As Redis reads it, with strtoul: signs, leading zeros and nothing at all pass, and a zero byte
+// ends it.
+bool ParseCursor(BytesView word, uint64_t* out) {
+  const Bytes text(UpToZero(word));
+  if (!text.empty() && std::isspace(static_cast<unsigned char>(text[0])) != 0) return false;
+  char* end = nullptr;
+  errno = 0;
+  *out = std::strtoull(text.c_str(), &end, 10);
+  return *end == '\0' && errno != ERANGE;
 }
 
 // SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
 Action Scan(Context&, Args& args) {
   ListQuery query;
-  if (!ParseUint64(args.Next(), &query.cursor)) return Reply::Error("ERR", "invalid cursor");
+  if (!ParseCursor(args.Next(), &query.cursor)) return Reply::Error("ERR", "invalid cursor");
   Bytes type = "lock";
   while (args.More()) {
     const BytesView option = args.Next();
     if (!args.More()) return SyntaxErrorReply();
     const BytesView value = args.Next();
     if (EqualsIgnoreCase(option, "match")) {
-      if (value.size() > kNameBytesMax) {
-        return Reply::Error("LIMIT", "a pattern has at most 1024 bytes");
-      }
+      if (auto refused = RefuseLongPattern(value)) return *refused;
       query.pattern = value;
     } else if (EqualsIgnoreCase(option, "count")) {
       int64_t count = 0;

@@ -1,7 +1,9 @@
 // LATENCY: what took long on this node, by event and by command.
+#include <algorithm>
 #include <cinttypes>
 
 #include "commands/host.h"
+#include "commands/latency_graph.h"
 #include "commands/rows.h"
 #include "commands/shared_replies.h"
 
@@ -33,6 +35,18 @@ Action History(Context& ctx, Args& args) {
     list.Add(Reply::Array({Reply::Integer(sample.unix_seconds), Reply::Integer(sample.ms)}));
   }
   return list;
+}
+
+// LATENCY GRAPH event
+Action Graph(Context& ctx, Args& args) {
+  const BytesView name = args.Next();
+  const auto& events = ctx.host.latency().events();
+  const auto at = events.find(name);
+  if (at == events.end()) {
+    return Reply::Error("ERR", "No samples available for event '" + Bytes(UpToZero(name)) + "'");
+  }
+  const int64_t now = ctx.host.WallClockUs() / kUsPerSecond;
+  return Reply::Verbatim(LatencyGraph(name, at->second, now));
 }
 
 // LATENCY RESET [event ...]: how many were forgotten.
@@ -111,28 +125,29 @@ Reply HistogramOf(const Stats::PerCommand& command) {
 // left out.
 Action HistogramCommand(Context& ctx, Args& args) {
   const CommandTable& table = CommandTable::Get();
-  Reply map = Reply::Map();
+  BoundedReply map(Reply::Map());
   const auto add = [&](const CommandSpec& leaf) {
     const Stats::PerCommand& command = ctx.host.stats().Of(table.LeafNumber(leaf));
-    if (command.latency.count() > 0) map.Add(table.LeafName(leaf), HistogramOf(command));
+    return command.latency.count() == 0 || map.Add(table.LeafName(leaf), HistogramOf(command));
   };
   const auto add_with_subcommands = [&](const CommandSpec& spec) {
-    add(spec);
-    for (const CommandSpec& sub : spec.subcommands) add(sub);
+    return add(spec) && std::all_of(spec.subcommands.begin(), spec.subcommands.end(), add);
   };
   if (!args.More()) {
     for (const CommandSpec* spec : table.all()) add_with_subcommands(*spec);
   }
   while (args.More()) {
     const FoundCommand found = table.FindByName(args.Next());
-    if (found.command != nullptr) add_with_subcommands(found.leaf());
+    if (found.command != nullptr && !add_with_subcommands(found.leaf())) break;
   }
-  return map;
+  return map.Take("ask for fewer commands at once");
 }
 
 constexpr const char* kHelp[] = {
     "DOCTOR",
     "    Return a human readable latency analysis report.",
+    "GRAPH <event>",
+    "    Return an ASCII latency graph for the <event> class.",
     "HISTORY <event>",
     "    Return time-latency samples for the <event> class.",
     "LATEST",
@@ -173,6 +188,15 @@ constexpr CommandSpec kLatencySubcommands[] = {
      .summary = "Return a human readable latency analysis report.",
      .since = "2.8.13",
      .group = "server",
+     .tips = kPerNodeTips},
+    {.name = "GRAPH",
+     .arity = 3,
+     .flags = kAdmin | kNoScript | kLoading | kStale,
+     .handler = Graph,
+     .summary = "Return a latency graph for the event.",
+     .since = "2.8.13",
+     .group = "server",
+     .arguments = kLatencyEventArguments,
      .tips = kPerNodeTips},
     {.name = "HELP",
      .arity = 2,

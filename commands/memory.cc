@@ -61,6 +61,11 @@ Action Doctor(Context& ctx, Args&) {
              greedy));
 }
 
+// MEMORY MALLOC-STATS: Redis's answer where it runs without jemalloc.
+Action MallocStats(Context&, Args&) {
+  return Reply::Bulk("Stats not supported for the current allocator");
+}
+
 // MEMORY PURGE: freed memory goes back to the system by itself; there are no dirty pages to purge.
 Action Purge(Context&, Args&) {
   return Reply::Ok();
@@ -69,6 +74,8 @@ Action Purge(Context&, Args&) {
 constexpr const char* kHelp[] = {
     "DOCTOR",
     "    Return memory problems reports.",
+    "MALLOC-STATS",
+    "    Return internal statistics report from the memory allocator.",
     "PURGE",
     "    Attempt to purge dirty pages for reclamation by the allocator.",
     "STATS",
@@ -108,6 +115,14 @@ constexpr CommandSpec kMemorySubcommands[] = {
      .summary = "Show helpful text about the different subcommands",
      .since = "4.0.0",
      .group = "server"},
+    {.name = "MALLOC-STATS",
+     .arity = 2,
+     .handler = MallocStats,
+     .summary = "Show allocator internal stats",
+     .since = "4.0.0",
+     .group = "server",
+     .complexity = "Depends on how much memory is allocated, could be slow",
+     .tips = kMemoryStatsTips},
     {.name = "PURGE",
      .arity = 2,
      .handler = Purge,

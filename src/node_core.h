@@ -134,6 +134,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   LatencyMonitor& latency() override { return latencies; }
   Bytes Info(const std::vector<Bytes>& sections) const override;
   size_t MemoryUsed() const override { return system.rss_bytes; }
+  bool OverMemory() const override;
   ClusterView Cluster() const override;
   NodeId self() const override { return me.node; }
   Result<void> TransferLeadership(GroupId group, NodeId target) override;

@@ -52,6 +52,8 @@ Result<void> Node::Parts::ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& 
   return set;
 }
 
+// What stands in the file is read anew: it may have been edited since the start, and only lines of
+// settings that were changed here are ours to write.
 Result<void> Node::Parts::ConfigRewrite() {
   if (options.config_file.empty() || !options.read_config || !options.write_config) {
     return Error{"The server is running without a config file"};
@@ -106,13 +108,6 @@ Client* Node::Parts::FindClient(ClientId id) {
 
 void Node::Parts::KillClient(ClientId id) { CloseSession(id); }
 
-bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
-  Session* session = FindSession(id);
-  Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
-  if (slot == nullptr || slot->seq == 0) return false;
-  if (gateway.Withdraw(slot->group, slot->seq)) {
-    OnReply({id, session->NumberOf(*slot)},
-            with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
 void Node::Parts::CloseAfterReplies(ClientId id) {
   Session* session = FindSession(id);
   if (session == nullptr) return;
@@ -121,6 +116,13 @@ void Node::Parts::CloseAfterReplies(ClientId id) {
   MakeDirty(session);
 }
 
+bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
+  Session* session = FindSession(id);
+  Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
+  if (slot == nullptr || slot->seq == 0) return false;
+  if (gateway.Withdraw(slot->group, slot->seq)) {
+    OnReply({id, session->NumberOf(*slot)},
+            with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
                        : Reply::Nil());
     return true;
   }
@@ -164,6 +166,8 @@ void Node::Parts::ResetClient(Client* client) {
   client->authenticated = !PasswordNeeded();
 }
 
+// In RESP2 a message looks like a reply. It waits behind the reply of an EXEC that has subscribed
+// and whose locks are still being asked for.
 void Node::Parts::PushTo(ClientId id, const Reply& message) {
   Session* session = FindSession(id);
   if (session == nullptr || session->killed) return;
@@ -213,6 +217,7 @@ void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* memb
   if (own) {
     member->port = settings().AnnouncedPort();
     if (!settings().AnnouncedHost().empty()) member->host = settings().AnnouncedHost();
+    if (IsWildcard(member->host)) member->host.clear();
   } else if (peer != nullptr && peer->introduced) {
     member->port = peer->hello.client_port;
     if (!peer->hello.host.empty()) member->host = peer->hello.host;
@@ -221,7 +226,6 @@ void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* memb
   }
   member->failed = peers.failed(record.id);
 }
-    if (IsWildcard(member->host)) member->host.clear();
 
 ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
   const raft::Raft& raft = group.raft();
@@ -256,6 +260,11 @@ ClusterView Node::Parts::Cluster() const {
     view.waiting_for = formation->WaitingFor();
   }
   for (const auto& [id, group] : groups) view.groups.push_back(ViewOf(*group));
+  view.messages_sent = outbox.sent();
+  for (const PeerAddress& address : peers.addresses()) {
+    const Peers::Peer* peer = peers.Find(address.id);
+    if (peer != nullptr) view.messages_received += peer->frames;
+  }
   view.ok = !view.groups.empty() &&
             std::all_of(view.groups.begin(), view.groups.end(),
                         [](const ClusterView::Group& group) { return group.leader != kNoNode; });
@@ -264,11 +273,6 @@ ClusterView Node::Parts::Cluster() const {
     ClusterView::Member member;
     FillMember(records[i], &member);
     // Equal shares, in order of id: every node draws the same map.
-  view.messages_sent = outbox.sent();
-  for (const PeerAddress& address : peers.addresses()) {
-    const Peers::Peer* peer = peers.Find(address.id);
-    if (peer != nullptr) view.messages_received += peer->frames;
-  }
     const unsigned first = kSlots * i / n;
     const unsigned last = kSlots * (i + 1) / n - 1;
     member.slots.emplace_back(static_cast<uint16_t>(first), static_cast<uint16_t>(last));
@@ -316,6 +320,11 @@ bool Node::Parts::AbortShutdown() {
 }
 
 // Figures ----------------------------------------------------------------------------------------
+
+bool Node::Parts::OverMemory() const {
+  const auto allowed = static_cast<size_t>(settings().maxmemory);
+  return allowed > 0 && MemoryUsed() > allowed;
+}
 
 Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
   InfoFigures info;

@@ -110,6 +110,17 @@ TEST_F(CommandDocsTest, ListFiltersByPatternCategoryAndModule) {
   }
 }
 
+TEST_F(CommandDocsTest, ManyTimesTheSameIsRefused) {
+  const Reply refused = Reply::Error("LIMIT", "the reply would take more than the 16 MB that one "
+                                              "may; ask for fewer commands at once");
+  for (const char* sub : {"INFO", "DOCS"}) {
+    std::vector<Bytes> words(50'000, "LOCK.ACQUIRE");
+    words[0] = "COMMAND";
+    words[1] = sub;
+    EXPECT_EQ(Run(words), refused);
+  }
+}
+
 TEST_F(CommandDocsTest, GetkeysFindsKeysAndRefusesInRedisWords) {
   EXPECT_EQ(Run({"COMMAND", "GETKEYS", "memory", "usage", "x"}), Reply::Array({Reply::Bulk("x")}));
   EXPECT_EQ(Run({"COMMAND", "GETKEYS", "type", "x"}), Reply::Array({Reply::Bulk("x")}));

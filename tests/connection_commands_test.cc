@@ -203,6 +203,62 @@ TEST_F(ConnectionTest, WhoKillsItselfGetsTheReplyFirst) {
   EXPECT_EQ(Run({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}), Reply::Integer(1));
   // Its own address, in the old form, is not skipped.
   EXPECT_EQ(Run({"CLIENT", "KILL", "127.0.0.1:50001"}), Reply::Ok());
+  EXPECT_EQ(host_.closed_after_replies, (std::vector<ClientId>{{1}, {1}}));
+  EXPECT_TRUE(host_.killed.empty());
+}
+
+TEST_F(ConnectionTest, AZeroByteEndsWhatAnErrorShows) {
+  const Bytes word{'a', '\0', 'b'};
+  EXPECT_EQ(Run({"HELLO", "3", word}), Err("Syntax error in HELLO option 'a'"));
+  EXPECT_EQ(Run({"CLIENT", "LIST", "TYPE", word}), Err("Unknown client type 'a'"));
+  EXPECT_EQ(Run({"CLIENT", "KILL", "USER", word}), Err("No such user 'a'"));
+}
+
+TEST_F(ConnectionTest, WhatAClientCallsItselfIsBounded) {
+  const auto is_limit = [](const Reply& reply) { return reply.text.starts_with("LIMIT "); };
+  const Bytes longest(kNameBytesMax, 'x');
+  EXPECT_EQ(Run({"CLIENT", "SETNAME", longest}), Reply::Ok());
+  EXPECT_EQ(Run({"CLIENT", "SETNAME", longest + "x"}),
+            Reply::Error("LIMIT", "client name has 1025 bytes, at most 1024 are allowed; nothing "
+                                  "was changed"));
+  EXPECT_TRUE(is_limit(Run({"HELLO", "3", "SETNAME", longest + "x"})));
+  EXPECT_TRUE(is_limit(Run({"CLIENT", "SETINFO", "LIB-NAME", longest + "x"})));
+  EXPECT_TRUE(is_limit(Run({"CLIENT", "SETINFO", "lib-ver", longest + "x"})));
+  EXPECT_EQ(me_.name, longest);
+  EXPECT_EQ(me_.library_name, "");
+  EXPECT_EQ(me_.library_version, "");
+}
+
+TEST_F(ConnectionTest, ALongListOfTheSameClientIsRefused) {
+  std::vector<Bytes> words{"CLIENT", "LIST", "ID"};
+  words.resize(100'000, "1");
+  words[2] = "ID";
+  EXPECT_TRUE(Run(words).text.starts_with("LIMIT "));
+}
+
+TEST_F(ConnectionTest, PrefixesAreBoundedInNumberAndLength) {
+  std::vector<Bytes> words{"CLIENT", "TRACKING", "on", "BCAST"};
+  for (int i = 0; i < 1024; ++i) {
+    words.push_back("PREFIX");
+    words.push_back(Format("%04d", i));
+  }
+  EXPECT_EQ(Run(words), Reply::Ok());
+  const Reply refused = Reply::Error(
+      "LIMIT", "a connection tracks at most 1024 prefixes of at most 1024 bytes; nothing was "
+               "changed");
+  EXPECT_EQ(Run({"CLIENT", "TRACKING", "on", "BCAST", "PREFIX", "x"}), refused);
+  EXPECT_EQ(me_.tracking_options.prefixes.size(), 1024u);
+  Run({"CLIENT", "TRACKING", "off"});
+  EXPECT_EQ(Run({"CLIENT", "TRACKING", "on", "BCAST", "PREFIX", Bytes(1025, 'x')}), refused);
+  EXPECT_FALSE(me_.tracking);
+}
+
+TEST_F(ConnectionTest, AnArgumentTooManyIsAnsweredAsRedisDoes) {
+  for (const char* sub : {"UNBLOCK", "PAUSE"}) {
+    EXPECT_EQ(Run({"CLIENT", sub, "1", "WRITE", "x"}),
+              Err("unknown subcommand or wrong number of arguments for '" + Bytes(sub) +
+                  "'. Try CLIENT HELP."));
+  }
 }
 
 TEST_F(ConnectionTest, KillRefusesWhatItDoesNotKnow) {

@@ -194,6 +194,7 @@ class FakeHost final : public Host {
     return text;
   }
   size_t MemoryUsed() const override { return 1'000'000; }
+  bool OverMemory() const override { return over_memory; }
 
   ClusterView Cluster() const override { return view; }
   NodeId self() const override { return NodeId{1}; }

@@ -68,6 +68,21 @@ TEST_F(ServerTest, ConfigGetTakesPatternsAndTellsEachOnce) {
   EXPECT_EQ(Wire({"CONFIG", "GET", "save", "appendonly"}),
             "%2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n$4\r\nsave\r\n$0\r\n\r\n");
   EXPECT_EQ(Wire({"CONFIG", "GET", "nosuch"}), "%0\r\n");
+  EXPECT_EQ(Wire({"CONFIG", "GET", "PORT"}), "%1\r\n$4\r\nPORT\r\n$4\r\n7379\r\n");
+  EXPECT_EQ(Wire({"CONFIG", "GET", "POR*", "PORT"}), "%1\r\n$4\r\nport\r\n$4\r\n7379\r\n");
+}
+
+TEST_F(ServerTest, LongPatternsAreRefused) {
+  const Reply refused = Reply::Error("LIMIT", "a pattern has at most 1024 bytes");
+  const Bytes pattern(1025, '*');
+  EXPECT_EQ(Run({"CONFIG", "GET", pattern}), refused);
+  EXPECT_EQ(Run({"COMMAND", "LIST", "FILTERBY", "PATTERN", pattern}), refused);
+  EXPECT_EQ(Run({"PUBSUB", "CHANNELS", pattern}), refused);
+  EXPECT_EQ(Run({"KEYS", pattern}), refused);
+  std::vector<Bytes> words(1027, "p*");
+  words[0] = "CONFIG";
+  words[1] = "GET";
+  EXPECT_EQ(Run(words), Reply::Error("LIMIT", "at most 1024 patterns at once"));
 }
 
 TEST_F(ServerTest, ConfigSetIsAllOrNothing) {
@@ -150,6 +165,8 @@ TEST_F(ServerTest, DryrunJudgesWithoutRunning) {
   EXPECT_EQ(Run({"ACL", "DRYRUN", "default", "nosuch"}), Err("Command 'nosuch' not found"));
   EXPECT_EQ(Run({"ACL", "DRYRUN", "default", "type"}),
             Err("wrong number of arguments for 'type' command"));
+  EXPECT_EQ(Run({"ACL", "DRYRUN", "default", "client", "foo"}),
+            Err("Command 'client' not found"));
 }
 
 TEST_F(ServerTest, TheAclLogHoldsRefusedLogins) {
@@ -180,6 +197,36 @@ TEST_F(ServerTest, LatencyTellsEventsLatestAndHistory) {
             Bytes::npos);
   EXPECT_EQ(Run({"LATENCY", "RESET", "disk-sync", "x"}), Reply::Integer(1));
   EXPECT_EQ(Run({"LATENCY", "RESET"}), Reply::Integer(0));
+}
+
+TEST_F(ServerTest, AGraphIsDrawnAsRedisDoes) {
+  EXPECT_EQ(Run({"LATENCY", "GRAPH", "command"}),
+            Err("No samples available for event 'command'"));
+  host_.latency().Configure(1);
+  const int64_t now = host_.wall_us / kUsPerSecond;
+  host_.latency().Add("command", now - 7200, 10'000);
+  host_.latency().Add("command", now - 180, 50'000);
+  host_.latency().Add("command", now - 12, 2'000);
+  host_.latency().Add("command", now - 1, 30'000);
+  EXPECT_EQ(Run({"LATENCY", "GRAPH", "command"}),
+            Reply::Verbatim("command - high 50 ms, low 2 ms (all time high 50 ms)\n" +
+                            Bytes(80, '-') +
+                            "\n #  \n | o\n | |\n#|_|\n    \n2311\nhm2s\n  s \n"));
+  for (int i = 0; i < 100; ++i) host_.latency().Add("loop", now - 100 + i, 5'000);
+  const Bytes wide = Run({"LATENCY", "GRAPH", "loop"}).text;
+  EXPECT_NE(wide.find("\n" + Bytes(80, '_') + "\n"), Bytes::npos) << wide;  // And a second line:
+  EXPECT_NE(wide.find("\n" + Bytes(20, '_') + "\n"), Bytes::npos) << wide;
+}
+
+TEST_F(ServerTest, ALongHistogramIsRefused) {
+  const BytesView argv[] = {"ping"};
+  const CommandTable& table = CommandTable::Get();
+  host_.stats().Of(table.LeafNumber(table.Find(argv).leaf())).latency.Add(3);
+  std::vector<Bytes> words(50'000, "PING");
+  words[0] = "LATENCY";
+  words[1] = "HISTOGRAM";
+  EXPECT_EQ(Run(words), Reply::Error("LIMIT", "the reply would take more than the 16 MB that one "
+                                              "may; ask for fewer commands at once"));
 }
 
 TEST_F(ServerTest, TheDoctorSaysHowToTurnMonitoringOn) {
@@ -216,6 +263,8 @@ TEST_F(ServerTest, MemoryAnswersForKeysAndForTheNode) {
   EXPECT_EQ(Run({"MEMORY", "USAGE", Bytes(5000, 'x')}), Reply::Nil());
   EXPECT_EQ(Run({"MEMORY", "STATS"}).items[1], Reply::Integer(1'000'000));
   EXPECT_EQ(Run({"MEMORY", "PURGE"}), Reply::Ok());
+  EXPECT_EQ(Run({"MEMORY", "MALLOC-STATS"}),
+            Reply::Bulk("Stats not supported for the current allocator"));
   EXPECT_NE(Run({"MEMORY", "DOCTOR"}).text.find("can't find any memory issue"), Bytes::npos);
   me_.output_buffered = 2'000'000;
   EXPECT_NE(Run({"MEMORY", "DOCTOR"}).text.find("Slow readers: 1 clients"), Bytes::npos);
@@ -293,6 +342,16 @@ TEST_F(ServerTest, ScanMeetsEveryKey) {
   } while (cursor != "0");
   EXPECT_EQ(met, expected);
   EXPECT_EQ(Run({"SCAN", "0", "TYPE", "string"}), Reply::Array({Reply::Bulk("0"), Reply::Array()}));
+}
+
+TEST_F(ServerTest, CursorsAreReadAsRedisReadsThem) {
+  const Bytes zero_inside{'1', '\0', 'x'};
+  for (const Bytes& cursor : {Bytes("-1"), Bytes(), Bytes("+5"), Bytes("007"), zero_inside}) {
+    EXPECT_EQ(Run({"SCAN", cursor}), Reply::Array({Reply::Bulk("0"), Reply::Array()})) << cursor;
+  }
+  for (const char* cursor : {" 1", "1 ", "\t1", "1x", "0x10", "99999999999999999999"}) {
+    EXPECT_EQ(Run({"SCAN", cursor}), Err("invalid cursor")) << cursor;
+  }
 }
 
 TEST_F(ServerTest, ScanRefusesInRedisWords) {
