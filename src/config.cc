@@ -131,7 +131,8 @@ const Agreement* FirstBroken(const Settings& settings) {
 
 // Redis's texts of CONFIG SET.
 Error UnknownOption(const Bytes& name) {
-  return Error{"Unknown option or number of arguments for CONFIG SET - '" + name + "'"};
+  return Error{"Unknown option or number of arguments for CONFIG SET - '" +
+               name.substr(0, name.find('\0')) + "'"};
 }
 Error SetFailed(const Bytes& name, const Bytes& reason) {
   return Error{"CONFIG SET failed (possibly related to argument '" + name + "') - " + reason};

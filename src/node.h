@@ -160,10 +160,10 @@ class Node {
   // Room for what the socket will give, straight in the client's parser: read up to `bytes` into
   // it, then Step(ClientRead). Empty for an unknown client.
   std::span<char> ReadBuffer(ClientId id, size_t bytes);
-
-  // What our side of a handshake says.
   // Whether it has a command that was not run, or a reply that was not handed out.
   bool Owes(ClientId id) const;
+
+  // What our side of a handshake says.
   bus::Identity identity() const;
   const Config& config() const;
 

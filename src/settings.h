@@ -34,6 +34,8 @@ struct OutputLimit {
 };
 struct OutputLimits {
   OutputLimit normal{int64_t{256} << 20, int64_t{64} << 20, 60};
+  // Nobody is one: kept and shown for tools and old redis.conf files that set it.
+  OutputLimit replica{int64_t{256} << 20, int64_t{64} << 20, 60};
   OutputLimit pubsub{int64_t{32} << 20, int64_t{8} << 20, 60};
   bool operator==(const OutputLimits&) const = default;
 };

@@ -103,6 +103,7 @@ constexpr SettingRow kRows[] = {
     Number("tcp-backlog", &S::tcp_backlog, kRestart, Unit::kCount, 1, 65535),
     Number("tcp-keepalive", &S::tcp_keepalive, kLive, Unit::kSeconds, 0, kIntMax),
     Number("timeout", &S::timeout, kLive, Unit::kSeconds, 0, kIntMax),
+    Fixed("tls-port", "0", "this version speaks no TLS; put a proxy that does in front of it"),
     Number("uncertain-after-ms", &S::uncertain_after_ms, kLive, Unit::kMilliseconds, 100, 600'000),
 };
 

@@ -215,6 +215,8 @@ Result<void> Read(const SettingRow&, std::span<const Bytes> words, OutputLimits*
     }
     if (EqualsIgnoreCase(parts[i], "normal")) {
       limits.normal = limit;
+    } else if (EqualsIgnoreCase(parts[i], "slave") || EqualsIgnoreCase(parts[i], "replica")) {
+      limits.replica = limit;
     } else if (EqualsIgnoreCase(parts[i], "pubsub")) {
       limits.pubsub = limit;
     } else {
@@ -262,7 +264,8 @@ Bytes Print(const OutputLimits& limits) {
                   static_cast<long long>(limit.soft_bytes),
                   static_cast<long long>(limit.soft_seconds));
   };
-  return print("normal", limits.normal) + " " + print("pubsub", limits.pubsub);
+  return print("normal", limits.normal) + " " + print("slave", limits.replica) + " " +
+         print("pubsub", limits.pubsub);
 }
 
 Result<void> ReadFixed(const SettingRow& row, std::span<const Bytes> words) {

@@ -206,7 +206,14 @@ TEST(ConfigValues, AnOutputLimitThatIsNotNamedKeepsItsValue) {
   EXPECT_EQ(config.settings().client_output_buffer_limit.pubsub, (OutputLimit{1 << 20, 2000, 3}));
   EXPECT_EQ(config.settings().client_output_buffer_limit.normal, OutputLimits().normal);
   EXPECT_EQ(Value(config, "client-output-buffer-limit"),
-            "normal 268435456 67108864 60 pubsub 1048576 2000 3");
+            "normal 268435456 67108864 60 slave 268435456 67108864 60 pubsub 1048576 2000 3");
+  for (const char* name : {"slave", "replica"}) {
+    ASSERT_TRUE(config.Set({{"client-output-buffer-limit", Bytes(name) + " 1k 0 0"}}).ok());
+    EXPECT_EQ(config.settings().client_output_buffer_limit.replica.hard_bytes, 1000);
+    ASSERT_TRUE(config.Set({{"client-output-buffer-limit", "replica 2mb 1mb 60"}}).ok());
+    EXPECT_EQ(Value(config, "client-output-buffer-limit"),
+              "normal 268435456 67108864 60 slave 2097152 1048576 60 pubsub 1048576 2000 3");
+  }
 }
 
 TEST(ConfigValues, OutputLimitsAreRefusedInRedissWords) {
@@ -438,7 +445,8 @@ TEST(ConfigGet, WhatClientsAskForAtTheStartIsAnswered) {
                                           {"slave-read-only", "yes"},
                                           {"maxclients", "10000"},
                                           {"cluster-enabled", "yes"},
-                                          {"maxmemory-policy", "noeviction"}};
+                                          {"maxmemory-policy", "noeviction"},
+                                          {"tls-port", "0"}};
   for (const auto& [name, value] : answers) EXPECT_EQ(Value(config, name), value) << name;
 }
 
