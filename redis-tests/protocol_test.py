@@ -192,6 +192,40 @@ class Protocol(ClusterTest):
         wait_until(lambda: self.connection.call("PUBLISH", "flood", "x" * 300000) == 0, 20,
                    "nobody listens any more")
 
+    def test_who_kills_itself_is_answered_and_then_closed(self):
+        for kill in (lambda c: c.call("CLIENT", "KILL", "ID", c.do("CLIENT ID"), "SKIPME", "no"),
+                     lambda c: c.call("CLIENT", "KILL", "%s:%d" % c.socket.getsockname())):
+            connection = self.connect(self.node)
+            self.assertIn(kill(connection), (1, "OK"))
+            self.assertEqual(connection.rest(), b"")
+
+    def test_who_is_gone_without_being_owed_anything_is_gone_at_once(self):
+        """Its lock is free for the next: no grace is given to one that has just spoken."""
+        name = self.lock_name()
+        waiter = self.connect(self.node)
+        times = []
+        for _ in range(5):
+            holder = self.connect(self.node)
+            self.assert_token(holder.call("LOCK.ACQUIRE", name, "a", "TTL", LONG, "BIND"))
+            waiter.send("LOCK.ACQUIRE", name, "b", "TTL", LONG, "BLOCK", 10000)
+            wait_until(lambda: self.connection.call("LOCK.GRAPH"), 5, "the other waits")
+            holder.do("PING")
+            began = time.monotonic()
+            holder.close()
+            self.assert_token(waiter.reply())
+            times.append(time.monotonic() - began)
+            self.assertEqual(waiter.call("LOCK.RELEASE", name, "b"), 1)
+        self.assertLess(min(times), 0.2, times)
+
+    def test_a_message_that_the_bus_cannot_carry_is_refused(self):
+        listener = self.connect(self.node)
+        listener.do("SUBSCRIBE big")
+        for channel, message in (("big", "m" * (32 * MEGABYTE + 1)), ("c" * 1025, "m")):
+            self.assert_error(self.connection.call("PUBLISH", channel, message), "LIMIT")
+            self.assert_error(self.connection.call("SPUBLISH", channel, message), "LIMIT")
+        self.assertEqual(self.connection.call("PUBLISH", "big", "m"), 1)
+        self.assertEqual(listener.reply(), ["message", "big", "m"])
+
     # Nothing leaks into the reply stream ----------------------------------------------------------------
 
     def test_line_ends_in_names_never_reach_a_reply_line(self):

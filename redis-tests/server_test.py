@@ -142,6 +142,35 @@ class Settings(ClusterTest):
             self.assertEqual(connection.do("CONFIG GET maxclients"), ["maxclients", "777"])
             self.assertEqual(connection.do("CONFIG GET slowlog-max-len"), ["slowlog-max-len", "99"])
 
+    def test_config_rewrite_says_why_it_failed_and_keeps_later_edits(self):
+        path = self.config(f"dir {self.folder}/data\n")
+        _, port = self.start(path)
+        with Connection(port) as connection:
+            self.assertEqual(connection.do("CONFIG SET timeout 7"), "OK")
+            path.write_text(f"# edited\ndir {self.folder}/data\nmaxclients 55\n")
+            self.assertEqual(connection.do("CONFIG REWRITE"), "OK")
+            self.assertIn("# edited\n", path.read_text())
+            self.assertIn("maxclients 55\n", path.read_text())
+            self.assertIn("timeout 7\n", path.read_text())
+            path.unlink()
+            refused = self.assert_error(connection.do("CONFIG REWRITE"), "ERR")
+            self.assertTrue(refused.startswith("ERR Rewriting config file: "), refused)
+
+    def test_a_server_started_from_standard_input_has_no_file_to_rewrite(self):
+        config = self.config(f"dir {self.folder}/data\n")
+        with open(config, encoding="utf-8") as stdin:
+            _, port = self.start("-", stdin=stdin)
+        with Connection(port) as connection:
+            self.assertEqual(connection.do("CONFIG REWRITE"),
+                             "ERR The server is running without a config file")
+
+    def test_a_node_that_listens_everywhere_stands_under_the_address_of_the_asker(self):
+        _, port = self.start("--bind", "*", "--dir", self.folder / "data")
+        with Connection(port) as connection:
+            wait_until(lambda: "cluster_state:ok" in connection.do("CLUSTER INFO"), 20, "it serves")
+            self.assertEqual(connection.do("CLUSTER SLOTS")[0][2][0], "127.0.0.1")
+            self.assertIn(f" 127.0.0.1:{port}@", connection.do("CLUSTER NODES"))
+
     def test_a_second_server_on_the_same_port_or_folder_is_refused(self):
         process, port = self.start("--dir", self.folder / "data")
         taken = run_server("--port", port, "--bus-port", free_port(), "--http-port", free_port(),
