@@ -95,7 +95,9 @@ Action AclGenpass(Context& ctx, Args& args) {
 // ACL DRYRUN username command [arg ...]: whether the user might run it. Nothing runs.
 Action AclDryrun(Context&, Args& args) {
   const BytesView user = args.Next();
-  if (user != "default") return Reply::Error("ERR", "User '" + Bytes(UpToZero(user)) + "' not found");
+  if (user != "default") {
+    return Reply::Error("ERR", "User '" + Bytes(UpToZero(user)) + "' not found");
+  }
   const auto call = args.rest();
   const FoundCommand found = CommandTable::Get().Find(call);
   const bool container = found.command != nullptr && !found.command->subcommands.empty();

@@ -91,7 +91,9 @@ std::optional<Reply> TakeKillOption(BytesView option, BytesView value, KillFilte
   } else if (EqualsIgnoreCase(option, "laddr")) {
     filter->local_address = value;
   } else if (EqualsIgnoreCase(option, "user")) {
-    if (value != "default") return Reply::Error("ERR", "No such user '" + Bytes(UpToZero(value)) + "'");
+    if (value != "default") {
+      return Reply::Error("ERR", "No such user '" + Bytes(UpToZero(value)) + "'");
+    }
     filter->user = value;
   } else if (EqualsIgnoreCase(option, "skipme") && EqualsIgnoreCase(value, "yes")) {
     filter->skip_me = true;

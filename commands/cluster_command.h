@@ -24,8 +24,8 @@ Action ClusterLeader(Context& ctx, Args& args);
 // MEET, ADDSLOTS, FAILOVER ...: which command to use instead.
 Action ClusterInstead(Context& ctx, Args& args);
 
-// The cluster as this client may use it: a node that listens everywhere and announces nothing stands
-// there under the address that the client has used.
+// The cluster as this client may use it: a node that listens everywhere and announces nothing
+// stands there under the address that the client has used.
 ClusterView ViewFor(Context& ctx);
 
 // "host:port", or "[host]:port" for IPv6. False: neither.

@@ -178,7 +178,8 @@ TEST_F(ClientsTest, LastWordsAreNotKeptForEverForOneWhoTakesThemSlowly) {
   conn->Finish();
   const MonoTime began = loop_.Now();
   MonoTime now = began;
-  while (conn->state() == ClientConn::State::kFlushing && now - began < 2 * ClientConn::kFlushUsMax) {
+  const int64_t too_long = 2 * ClientConn::kFlushUsMax;
+  while (conn->state() == ClientConn::State::kFlushing && now - began < too_long) {
     const size_t before = conn->backlog();
     ASSERT_TRUE(Run([&] { return client.Receive().size() > 0 && conn->backlog() < before; }));
     now = conn->deadline();
