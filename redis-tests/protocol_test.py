@@ -189,8 +189,10 @@ class Protocol(ClusterTest):
                         "pubsub 32mb 8mb 60")
         deaf = self.connect(self.node, receive_buffer=4096)
         deaf.do("SUBSCRIBE flood")
+        began = time.monotonic()
         wait_until(lambda: self.connection.call("PUBLISH", "flood", "x" * 300000) == 0, 20,
                    "nobody listens any more")
+        self.assertLess(time.monotonic() - began, 5)  # It is not waited for.
 
     def test_who_kills_itself_is_answered_and_then_closed(self):
         for kill in (lambda c: c.call("CLIENT", "KILL", "ID", c.do("CLIENT ID"), "SKIPME", "no"),
@@ -216,6 +218,48 @@ class Protocol(ClusterTest):
             times.append(time.monotonic() - began)
             self.assertEqual(waiter.call("LOCK.RELEASE", name, "b"), 1)
         self.assertLess(min(times), 0.2, times)
+
+    def test_a_command_over_the_query_buffer_is_counted(self):
+        before = self.node.info("stats")["client_query_buffer_limit_disconnections"]
+        self.assertEqual(self.connection.call(
+            "CONFIG", "SET", "proto-max-bulk-len", "1mb", "client-query-buffer-limit", "1mb"), "OK")
+        self.addCleanup(self.node.ask, "CONFIG", "SET", "client-query-buffer-limit", "128mb",
+                        "proto-max-bulk-len", "64mb")
+        large = self.connect(self.node)
+        large.send_raw(b"*4\r\n" + b"$700000\r\n" + b"x" * 700000 + b"\r\n$700000\r\n")
+        self.assertIn(b"client-query-buffer-limit", large.rest())
+        after = self.node.info("stats")["client_query_buffer_limit_disconnections"]
+        self.assertEqual(int(after), int(before) + 1)
+
+    def test_a_transaction_whose_replies_are_too_long_stops_in_the_middle(self):
+        self.connection.do("MULTI")
+        for _ in range(2000):
+            self.connection.do("COMMAND LIST FILTERBY PATTERN *")
+        self.connection.do("ECHO x")
+        replies = self.connection.do("EXEC")
+        self.assertEqual(len(replies), 2001)
+        self.assertNotIsInstance(replies[0], Error)
+        self.assert_error(replies[2000], "LIMIT")
+
+    def test_over_maxmemory_what_needs_more_is_refused(self):
+        wait_until(lambda: int(self.node.info("memory")["used_memory"]) > 1000, 10, "it is measured")
+        self.connection.do("CONFIG SET maxmemory 1000")
+        self.addCleanup(self.node.ask, "CONFIG", "SET", "maxmemory", "0")
+        self.assertEqual(self.connection.do("LOCK.ACQUIRE a b"),
+                         "OOM command not allowed when used memory > 'maxmemory'.")
+        self.assertEqual(self.connection.do("LOCK.RELEASE a b"), 0)
+        self.assertEqual(self.connection.do("MULTI"), "OK")
+        self.assert_error(self.connection.do("LOCK.ACQUIRE a b"), "OOM")
+        self.assert_error(self.connection.do("EXEC"), "EXECABORT")
+
+    def test_slow_commands_are_latency_events(self):
+        self.connection.do("CONFIG SET latency-monitor-threshold 1")
+        self.addCleanup(self.node.ask, "CONFIG", "SET", "latency-monitor-threshold", "0")
+        big = "x" * (16 * MEGABYTE)
+        wait_until(lambda: self.connection.call("ECHO", big) == big and
+                   any(event[0] == "command" for event in self.connection.do("LATENCY LATEST")),
+                   20, "a command took a millisecond")
+        self.assertIn("command - high ", self.connection.do("LATENCY GRAPH command"))
 
     def test_a_message_that_the_bus_cannot_carry_is_refused(self):
         listener = self.connect(self.node)
@@ -260,11 +304,11 @@ class Protocol(ClusterTest):
     def test_bytes_in_client_names_and_monitor_lines_are_escaped(self):
         watcher = self.connect(self.node)
         self.assertEqual(watcher.do("MONITOR"), "OK")
-        self.connection.call("ECHO", b"\r\n\x00\xff\"")
+        self.connection.call("ECHO", b"\r\n\x00\xff\"\a\b")
         line = watcher.reply()
         while "ECHO" not in line:
             line = watcher.reply()
-        self.assertTrue(line.endswith(r'"ECHO" "\r\n\x00\xff\""'), line)
+        self.assertTrue(line.endswith(r'"ECHO" "\r\n\x00\xff\"\a\b"'), line)
 
     # Limits -------------------------------------------------------------------------------------------
 
@@ -278,6 +322,8 @@ class Protocol(ClusterTest):
             self.assertEqual(welcome.do("PING"), "PONG")
         for unwelcome in crowd[2:]:
             self.assertEqual(unwelcome.rest(), b"-ERR max number of clients reached\r\n")
+        wait_until(lambda: "rejected_connections:0\r\n" not in self.connection.do("INFO stats"), 10,
+                   "those who were turned away are counted")
         self.connection.do("CONFIG SET maxclients 10000")
 
     def test_random_bytes_never_hurt_the_server(self):

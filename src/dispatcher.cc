@@ -59,11 +59,14 @@ bool Dispatcher::Next(MonoTime now, Session* session) {
       return false;
     case resp::ParseStatus::kError:
       host_->stats().CountError(session->parser.error());
+      if (session->parser.error().ends_with("client-query-buffer-limit")) {
+        ++host_->stats().query_buffer_disconnections;
+      }
       session->Answer(Reply::Error("ERR", BytesView(session->parser.error()).substr(4)), false);
       session->closing = true;
       return false;
     case resp::ParseStatus::kClose:
-      TellOfHttp(now, session->client);
+      WarnOfHttp(now, *session);
       session->WriteRaw(session->parser.error());
       session->closing = true;
       return false;
@@ -75,14 +78,14 @@ bool Dispatcher::Next(MonoTime now, Session* session) {
   return true;
 }
 
-// Once a minute, as Redis does: whoever does it may do it a thousand times a second.
-void Dispatcher::TellOfHttp(MonoTime now, const Client& client) {
-  if (http_told_ != MonoTime{} && now - http_told_ < 60 * kUsPerSecond) return;
-  http_told_ = now;
+// A line a minute: whoever can make one can make many.
+void Dispatcher::WarnOfHttp(MonoTime now, const Session& session) {
+  if (now < next_http_warning_) return;
+  next_http_warning_ = now + 60 * kUsPerSecond;
   LOCKSTEP_LOG(kWarn,
                "client %s speaks HTTP to the RESP port; closed (somebody may be making a browser "
-               "talk to this node)",
-               client.address.c_str());
+               "talk to this node; more of them within a minute are not told)",
+               session.client.address.c_str());
 }
 
 // False: not yet; the same command is looked at again when something has changed.
@@ -163,6 +166,9 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
   }
   if (client.in_multi() && (leaf.flags & kNoMulti) != 0) {
     return Reply::Error("ERR", "Command not allowed inside a transaction");
+  }
+  if ((leaf.flags & kDenyOom) != 0 && host_->OverMemory()) {
+    return Reply::Error("OOM", "command not allowed when used memory > 'maxmemory'.");
   }
   return std::nullopt;
 }
@@ -303,6 +309,7 @@ void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, 
   if (waited) return;  // Waiting for a lock is not slowness.
   figures.usec += static_cast<uint64_t>(us);
   figures.latency.Add(static_cast<uint64_t>(us));
+  host_->latency().Add("command", host_->WallClockUs() / kUsPerSecond, us);
   if (host_->slowlog().Wants(us)) {
     host_->slowlog().Add(host_->WallClockUs() / kUsPerSecond, us, shown(), session.client.address,
                          session.client.name);

@@ -44,13 +44,13 @@ class Dispatcher {
   };
 
   bool Next(MonoTime now, Session* session);
+  void WarnOfHttp(MonoTime now, const Session& session);
   bool Execute(MonoTime now, Session* session, std::span<const BytesView> argv);
   std::optional<Reply> Refusal(const Session& session, const Call& call) const;
   bool MustWait(const Session& session, const CommandSpec& leaf) const;
   bool HeldByPause(MonoTime now, const CommandSpec& leaf) const;
   bool HeldByPause(MonoTime now, const Session& session) const;  // Any of what EXEC would run.
   void AnswerRefusal(Session* session, const Call& call, const Reply& refusal);
-  void TellOfHttp(MonoTime now, const Client& client);
   void Admit(Session* session, const Call& call);
   void Queue(Session* session, const Call& call);
   void RunNow(Session* session, const Call& call);
@@ -76,7 +76,7 @@ class Dispatcher {
   Watch watch_;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;
-  MonoTime http_told_;
+  MonoTime next_http_warning_;
 };
 
 // Puts the group's answers where EXEC's reply has left room for them.

@@ -40,7 +40,6 @@ constexpr char kHelp[] =
 struct Loaded {
   Config config;
   Bytes file;  // Absolute; empty: none, or standard input.
-  Bytes text;
 };
 
 Bytes Absolute(const Bytes& path) {
@@ -78,13 +77,12 @@ Result<Loaded> Load(const CommandLine& line) {
   if (!line.file.empty()) {
     auto text = io::ReadFile(line.file, Config::kTextBytesMax);
     if (!text) return text.error();
-    loaded.text = std::move(*text);
     if (line.file != "-") loaded.file = Absolute(line.file);
     const auto include = [](const Bytes& path) {
       return io::ReadFile(path, Config::kTextBytesMax);
     };
     const auto read = loaded.config.ReadFile(line.file == "-" ? "standard input" : line.file,
-                                             loaded.text, include);
+                                             *text, include);
     if (!read) return read.error();
   }
   const auto environment = Environment();
@@ -111,8 +109,7 @@ int Run(Loaded loaded) {
   }
   SetCheckFailureHook([](const Bytes& what) { Log(LogLevel::kError, "our own bug: " + what); });
   auto server = io::Server::Open({.config = std::move(loaded.config),
-                                  .config_file = std::move(loaded.file),
-                                  .config_text = std::move(loaded.text)});
+                                  .config_file = std::move(loaded.file)});
   if (!server) {
     if (!log_is_output) Log(LogLevel::kError, "cannot start: " + server.error().message);
     io::StopLogging();

@@ -87,6 +87,10 @@ void Node::Parts::On(const Tick&) {
 }
 
 void Node::Parts::On(const SystemFigures& input) {
+  const int64_t seconds = WallClockUs() / kUsPerSecond;
+  latencies.Add("loop", seconds, input.loop_lag_us);
+  if (input.sync_us != system.sync_us) latencies.Add("disk-sync", seconds, input.sync_us);
+  figures.connections_rejected += input.clients_turned_away - system.clients_turned_away;
   system = input;
   rss_peak = std::max(rss_peak, input.rss_bytes);
 }
@@ -165,7 +169,6 @@ Output Node::Parts::Drain(MonoTime at) {
   if (std::exchange(peers_changed, false)) out.peer_addresses = peers.addresses();
   out.relink = std::exchange(relink, false);
   out.cut_peers = std::exchange(cut_peers, {});
-  out.rewrite_config = std::exchange(rewrite_config, std::nullopt);
   out.sleep_us = std::exchange(sleep_us, 0);
   out.exit = exit && persisted + 1 == next_write;  // All that was written is on disk.
   return out;

@@ -84,6 +84,7 @@ struct SystemFigures {  // For INFO; told about once a second.
   double cpu_system_seconds = 0;
   int64_t loop_lag_us = 0;       // Highest since last told.
   int64_t sync_us = 0;           // Latest synced write.
+  uint64_t clients_turned_away = 0;  // Since the start.
 };
 using Input = std::variant<ClientOpened, ClientData, ClientRead, ClientBacklog, ClientClosed,
                            PeerUp, PeerDown, PeerFrame, Persisted, Tick, Terminate, SystemFigures>;
@@ -119,14 +120,13 @@ struct Output {
   std::optional<std::vector<PeerAddress>> peer_addresses;
   bool relink = false;
   std::vector<NodeId> cut_peers;  // What they sent makes no sense: drop the links with them.
-  std::optional<Bytes> rewrite_config;  // CONFIG REWRITE: the file's new text.
   int64_t sleep_us = 0;                 // DEBUG SLEEP.
   bool exit = false;                    // Everything is said and written: exit 0.
 
   bool empty() const {
     return clients.empty() && stop_reading.empty() && read_again.empty() && peers.empty() &&
            write_number == 0 && !peer_addresses && !relink && cut_peers.empty() &&
-           !rewrite_config && sleep_us == 0 && !exit;
+           sleep_us == 0 && !exit;
   }
 };
 

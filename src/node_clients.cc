@@ -169,7 +169,7 @@ void Node::Parts::CollectClients(Output* out) {
     if (session->killed) bytes.clear();
     if (!session->close_told && (close || !bytes.empty())) {
       figures.net_output_bytes += bytes.size();
-      out->clients.push_back({id, std::move(bytes), close});
+      out->clients.push_back({id, std::move(bytes), close, session->killed});
       session->close_told = close;
     }
     session->client.output_buffered = session->backlog;

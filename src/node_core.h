@@ -198,7 +198,6 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   bool peers_changed = false;
   bool relink = false;
   std::vector<NodeId> cut_peers;
-  std::optional<Bytes> rewrite_config;
   int64_t sleep_us = 0;
   bool terminating = false;
   bool exit = false;

@@ -13,6 +13,16 @@
 namespace lockstep {
 namespace {
 
+// The first address that others could connect to. Of a node that listens everywhere nothing is
+// known but that: it must announce one before others can join it.
+Bytes FirstReachable(const std::vector<Bytes>& addresses) {
+  for (const Bytes& address : addresses) {
+    const bool everywhere = address == "*" || address == "0.0.0.0" || address == "::";
+    if (!everywhere && !address.starts_with('-')) return address;
+  }
+  return addresses.front();
+}
+
 std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
   std::vector<NodeRecord> nodes;
   for (const NodeAddress& address : settings.cluster_nodes) {
@@ -20,7 +30,7 @@ std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
   }
   if (nodes.empty()) {
     const Bytes& announced = settings.AnnouncedHost();
-    nodes.push_back({self, announced.empty() ? settings.bind.front() : announced,
+    nodes.push_back({self, announced.empty() ? FirstReachable(settings.bind) : announced,
                      settings.AnnouncedBusPort(), DiskId{}});
   }
   return nodes;

@@ -61,13 +61,20 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
 
   auto exec = std::make_unique<ExecReply>();
   BatchOp batch;
+  size_t cost = 0;  // Of what is answered here; the group bounds its own.
   for (const std::vector<Bytes>& queued : queue) {
+    if (cost > kReplyCostMax) {
+      exec->replies.push_back(Reply::Error(
+          "LIMIT", "the replies before this one take more than 16 MB; this command was not run"));
+      continue;
+    }
     const std::vector<BytesView> argv(queued.begin(), queued.end());
     const FoundCommand found = CommandTable::Get().Find(argv);
     Context context{session->client, *host_, true};
     Args args(argv, found.subcommand != nullptr ? 2 : 1);
     Action action = found.leaf().handler(context, args);
     if (auto* reply = std::get_if<Reply>(&action)) {
+      cost += ReplyCost(*reply);
       exec->replies.push_back(std::move(*reply));
       continue;
     }

@@ -92,10 +92,10 @@ class ServerTest : public ::testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     Server::Start start;
     if (has_config_file_) start.config_file = ConfigFile();
-    start.config_text = *ReadFile(ConfigFile(), Config::kTextBytesMax);
+    const Bytes text = *ReadFile(ConfigFile(), Config::kTextBytesMax);
     const auto line = ParseCommandLine(arguments);
     CHECK(line.ok());
-    CHECK(start.config.ReadFile("test.conf", start.config_text, nullptr).ok());
+    CHECK(start.config.ReadFile("test.conf", text, nullptr).ok());
     CHECK(start.config.ReadCommandLine(*line).ok());
     CHECK(start.config.Check().ok());
     return Server::Open(std::move(start));

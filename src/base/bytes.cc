@@ -17,6 +17,8 @@ void AppendPrintable(char c, Bytes* out) {
     case '\n': *out += "\\n"; return;
     case '\r': *out += "\\r"; return;
     case '\t': *out += "\\t"; return;
+    case '\a': *out += "\\a"; return;
+    case '\b': *out += "\\b"; return;
     case '"': *out += "\\\""; return;
     case '\\': *out += "\\\\"; return;
     default: break;

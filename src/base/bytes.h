@@ -11,7 +11,7 @@ namespace lockstep {
 using Bytes = std::string;           // Owns.
 using BytesView = std::string_view;  // Borrows; the owner is named where it is not plain.
 
-// `in` with every byte outside printable ASCII written as \n, \r, \t, \xNN, and quotes and
+// `in` with every byte outside printable ASCII written as \n, \r, \t, \a, \b, \xNN, and quotes and
 // backslashes escaped: fit for a log line, a narration, redis-cli. At most `max` bytes are read;
 // what is left out shows as "...".
 Bytes Printable(BytesView in, size_t max = 128);

@@ -179,10 +179,6 @@ void Server::HandOut(Output output) {
   clients_->Deliver(std::move(output.clients));
   clients_->StopReading(output.stop_reading);
   clients_->ReadAgain(output.read_again);
-  if (output.rewrite_config) {
-    const auto written = ReplaceFile(start_.config_file, *output.rewrite_config);
-    if (!written) LOCKSTEP_LOG(kError, "CONFIG REWRITE: %s", written.error().message.c_str());
-  }
   if (output.exit) {
     clients_->StopListening();
     leave_by_ = loop_.Now() + kLastWordsUsMax;
@@ -215,7 +211,8 @@ void Server::TellFigures(MonoTime now) {
                      .cpu_user_seconds = process.cpu_user_seconds,
                      .cpu_system_seconds = process.cpu_system_seconds,
                      .loop_lag_us = loop_.TakeLagUs(),
-                     .sync_us = storage_->sync_us()});
+                     .sync_us = storage_->sync_us(),
+                     .clients_turned_away = clients_->turned_away()});
 }
 
 // Several batches may have been written since, or none: the waker's calls may be joined, and one

@@ -19,7 +19,6 @@ class Server final : private NodePort {
   struct Start {
     Config config;
     Bytes config_file;  // Absolute; empty: none, or one that cannot be written back.
-    Bytes config_text;
   };
   // An error is a sentence for the operator.
   static Result<std::unique_ptr<Server>> Open(Start start);
