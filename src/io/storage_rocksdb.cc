@@ -23,6 +23,10 @@ unsigned long long Wide(uint64_t n) {
   return n;
 }
 
+const char* OrNoComplaint(const Bytes& warnings) {
+  return warnings.empty() ? "no complaint" : warnings.c_str();
+}
+
 int64_t MonotonicUs() {
   timespec now = {};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -135,16 +139,15 @@ Result<void> StorageRocksdb::CreateDatabase() {
 // Replays the log twice without changing anything. To open for writing at once would be too late
 // to refuse: RocksDB then replaces the log by what it could read of it.
 Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
-  // First past all damage, taking nothing: what the synced files have, and how far readable
-  // batches go.
+  // First taking nothing: what the synced files have.
   WalWalk look(/*replayed=*/false);
-  const auto in_files = OpenToLook(&look, std::make_shared<WarningLog>(), /*past_damage=*/true);
+  const auto in_files = OpenToLook(&look, std::make_shared<WarningLog>());
   if (!in_files) return Refusal(in_files.error().message);
 
   // Then as the real replay goes: up to the first damage.
   WalWalk replay(/*replayed=*/true);
   const auto log = std::make_shared<WarningLog>();
-  const auto batch = OpenToLook(&replay, log, /*past_damage=*/false);
+  const auto batch = OpenToLook(&replay, log);
   if (!batch) return Refusal(batch.error().message);
   const Recovered recovered{*batch, log->Taken()};
 
@@ -153,30 +156,30 @@ Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
         Format("batches are missing inside its log, in %s",
                replay.file_of_hole().empty() ? "its oldest file" : replay.file_of_hole().c_str()));
   }
-  // One batch is written at a time: what is readable behind damage was begun after the damaged was
-  // synced. This holds however old the mark is.
-  if (look.highest() > recovered.batch) {
+  // What is readable behind damage tells more than the mark, which may be a second old.
+  const Result<WalProof> proof =
+      ScanLogs(settings_.env != nullptr ? settings_.env : rocksdb::Env::Default(), folder_.store());
+  if (!proof) return Refusal(proof.error().message);
+  if (recovered.batch < proof->batch) {
     return Refusal(
-        Format("its log can be read up to batch %llu, but batch %llu stands behind the "
-               "damage; RocksDB: %s",
-               Wide(recovered.batch), Wide(look.highest()), recovered.warnings.c_str()));
+        Format("its log can be read up to batch %llu, but batch %llu stands behind the damage, in "
+               "%s; RocksDB: %s",
+               Wide(recovered.batch), Wide(proof->batch), proof->file.c_str(),
+               OrNoComplaint(recovered.warnings)));
   }
   if (recovered.batch < folder_.synced()) {
     return Refusal(
         Format("its log can be read up to batch %llu, but batch %llu was synced; "
                "RocksDB: %s",
-               Wide(recovered.batch), Wide(folder_.synced()),
-               recovered.warnings.empty() ? "no complaint" : recovered.warnings.c_str()));
+               Wide(recovered.batch), Wide(folder_.synced()), OrNoComplaint(recovered.warnings)));
   }
   return recovered;
 }
 
 Result<uint64_t> StorageRocksdb::OpenToLook(rocksdb::WalFilter* filter,
-                                            std::shared_ptr<rocksdb::Logger> log,
-                                            bool past_damage) {
+                                            std::shared_ptr<rocksdb::Logger> log) {
   rocksdb::Options options = DatabaseOptions(std::move(log));
   options.wal_filter = filter;
-  if (past_damage) options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, folder_.store(), &db);
   if (!status.ok()) return Error{status.ToString()};
@@ -206,7 +209,11 @@ rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger
   rocksdb::Options options;
   if (settings_.env != nullptr) options.env = settings_.env;
   options.info_log = std::move(log);
+  // Never kSkipAnyCorruptedRecords, not even to look: a damaged type that says "recycled" makes it
+  // read the same record for ever (log_reader.cc, kOldRecord; 7.8.3).
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // Never: what an old log left behind the end of a new one would pass for a proof (WalScan).
+  options.recycle_log_file_num = 0;
   options.paranoid_checks = true;
   options.max_bgerror_resume_count = 0;  // RocksDB would retry after a full disk; we never do.
 

@@ -3,8 +3,8 @@
 // The disk thread takes what waits, writes it as one batch with one sync, says so, and takes what
 // has gathered meanwhile: group commit by itself, as deep as the disk is slow. At most one batch
 // is under way, so a crash can tear only the last one; whatever is readable behind damage proves
-// that the damaged was synced. Open refuses then, and when the recovered number is below the
-// folder's mark.
+// that the damaged was synced (WalScan finds it). Open refuses then, and when the recovered number
+// is below the folder's mark.
 //
 // A write or sync that fails is reported once and nothing is written after it: after a failed
 // fsync the kernel may have dropped the pages and call the next one a success (Rebello et al., ATC
@@ -76,8 +76,7 @@ class StorageRocksdb final : public StorageReader {
   Result<void> OpenDatabase();
   Result<void> CreateDatabase();
   Result<Recovered> ExamineLog();
-  Result<uint64_t> OpenToLook(rocksdb::WalFilter* filter, std::shared_ptr<rocksdb::Logger> log,
-                              bool past_damage);
+  Result<uint64_t> OpenToLook(rocksdb::WalFilter* filter, std::shared_ptr<rocksdb::Logger> log);
   Result<void> OpenToWrite(uint64_t expected_batch);
   rocksdb::Options DatabaseOptions(std::shared_ptr<rocksdb::Logger> log) const;
   Error Refusal(const Bytes& what) const;

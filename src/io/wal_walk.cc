@@ -7,9 +7,22 @@
 #include <cstdio>
 
 #include "src/base/codec.h"
+#include "src/base/crc32c.h"
 
 namespace lockstep::io {
 namespace {
+
+// Of a record in the log: checksum, size, type; the checksum covers the type and what follows.
+constexpr size_t kRecordHeaderBytes = 4 + 2 + 1;
+constexpr size_t kChecksumFrom = 4 + 2;
+enum RecordType : uint8_t { kFull = 1, kFirst, kMiddle, kLast };
+// More than a batch's own header and its first record, with our number, take together.
+constexpr size_t kHeadBytes = 64;
+
+// RocksDB stores checksums so, lest a record that holds a record look like one (crc32c.h).
+uint32_t Masked(uint32_t crc) {
+  return ((crc >> 15) | (crc << 17)) + 0xa282ead8;
+}
 
 // Reads a batch's first record and no further.
 class FirstRecord final : public rocksdb::WriteBatch::Handler {
@@ -35,6 +48,27 @@ class FirstRecord final : public rocksdb::WriteBatch::Handler {
   bool seen_ = false;
   uint64_t number_ = 0;
 };
+
+// The status is not asked: what is cut off behind the number is no matter.
+uint64_t NumberIn(const Bytes& head_of_batch) {
+  FirstRecord record;
+  rocksdb::WriteBatch(head_of_batch).Iterate(&record).PermitUncheckedError();
+  return record.number();
+}
+
+Result<uint64_t> ScanLog(rocksdb::Env* env, const Bytes& path) {
+  std::unique_ptr<rocksdb::SequentialFile> file;
+  rocksdb::Status status = env->NewSequentialFile(path, &file, rocksdb::EnvOptions());
+  WalScan scan;
+  Bytes room(WalScan::kBlockBytes, '\0');
+  rocksdb::Slice block;
+  do {
+    if (status.ok()) status = file->Read(room.size(), &block, room.data());
+    if (!status.ok()) return Error{status.ToString()};
+    scan.Add(block.ToStringView());
+  } while (block.size() == room.size());
+  return scan.proven();
+}
 
 }  // namespace
 
@@ -64,10 +98,68 @@ rocksdb::WalFilter::WalProcessingOption WalWalk::LogRecordFound(unsigned long lo
     const bool follows = number != 0 && (last_ == 0 || number == last_ + 1);
     if (!follows && file_of_hole_.empty()) file_of_hole_ = log_file_name;
     last_ = number;
-    highest_ = std::max(highest_, number);
   }
   return replayed_ ? WalProcessingOption::kContinueProcessing
                    : WalProcessingOption::kIgnoreCurrentRecord;
+}
+
+struct WalScan::Record {
+  RecordType type = kFull;
+  BytesView payload;
+};
+
+bool WalScan::ReadRecord(BytesView at, Record* record) {
+  const auto type = static_cast<uint8_t>(at[kChecksumFrom]);
+  if (type < kFull || type > kLast) return false;  // First, since it spares most checksums.
+  Reader reader(at);
+  const uint32_t checksum = reader.U32();
+  const size_t low = reader.U8();
+  const size_t size = low | size_t{reader.U8()} << 8;
+  if (size > at.size() - kRecordHeaderBytes) return false;
+  if (Masked(Crc32c(at.substr(kChecksumFrom, 1 + size))) != checksum) return false;
+  *record = {static_cast<RecordType>(type), at.substr(kRecordHeaderBytes, size)};
+  return true;
+}
+
+void WalScan::Add(BytesView block) {
+  while (block.size() >= kRecordHeaderBytes) {  // Less is padding.
+    Record record;
+    if (ReadRecord(block, &record)) {
+      Take(record);
+      block.remove_prefix(kRecordHeaderBytes + record.payload.size());
+    } else {
+      in_batch_ = false;
+      block.remove_prefix(1);
+    }
+  }
+}
+
+void WalScan::Take(const Record& record) {
+  if (record.type == kFull || record.type == kFirst) {
+    in_batch_ = true;
+    head_.clear();
+  }
+  if (!in_batch_) return;  // The end of a batch whose beginning is damaged.
+  head_.append(record.payload.substr(0, kHeadBytes - head_.size()));
+
+  const bool is_whole = record.type == kFull || record.type == kLast;
+  const uint64_t number = NumberIn(head_);
+  if (number != 0) proven_ = std::max(proven_, is_whole ? number : number - 1);
+  if (is_whole) in_batch_ = false;
+}
+
+Result<WalProof> ScanLogs(rocksdb::Env* env, const Bytes& folder) {
+  std::vector<std::string> names;
+  const rocksdb::Status status = env->GetChildren(folder, &names);
+  if (!status.ok()) return Error{status.ToString()};
+  WalProof proof;
+  for (const std::string& name : names) {
+    if (!name.ends_with(".log")) continue;
+    const Result<uint64_t> proven = ScanLog(env, folder + "/" + name);
+    if (!proven) return proven.error();
+    if (*proven > proof.batch) proof = {*proven, name};
+  }
+  return proof;
 }
 
 void WarningLog::Logv(const char* format, va_list arguments) {
