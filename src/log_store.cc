@@ -14,10 +14,8 @@ void AppendBigEndian(uint64_t v, int bytes, Bytes* out) {  // So that byte order
 }
 
 Error Damaged(GroupId group, const char* what) {
-  return Error{
-      Format("the %s of group %lu on disk does not decode; the data folder is damaged: take "
-             "this node out (CLUSTER REMOVE) and start it with a new id and an empty folder",
-             what, group.value)};
+  return Error{Format("the %s of group %lu on disk does not decode, so the folder is damaged; %s",
+                      what, group.value, kWayOut)};
 }
 
 Result<void> ReadRun(GroupId group, BytesView value, std::vector<raft::Entry>* log) {

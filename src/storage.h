@@ -12,6 +12,14 @@
 
 namespace lockstep {
 
+// What an operator can do about a folder that has lost something; ends every such refusal. An older
+// copy of it has lost more: with its votes and entries forgotten, the node could help to undo what
+// was promised. An empty folder is another disk, and so another member (src/membership.h).
+constexpr const char* kWayOut =
+    "do not put an older copy in its place; if a majority of the cluster is well without this "
+    "node, empty the folder and start it again: it comes back as a learner with a new disk, and "
+    "the others give it what it needs; if not, bring the others back first";
+
 // All of it or nothing, in this order.
 class WriteBatch {
  public:

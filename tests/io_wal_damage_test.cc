@@ -221,6 +221,7 @@ TEST_F(OldMarkTest, ADamagedBatchInTheLastBlockIsRefusedForTheBatchesBehindIt) {
     const size_t middle = (ends_[n - 1] + ends_[n]) / 2;
     const Bytes refusal = Start(Flipped(middle));
     EXPECT_NE(refusal.find("batch 31 stands behind the damage"), Bytes::npos) << n << refusal;
+    EXPECT_TRUE(refusal.ends_with(kWayOut)) << refusal;
     EXPECT_NE(Start(Zeroed(ends_[n - 1], ends_[n])), "") << n;
     if (n + 1 == sizes_.size()) continue;  // Else both of the last two are damaged.
     EXPECT_NE(Start(Zeroed(middle, ends_[n] + 1)), "") << n << ": with the next one's beginning";

@@ -110,6 +110,7 @@ TEST_F(LogStoreTest, ADamagedSnapshotIsNamed) {
   const Result<LogStore::Loaded> loaded = LogStore(GroupId{1}).Load(disk_);
   ASSERT_FALSE(loaded.ok());
   EXPECT_NE(loaded.error().message.find("snapshot of group 1"), Bytes::npos);
+  EXPECT_TRUE(loaded.error().message.ends_with(kWayOut)) << loaded.error().message;
 }
 
 TEST_F(LogStoreTest, AMissingRunIsNamed) {

@@ -8,6 +8,7 @@
 
 #include "src/base/codec.h"
 #include "src/base/crc32c.h"
+#include "src/storage.h"
 
 namespace lockstep::io {
 namespace {

@@ -19,13 +19,6 @@
 
 namespace lockstep::io {
 
-// What an operator can do about a folder that has lost something. An older copy of it has lost
-// more: with its votes and entries forgotten, the node could help to undo what was promised.
-constexpr const char* kWayOut =
-    "do not put an older copy in its place; CLUSTER REMOVE this node, empty the folder and CLUSTER "
-    "ADD "
-    "it again: the others give it what it needs";
-
 class DataFolder {
  public:
   // Makes the folder if need be and locks it. An error: another server has it, another version

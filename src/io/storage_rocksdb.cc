@@ -60,18 +60,6 @@ rocksdb::Status AddTo(rocksdb::WriteBatch* out, const WriteBatch::Op& op) {
   CHECK(false);
 }
 
-// 0: no batch was ever written. The key is in every batch, so nothing can delete it.
-Result<uint64_t> BatchNumberIn(rocksdb::DB* db) {
-  std::string value;
-  const rocksdb::Status status =
-      db->Get(rocksdb::ReadOptions(), rocksdb::Slice(kBatchKey.data(), kBatchKey.size()), &value);
-  if (status.IsNotFound()) return uint64_t{0};
-  if (!status.ok()) return Error{status.ToString()};
-  const uint64_t number = DecodeBatchNumber(value);
-  if (number == 0) return Error{"the record of the last batch does not decode"};
-  return number;
-}
-
 rocksdb::BlockBasedTableOptions TableOptions() {
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache =
@@ -126,12 +114,12 @@ Result<void> StorageRocksdb::CreateDatabase() {
   options.create_if_missing = true;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, folder_.store(), &db);
-  if (!status.ok()) return Refusal(status.ToString());
+  if (!status.ok()) return Refusal(status);
   db_.reset(db);
 
   // A start that was cut short may have left a store, but an empty one: batches come after FORMAT.
   const Result<uint64_t> batch = BatchNumberIn(db);
-  if (!batch) return Refusal(batch.error().message);
+  if (!batch) return batch.error();
   if (*batch != 0) return Refusal("FORMAT is missing though batches were written");
   return folder_.FinishMaking();
 }
@@ -142,13 +130,13 @@ Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
   // First taking nothing: what the synced files have.
   WalWalk look(/*replayed=*/false);
   const auto in_files = OpenToLook(&look, std::make_shared<WarningLog>());
-  if (!in_files) return Refusal(in_files.error().message);
+  if (!in_files) return in_files.error();
 
   // Then as the real replay goes: up to the first damage.
   WalWalk replay(/*replayed=*/true);
   const auto log = std::make_shared<WarningLog>();
   const auto batch = OpenToLook(&replay, log);
-  if (!batch) return Refusal(batch.error().message);
+  if (!batch) return batch.error();
   const Recovered recovered{*batch, log->Taken()};
 
   if (!replay.file_of_hole().empty() || replay.first() > *in_files + 1) {
@@ -157,14 +145,15 @@ Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
                replay.file_of_hole().empty() ? "its oldest file" : replay.file_of_hole().c_str()));
   }
   // What is readable behind damage tells more than the mark, which may be a second old.
-  const Result<WalProof> proof =
-      ScanLogs(settings_.env != nullptr ? settings_.env : rocksdb::Env::Default(), folder_.store());
-  if (!proof) return Refusal(proof.error().message);
-  if (recovered.batch < proof->batch) {
+  WalProof proof;
+  rocksdb::Env* const env = settings_.env != nullptr ? settings_.env : rocksdb::Env::Default();
+  const rocksdb::Status scanned = ScanLogs(env, folder_.store(), &proof);
+  if (!scanned.ok()) return Refusal(scanned);
+  if (recovered.batch < proof.batch) {
     return Refusal(
         Format("its log can be read up to batch %llu, but batch %llu stands behind the damage, in "
                "%s; RocksDB: %s",
-               Wide(recovered.batch), Wide(proof->batch), proof->file.c_str(),
+               Wide(recovered.batch), Wide(proof.batch), proof.file.c_str(),
                OrNoComplaint(recovered.warnings)));
   }
   if (recovered.batch < folder_.synced()) {
@@ -182,7 +171,7 @@ Result<uint64_t> StorageRocksdb::OpenToLook(rocksdb::WalFilter* filter,
   options.wal_filter = filter;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, folder_.store(), &db);
-  if (!status.ok()) return Error{status.ToString()};
+  if (!status.ok()) return Refusal(status);
   const std::unique_ptr<rocksdb::DB> closes(db);
   return BatchNumberIn(db);
 }
@@ -193,10 +182,10 @@ Result<void> StorageRocksdb::OpenToWrite(uint64_t expected_batch) {
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       rocksdb::DB::Open(DatabaseOptions(std::make_shared<WarningLog>()), folder_.store(), &db);
-  if (!status.ok()) return Refusal(status.ToString());
+  if (!status.ok()) return Refusal(status);
   db_.reset(db);
   const Result<uint64_t> batch = BatchNumberIn(db);
-  if (!batch) return Refusal(batch.error().message);
+  if (!batch) return batch.error();
   if (*batch != expected_batch) {
     return Refusal(Format("opened for writing it ends at batch %llu, a moment ago at %llu",
                           Wide(*batch), Wide(expected_batch)));
@@ -239,11 +228,33 @@ rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger
   return options;
 }
 
+// 0: no batch was ever written. The key is in every batch, so nothing can delete it.
+Result<uint64_t> StorageRocksdb::BatchNumberIn(rocksdb::DB* db) const {
+  std::string value;
+  const rocksdb::Status status =
+      db->Get(rocksdb::ReadOptions(), rocksdb::Slice(kBatchKey.data(), kBatchKey.size()), &value);
+  if (status.IsNotFound()) return uint64_t{0};
+  if (!status.ok()) return Refusal(status);
+  const uint64_t number = DecodeBatchNumber(value);
+  if (number == 0) return Refusal("the record of the last batch does not decode");
+  return number;
+}
+
 Error StorageRocksdb::Refusal(const Bytes& what) const {
-  Bytes line = what;  // RocksDB ends some of its messages with a line break.
-  std::erase(line, '\n');
   return Error{
-      Format("folder %s cannot be used: %s; %s", folder_.dir().c_str(), line.c_str(), kWayOut)};
+      Format("folder %s cannot be used: %s; %s", folder_.dir().c_str(), what.c_str(), kWayOut)};
+}
+
+// A disk that is full, or may not be written, has lost nothing: whoever emptied the folders of all
+// nodes for it would (trap 8). A file that is not there is damage.
+Error StorageRocksdb::Refusal(const rocksdb::Status& status) const {
+  Bytes line = status.ToString();  // RocksDB ends some of its messages with a line break.
+  std::erase(line, '\n');
+  if (!status.IsIOError() || status.IsPathNotFound()) return Refusal(line);
+  return Error{
+      Format("folder %s cannot be used: %s; see to the disk (space, permissions, health) "
+             "and start again; keep the folder, it has lost nothing that we know of",
+             folder_.dir().c_str(), line.c_str())};
 }
 
 Result<void> StorageRocksdb::Scan(BytesView from, BytesView to, const Visit& visit) {
@@ -261,7 +272,7 @@ Result<void> StorageRocksdb::Scan(BytesView from, BytesView to, const Visit& vis
       return visited.error();
     }
   }
-  if (!at->status().ok()) return Refusal(at->status().ToString());
+  if (!at->status().ok()) return Refusal(at->status());
   return {};
 }
 

@@ -31,6 +31,7 @@ namespace rocksdb {
 class DB;
 class Env;
 class Logger;
+class Status;
 class WalFilter;
 class WriteBatch;
 struct Options;
@@ -79,7 +80,9 @@ class StorageRocksdb final : public StorageReader {
   Result<uint64_t> OpenToLook(rocksdb::WalFilter* filter, std::shared_ptr<rocksdb::Logger> log);
   Result<void> OpenToWrite(uint64_t expected_batch);
   rocksdb::Options DatabaseOptions(std::shared_ptr<rocksdb::Logger> log) const;
+  Result<uint64_t> BatchNumberIn(rocksdb::DB* db) const;
   Error Refusal(const Bytes& what) const;
+  Error Refusal(const rocksdb::Status& status) const;
 
   void RunDiskThread();
   bool WriteOne(const WriteBatch& batch);

@@ -56,18 +56,17 @@ uint64_t NumberIn(const Bytes& head_of_batch) {
   return record.number();
 }
 
-Result<uint64_t> ScanLog(rocksdb::Env* env, const Bytes& path) {
+rocksdb::Status ScanLog(rocksdb::Env* env, const Bytes& path, WalScan* scan) {
   std::unique_ptr<rocksdb::SequentialFile> file;
   rocksdb::Status status = env->NewSequentialFile(path, &file, rocksdb::EnvOptions());
-  WalScan scan;
   Bytes room(WalScan::kBlockBytes, '\0');
   rocksdb::Slice block;
   do {
     if (status.ok()) status = file->Read(room.size(), &block, room.data());
-    if (!status.ok()) return Error{status.ToString()};
-    scan.Add(block.ToStringView());
+    if (!status.ok()) return status;
+    scan->Add(block.ToStringView());
   } while (block.size() == room.size());
-  return scan.proven();
+  return status;
 }
 
 }  // namespace
@@ -148,18 +147,16 @@ void WalScan::Take(const Record& record) {
   if (is_whole) in_batch_ = false;
 }
 
-Result<WalProof> ScanLogs(rocksdb::Env* env, const Bytes& folder) {
+rocksdb::Status ScanLogs(rocksdb::Env* env, const Bytes& folder, WalProof* proof) {
   std::vector<std::string> names;
-  const rocksdb::Status status = env->GetChildren(folder, &names);
-  if (!status.ok()) return Error{status.ToString()};
-  WalProof proof;
+  rocksdb::Status status = env->GetChildren(folder, &names);
   for (const std::string& name : names) {
     if (!name.ends_with(".log")) continue;
-    const Result<uint64_t> proven = ScanLog(env, folder + "/" + name);
-    if (!proven) return proven.error();
-    if (*proven > proof.batch) proof = {*proven, name};
+    WalScan scan;
+    if (status.ok()) status = ScanLog(env, folder + "/" + name, &scan);
+    if (scan.proven() > proof->batch) *proof = {scan.proven(), name};
   }
-  return proof;
+  return status;
 }
 
 void WarningLog::Logv(const char* format, va_list arguments) {
