@@ -1,12 +1,10 @@
 // The folder and the store: what was synced is there after any crash and any damage is named; what
 // was not synced may be gone and never stops a start.
-#include <rocksdb/env.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "tests/storage_fixture.h"
 
@@ -224,90 +222,6 @@ TEST_F(FilesDamageTest, AFileThatIsGoneOrCutIsNamedOrHarmless) {
     Restore();
     fs::resize_file(damaged, fs::file_size(damaged) / 2);
     ExpectNoSilentLoss("half of " + file.string());
-  }
-}
-
-// A disk that fails -------------------------------------------------------------------------------
-
-// Counts what is done to log files, and fails from a chosen deed on: a disk that has failed once
-// may well succeed later, so it fails once only.
-class FailingDisk final : public rocksdb::EnvWrapper {
- public:
-  explicit FailingDisk(int fail_at) : EnvWrapper(rocksdb::Env::Default()), fail_at_(fail_at) {}
-
-  const char* Name() const override { return "FailingDisk"; }
-  rocksdb::Status NewWritableFile(const std::string& name,
-                                  std::unique_ptr<rocksdb::WritableFile>* file,
-                                  const rocksdb::EnvOptions& options) override {
-    const rocksdb::Status opened = EnvWrapper::NewWritableFile(name, file, options);
-    if (opened.ok() && name.ends_with(".log")) {
-      *file = std::make_unique<LogFile>(std::move(*file), this);
-    }
-    return opened;
-  }
-  int deeds() const { return deeds_; }
-  bool failed() const { return deeds_ >= fail_at_; }
-
- private:
-  class LogFile final : public rocksdb::WritableFileWrapper {
-   public:
-    LogFile(std::unique_ptr<rocksdb::WritableFile> file, FailingDisk* disk)
-        : WritableFileWrapper(file.get()), file_(std::move(file)), disk_(disk) {}
-    using WritableFileWrapper::Append;
-    rocksdb::Status Append(const rocksdb::Slice& data) override {
-      const rocksdb::Status status = disk_->Do();
-      return status.ok() ? WritableFileWrapper::Append(data) : status;
-    }
-    rocksdb::Status Sync() override {
-      const rocksdb::Status status = disk_->Do();
-      return status.ok() ? WritableFileWrapper::Sync() : status;
-    }
-
-   private:
-    std::unique_ptr<rocksdb::WritableFile> file_;
-    FailingDisk* disk_;
-  };
-  rocksdb::Status Do() {
-    return ++deeds_ == fail_at_ ? rocksdb::Status::IOError("the test's disk", "failed")
-                                : rocksdb::Status::OK();
-  }
-
-  const int fail_at_;
-  std::atomic<int> deeds_{0};
-};
-
-TEST_F(StorageTest, AfterAFailedWriteOrSyncNothingIsWrittenAndNothingConfirmed) {
-  constexpr uint64_t kBatches = 6;
-  for (int fail_at = 1; fail_at <= 2 * static_cast<int>(kBatches); ++fail_at) {
-    fs::remove_all(dir_);
-    Reports reports;
-    FailingDisk disk(fail_at);
-    auto opened = OpenAt(dir_, &reports, &disk);
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    StorageRocksdb& storage = **opened;
-    uint64_t confirmed = 0;
-    for (uint64_t n = 1; n <= kBatches && !disk.failed(); ++n) {
-      storage.Submit(PutOne(KeyOf(n), "v"), n);
-      reports.AwaitPersisted(storage, n);
-      confirmed = storage.persisted();
-    }
-    ASSERT_TRUE(disk.failed()) << fail_at;
-    const std::vector<Bytes> failures = reports.AwaitFailure();
-    ASSERT_EQ(failures.size(), 1u);
-    EXPECT_NE(failures.front().find("the test's disk"), Bytes::npos) << failures.front();
-
-    const int deeds = disk.deeds();
-    storage.Submit(PutOne("later", "v"), kBatches + 1);
-    storage.Close();
-    EXPECT_EQ(storage.persisted(), confirmed);
-    EXPECT_EQ(disk.deeds(), deeds) << "something was written after the disk had failed";
-    opened->reset();
-
-    // As the next start finds it: all that was confirmed, at most one more, nothing later.
-    const Content content = *ContentOf(*Open());
-    EXPECT_GE(content.size(), confirmed);
-    EXPECT_LE(content.size(), confirmed + 1);
-    EXPECT_EQ(content.count("later"), 0u);
   }
 }
 

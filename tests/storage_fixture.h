@@ -73,12 +73,11 @@ class Reports {
   std::vector<Bytes> failures_;
 };
 
-inline Result<std::unique_ptr<StorageRocksdb>> OpenAt(const Bytes& dir, Reports* reports,
-                                                      rocksdb::Env* env = nullptr) {
-  return StorageRocksdb::Open({.dir = dir,
-                               .on_persisted = [reports] { reports->Persisted(); },
-                               .on_failure = [reports](const Bytes& why) { reports->Failed(why); },
-                               .env = env});
+inline Result<std::unique_ptr<StorageRocksdb>> OpenAt(const Bytes& dir, Reports* reports) {
+  return StorageRocksdb::Open(
+      {.dir = dir,
+       .on_persisted = [reports] { reports->Persisted(); },
+       .on_failure = [reports](const Bytes& why) { reports->Failed(why); }});
 }
 
 using Content = std::map<Bytes, Bytes>;

@@ -1,6 +1,7 @@
 #include "src/io/storage_rocksdb.h"
 
 #include <rocksdb/db.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -59,6 +60,16 @@ rocksdb::Status AddTo(rocksdb::WriteBatch* out, const WriteBatch::Op& op) {
   }
   CHECK(false);
 }
+
+// Else RocksDB waits for a full disk to have room again and writes on by itself, while we have told
+// that nothing is written any more.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* recover) override {
+    *recover = false;
+  }
+};
 
 rocksdb::BlockBasedTableOptions TableOptions() {
   rocksdb::BlockBasedTableOptions table;
@@ -146,8 +157,7 @@ Result<StorageRocksdb::Recovered> StorageRocksdb::ExamineLog() {
   }
   // What is readable behind damage tells more than the mark, which may be a second old.
   WalProof proof;
-  rocksdb::Env* const env = settings_.env != nullptr ? settings_.env : rocksdb::Env::Default();
-  const rocksdb::Status scanned = ScanLogs(env, folder_.store(), &proof);
+  const rocksdb::Status scanned = ScanLogs(folder_.store(), &proof);
   if (!scanned.ok()) return Refusal(scanned);
   if (recovered.batch < proof.batch) {
     return Refusal(
@@ -196,7 +206,6 @@ Result<void> StorageRocksdb::OpenToWrite(uint64_t expected_batch) {
 
 rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger> log) const {
   rocksdb::Options options;
-  if (settings_.env != nullptr) options.env = settings_.env;
   options.info_log = std::move(log);
   // Never kSkipAnyCorruptedRecords, not even to look: a damaged type that says "recycled" makes it
   // read the same record for ever (log_reader.cc, kOldRecord; 7.8.3).
@@ -204,7 +213,9 @@ rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger
   // Never: what an old log left behind the end of a new one would pass for a proof (WalScan).
   options.recycle_log_file_num = 0;
   options.paranoid_checks = true;
-  options.max_bgerror_resume_count = 0;  // RocksDB would retry after a full disk; we never do.
+  // Nothing that failed is tried again. The listener is for a full disk, which the number is not.
+  options.max_bgerror_resume_count = 0;
+  options.listeners.push_back(std::make_shared<NoRecovery>());
 
   // A node must fit beside others on a small machine: two memtables and little else.
   options.write_buffer_size = size_t{8} << 20;
@@ -353,6 +364,7 @@ bool StorageRocksdb::SyncMarkIfDue() {
 }
 
 void StorageRocksdb::Fail(const Bytes& why) {
+  failed_ = true;
   settings_.on_failure(why);
 }
 
@@ -368,7 +380,8 @@ void StorageRocksdb::Close() {
     thread_.join();
   }
   if (db_ == nullptr) return;
-  if (const auto synced = folder_.SyncMark(); !synced) {
+  // A disk that has failed is asked for nothing more; closing the database writes nothing.
+  if (const auto synced = failed_ ? Result<void>() : folder_.SyncMark(); !synced) {
     LOCKSTEP_LOG(kWarn, "store: %s", synced.error().message.c_str());
   }
   const rocksdb::Status status = db_->Close();

@@ -29,7 +29,6 @@
 
 namespace rocksdb {
 class DB;
-class Env;
 class Logger;
 class Status;
 class WalFilter;
@@ -48,7 +47,6 @@ class StorageRocksdb final : public StorageReader {
     // Called on the disk thread, once, with what the disk said; nothing is written any more. The
     // server logs it and ends the process on the spot.
     std::function<void(const Bytes& why)> on_failure;
-    rocksdb::Env* env = nullptr;  // What RocksDB does its I/O with. Null: its own.
   };
 
   // An error is a sentence for the operator: the node must not start.
@@ -93,8 +91,9 @@ class StorageRocksdb final : public StorageReader {
   DataFolder folder_;
   std::unique_ptr<rocksdb::DB> db_;
 
-  // The disk thread's alone.
+  // The disk thread's alone, while it runs.
   uint64_t batch_ = 0;  // Number of the latest batch on disk, over the folder's whole life.
+  bool failed_ = false;
   bool mark_is_synced_ = true;
   int64_t mark_synced_at_us_ = 0;
 

@@ -56,9 +56,10 @@ uint64_t NumberIn(const Bytes& head_of_batch) {
   return record.number();
 }
 
-rocksdb::Status ScanLog(rocksdb::Env* env, const Bytes& path, WalScan* scan) {
+rocksdb::Status ScanLog(const Bytes& path, WalScan* scan) {
   std::unique_ptr<rocksdb::SequentialFile> file;
-  rocksdb::Status status = env->NewSequentialFile(path, &file, rocksdb::EnvOptions());
+  rocksdb::Status status =
+      rocksdb::Env::Default()->NewSequentialFile(path, &file, rocksdb::EnvOptions());
   Bytes room(WalScan::kBlockBytes, '\0');
   rocksdb::Slice block;
   do {
@@ -147,13 +148,13 @@ void WalScan::Take(const Record& record) {
   if (is_whole) in_batch_ = false;
 }
 
-rocksdb::Status ScanLogs(rocksdb::Env* env, const Bytes& folder, WalProof* proof) {
+rocksdb::Status ScanLogs(const Bytes& folder, WalProof* proof) {
   std::vector<std::string> names;
-  rocksdb::Status status = env->GetChildren(folder, &names);
+  rocksdb::Status status = rocksdb::Env::Default()->GetChildren(folder, &names);
   for (const std::string& name : names) {
     if (!name.ends_with(".log")) continue;
     WalScan scan;
-    if (status.ok()) status = ScanLog(env, folder + "/" + name, &scan);
+    if (status.ok()) status = ScanLog(folder + "/" + name, &scan);
     if (scan.proven() > proof->batch) *proof = {scan.proven(), name};
   }
   return status;

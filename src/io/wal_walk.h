@@ -81,7 +81,7 @@ struct WalProof {
 };
 // Of all logs in the folder. An old one that RocksDB has not deleted yet does no harm: its batches
 // are in the sorted files.
-rocksdb::Status ScanLogs(rocksdb::Env* env, const Bytes& folder, WalProof* proof);
+rocksdb::Status ScanLogs(const Bytes& folder, WalProof* proof);
 
 // Keeps the first warnings that RocksDB gives, for our own log line. Called on any of its threads.
 class WarningLog final : public rocksdb::Logger {
