@@ -139,6 +139,8 @@ $(B)/tests/sim/lockstep-sim: $(B)/tests/sim/main.o $(B)/libsim.a $(LIBS_pure) $(
 	@$(call link,$(PURE_LIBS))
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS_pure) $(B)/link.flags
 	@$(call link,$(PURE_LIBS) -lbenchmark)
+$(B)/tests/bench/io_%: $(B)/tests/bench/io_%.o $(LIBS_all) $(B)/link.flags
+	@$(call link,$(IO_LIBS) $(PURE_LIBS) -lbenchmark)
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIBS_pure) $(B)/link.flags
 	@$(call link,$(PURE_LIBS) -fsanitize=fuzzer)
 
