@@ -100,7 +100,7 @@ void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
   }
   AnswerReads(now);
   ProposePulseIfDue(now);
-  TakeSnapshotIfDue(now, batch);
+  TakeSnapshotIfDue(write, batch);
   CompareKnownHashes();
 }
 
@@ -182,19 +182,27 @@ raft::Snapshot Group::SnapshotNow() const {
   return snapshot;
 }
 
-void Group::TakeSnapshotIfDue(MonoTime, WriteBatch* batch) {
+void Group::TakeSnapshotIfDue(uint64_t write, WriteBatch* batch) {
   const uint64_t since = applied_.value - snapshot_index_.value;
-  if (since == 0) return;
+  if (since == 0 || compaction_) return;
   const bool large = raft_->log_bytes() > options_.log_bytes_max && since > kEntriesKeptMax / 2;
   if (!large && since < options_.snapshot_entries) return;
 
   store_.PutSnapshot(SnapshotNow(), true, batch);
   snapshot_index_ = applied_;
   ++snapshots_taken_;
+  compaction_ = {write, applied_};
+}
+
+// Only now may the snapshot stand for what it replaces.
+void Group::Persisted(MonoTime now, uint64_t write) {
+  raft_->Persisted(now, write);
+  if (!compaction_ || write < compaction_->write) return;
   const size_t keep = std::min<size_t>(kEntriesKeptMax, options_.snapshot_entries / 4);
-  raft_->Compact(applied_, keep);
+  raft_->Compact(compaction_->to, keep);
   LOCKSTEP_LOG(kDebug, "%s: snapshot at %lu, %zu bytes of log stay", options_.name.c_str(),
-               applied_.value, raft_->log_bytes());
+               compaction_->to.value, raft_->log_bytes());
+  compaction_.reset();
 }
 
 void Group::RememberHash(Index index) {

@@ -57,7 +57,7 @@ class Group {
   // Raft's inputs. --------------------------------------------------------------------------------
   void Step(MonoTime now, raft::Message message) { raft_->Step(now, std::move(message)); }
   void Tick(MonoTime now);
-  void Persisted(MonoTime now, uint64_t write) { raft_->Persisted(now, write); }
+  void Persisted(MonoTime now, uint64_t write);
 
   // Records go to `batch`, which is write number `write`; the rest to the listener.
   void Drain(MonoTime now, uint64_t write, WriteBatch* batch);
@@ -96,7 +96,7 @@ class Group {
   bool ReadIsDue() const;
   void AnswerReads(MonoTime now);
   void Install(const raft::Snapshot& snapshot, WriteBatch* batch);
-  void TakeSnapshotIfDue(MonoTime now, WriteBatch* batch);
+  void TakeSnapshotIfDue(uint64_t write, WriteBatch* batch);
   raft::Snapshot SnapshotNow() const;
   void ProposePulseIfDue(MonoTime now);
   bool PulseIsUnderWay() const;
@@ -111,7 +111,12 @@ class Group {
   Index applied_;
   raft::LogId applied_id_;
   ClusterTime applied_time_;
-  Index snapshot_index_;      // Of the snapshot on disk.
+  Index snapshot_index_;      // Of the snapshot on disk, or on its way there.
+  struct Compaction {
+    uint64_t write = 0;  // That brings the snapshot to disk.
+    Index to;
+  };
+  std::optional<Compaction> compaction_;
   raft::LogId pulse_;         // The latest pulse proposed.
   MonoTime next_pulse_;       // Not before: the latest was refused.
   std::deque<WaitingRead> reads_;
