@@ -18,6 +18,8 @@ Identity Node(uint64_t id, ClusterId cluster = kCluster) {
   identity.server_version = "1.0.0";
   identity.host = "n" + std::to_string(id) + ".example";
   identity.client_port = static_cast<uint16_t>(6378 + id);
+  identity.bus_host = "bus" + std::to_string(id) + ".example";
+  identity.bus_port = static_cast<uint16_t>(16378 + id);
   return identity;
 }
 
@@ -90,6 +92,39 @@ TEST(HelloTest, TwoNodesWithOneNumberAreTold) {
   EXPECT_EQ(Refusal(hello), "two nodes say that they are node 2");
 }
 
+TEST(HelloTest, ASecondProcessOfANodeThatIsHereIsRefusedInBothDirections) {
+  Identity me = Node(2);
+  me.present = {{NodeId{1}, DiskId{1001}}, {NodeId{3}, DiskId{1003}}};
+  Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  EXPECT_EQ(Refusal(hello, me), "");
+  hello.disk = DiskId{5};
+  EXPECT_EQ(Refusal(hello, me),
+            "node 1 is here already, with another data folder; if that one is gone, this one is "
+            "let in when it has not been heard for node-timeout");
+  EXPECT_EQ(Refusal(hello, Node(2)), "");
+
+  HelloReply reply = AnswerHello(Node(3), MakeHello(me, NodeId{3}, Lane::kControl));
+  EXPECT_TRUE(CheckHelloReply(me, NodeId{3}, reply).ok());
+  reply.disk = DiskId{5};
+  EXPECT_FALSE(CheckHelloReply(me, NodeId{3}, reply).ok());
+}
+
+TEST(HelloTest, AFounderIsTakenForItsOwnByTheClusterThatItHasForgotten) {
+  Identity founder = Node(2, kOtherCluster);
+  founder.alone = true;
+  const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  EXPECT_TRUE(TakesUsForItsOwn(founder, hello));
+  EXPECT_FALSE(AnswerHello(founder, hello).ok);
+
+  EXPECT_FALSE(TakesUsForItsOwn(founder, MakeHello(Node(1), NodeId{3}, Lane::kControl)));
+  EXPECT_FALSE(
+      TakesUsForItsOwn(founder, MakeHello(Node(1, ClusterId{}), NodeId{2}, Lane::kControl)));
+  EXPECT_FALSE(
+      TakesUsForItsOwn(founder, MakeHello(Node(1, kOtherCluster), NodeId{2}, Lane::kControl)));
+  founder.alone = false;  // It has a cluster of its own: an address is wrong somewhere.
+  EXPECT_FALSE(TakesUsForItsOwn(founder, hello));
+}
+
 TEST(HelloTest, NodeNumbersOutOfRangeAreRefused) {
   Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
   hello.from = NodeId{0};
@@ -154,10 +189,31 @@ TEST(HelloTest, FieldsThatALaterVersionAddsArePassedOver) {
   EXPECT_EQ(*back, hello);
 }
 
+// What a version said that did not know of bus_host and bus_port.
+Bytes EncodedBefore(const Hello& hello) {
+  Bytes out = Encoded(hello);
+  Bytes last;
+  Writer writer(&last);
+  writer.String(hello.bus_host);
+  writer.Varint(hello.bus_port);
+  out.resize(out.size() - last.size());
+  return out;
+}
+
+TEST(HelloTest, AVersionThatDoesNotSayWhereItIsIsUnderstood) {
+  Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
+  const auto back = DecodeHello(EncodedBefore(hello));
+  ASSERT_TRUE(back.ok());
+  hello.bus_host = Bytes();
+  hello.bus_port = 0;
+  EXPECT_EQ(*back, hello);
+}
+
 TEST(HelloTest, WhatIsCutShortIsRefused) {
   const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
   const Bytes whole = Encoded(hello);
   for (size_t size = 0; size < whole.size(); ++size) {
+    if (size == EncodedBefore(hello).size()) continue;
     EXPECT_FALSE(DecodeHello(BytesView(whole).substr(0, size)).ok()) << size;
   }
   const Bytes reply = Encoded(AnswerHello(Node(2), hello));
@@ -187,11 +243,15 @@ TEST(HelloTest, TextsAreBoundedOnBothSides) {
 
   // One who does not keep the bound is refused: the last two fields of this hello are host and
   // port.
-  Bytes longer = Encoded(MakeHello(Node(1), NodeId{2}, Lane::kControl));
+  Bytes longer = EncodedBefore(MakeHello(Node(1), NodeId{2}, Lane::kControl));
   longer.resize(longer.size() - Node(1).host.size() - 3);
   Writer writer(&longer);
   writer.String(Bytes(kHostBytesMax + 1, 'h'));
   writer.Varint(6379);
+  EXPECT_FALSE(DecodeHello(longer).ok());
+  longer = EncodedBefore(MakeHello(Node(1), NodeId{2}, Lane::kControl));
+  writer.String(Bytes(kHostBytesMax + 1, 'h'));
+  writer.Varint(16379);
   EXPECT_FALSE(DecodeHello(longer).ok());
 }
 
@@ -200,9 +260,14 @@ TEST(HelloTest, UnknownLanesAndPortsAreRefused) {
   hello.lane = static_cast<Lane>(2);
   EXPECT_FALSE(DecodeHello(Encoded(hello)).ok());
   hello.lane = Lane::kControl;
-  Bytes body = Encoded(hello);
+  Bytes body = EncodedBefore(hello);
   body.resize(body.size() - 2);  // The port.
   Writer(&body).Varint(65536);
+  EXPECT_FALSE(DecodeHello(body).ok());
+  body = EncodedBefore(hello);
+  Writer writer(&body);
+  writer.String("bus");
+  writer.Varint(65536);
   EXPECT_FALSE(DecodeHello(body).ok());
 }
 

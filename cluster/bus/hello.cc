@@ -28,6 +28,18 @@ uint16_t ReadU16(Reader* in) {
   return in->ok() ? static_cast<uint16_t>(v) : uint16_t{0};
 }
 
+// A second process with the name of a node that is here and well: a folder that was copied, or
+// two configurations with one number. The one with the disk on record stays.
+Result<void> CheckDisk(const Identity& me, NodeId node, DiskId disk) {
+  for (const auto& [present, recorded] : me.present) {
+    if (present != node || recorded == disk) continue;
+    return Error{Format("node %lu is here already, with another data folder; if that one is gone, "
+                        "this one is let in when it has not been heard for node-timeout",
+                        node.value)};
+  }
+  return {};
+}
+
 Error NotAPeer(uint32_t magic) {
   return Error{Format("the other end is no Lockstep node: it begins with %08x", magic)};
 }
@@ -45,6 +57,8 @@ Hello MakeHello(const Identity& me, NodeId to, Lane lane) {
   hello.server_version = me.server_version;
   hello.host = me.host;
   hello.client_port = me.client_port;
+  hello.bus_host = me.bus_host;
+  hello.bus_port = me.bus_port;
   return hello;
 }
 
@@ -73,7 +87,12 @@ Result<void> CheckHello(const Identity& me, const Hello& hello) {
     return Error{is_me ? Format("node %lu has dialled itself", me.node.value)
                        : Format("two nodes say that they are node %lu", me.node.value)};
   }
-  return {};
+  return CheckDisk(me, hello.from, hello.disk);
+}
+
+bool TakesUsForItsOwn(const Identity& me, const Hello& hello) {
+  return me.alone && !SameCluster(me.cluster, hello.cluster) && hello.to == me.node &&
+         hello.from != me.node;
 }
 
 HelloReply AnswerHello(const Identity& me, const Hello& hello) {
@@ -107,7 +126,7 @@ Result<void> CheckHelloReply(const Identity& me, NodeId to, const HelloReply& re
     return Error{Format("the peer chose version %u of the bus protocol, this node speaks %u to %u",
                         reply.protocol, kProtocolMin, kProtocolMax)};
   }
-  return {};
+  return CheckDisk(me, reply.from, reply.disk);
 }
 
 void EncodeHello(const Hello& hello, Writer* out) {
@@ -123,6 +142,8 @@ void EncodeHello(const Hello& hello, Writer* out) {
   out->String(Cut(hello.server_version, kVersionBytesMax));
   out->String(Cut(hello.host, kHostBytesMax));
   out->Varint(hello.client_port);
+  out->String(Cut(hello.bus_host, kHostBytesMax));
+  out->Varint(hello.bus_port);
 }
 
 Result<Hello> DecodeHello(BytesView body) {
@@ -143,6 +164,10 @@ Result<Hello> DecodeHello(BytesView body) {
   hello.server_version = ReadText(&in, kVersionBytesMax);
   hello.host = ReadText(&in, kHostBytesMax);
   hello.client_port = ReadU16(&in);
+  if (in.left() > 0) {  // Else of a version that did not say it.
+    hello.bus_host = ReadText(&in, kHostBytesMax);
+    hello.bus_port = ReadU16(&in);
+  }
   if (!in.ok()) return Error{Format("hello of %zu bytes is damaged", body.size())};
   return hello;
 }

@@ -9,6 +9,9 @@
 // identity (etcd told its cluster id to any caller).
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include "src/base/codec.h"
 #include "src/base/limits.h"
 #include "src/base/result.h"
@@ -38,6 +41,13 @@ struct Identity {
   Bytes server_version;
   Bytes host;               // Where clients reach it; for MOVED and CLUSTER SLOTS.
   uint16_t client_port = 0;
+  Bytes bus_host;           // Where nodes reach it; empty: under the address that it dials from.
+  uint16_t bus_port = 0;
+
+  // What CheckHello judges by, beside our name; not said to anybody. --------------------------
+  bool alone = false;       // A cluster of one, formed.
+  // Who was heard just now, and with the disk on record: two processes must not be one node.
+  std::vector<std::pair<NodeId, DiskId>> present;
 };
 
 struct Hello {
@@ -52,6 +62,8 @@ struct Hello {
   Bytes server_version;
   Bytes host;
   uint16_t client_port = 0;
+  Bytes bus_host;         // Of the dialler: so whoever is dialled can answer, even one whose own
+  uint16_t bus_port = 0;  // log does not name it yet. 0: not said (an older version).
   bool operator==(const Hello&) const = default;
 };
 
@@ -74,6 +86,11 @@ Hello MakeHello(const Identity& me, NodeId to, Lane lane);
 
 // Whether I talk with whoever says this; the error's message is the refusal's reason.
 Result<void> CheckHello(const Identity& me, const Hello& hello);
+
+// Whether whoever says this is of a cluster that has a node of our name, under our address, while
+// we have founded a cluster of our own: then our folder is the emptied one of a member, and what we
+// grant contradicts what that cluster has granted.
+bool TakesUsForItsOwn(const Identity& me, const Hello& hello);
 
 // The answer that CheckHello's verdict asks for.
 HelloReply AnswerHello(const Identity& me, const Hello& hello);

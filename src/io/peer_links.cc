@@ -27,7 +27,9 @@ bus::Hello HelloOf(const bus::HelloReply& reply, NodeId to, bus::Lane lane) {
           .lane = lane,
           .server_version = reply.server_version,
           .host = reply.host,
-          .client_port = reply.client_port};
+          .client_port = reply.client_port,
+          .bus_host = {},  // We have dialled it: we know.
+          .bus_port = 0};
 }
 
 // One look-up of a name on libuv's threads. Destroyed, it calls no more.
