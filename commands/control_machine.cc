@@ -149,6 +149,8 @@ Reply ControlMachine::Remove(NodeId id) {
                          "come back",
                          id.value));
   }
+  if (departed_.size() == kNodesMax) departed_.erase(departed_.begin());
+  departed_.push_back(std::move(at->second));
   nodes_.erase(at);
   removed_.insert(id);
   Changed();
@@ -207,11 +209,14 @@ void ControlMachine::Save(Writer* out) const {
   for (const auto& [id, node] : nodes_) PutNode(node, out);
   out->Varint(removed_.size());
   for (const NodeId id : removed_) out->Put(id);
+  out->Varint(departed_.size());
+  for (const NodeRecord& node : departed_) PutNode(node, out);
 }
 
 Result<void> ControlMachine::Load(Reader* in) {
   nodes_.clear();
   removed_.clear();
+  departed_.clear();
   epoch_ = in->Varint();
   const size_t members = in->Count();
   for (size_t i = 0; i < members && in->ok(); ++i) {
@@ -223,9 +228,16 @@ Result<void> ControlMachine::Load(Reader* in) {
     const auto id = in->Get<NodeId>();
     if (nodes_.contains(id) || !removed_.insert(id).second) in->Fail();
   }
+  const size_t departed = in->Count();
+  if (departed > kNodesMax) in->Fail();
+  for (size_t i = 0; i < departed && in->ok(); ++i) {
+    departed_.push_back(GetNode(in));
+    if (in->ok() && !removed_.contains(departed_.back().id)) in->Fail();
+  }
   if (!in->ok() || epoch_ == 0 || nodes_.size() > kNodesMax || removed_.size() > kRemovedMax) {
     nodes_.clear();
     removed_.clear();
+    departed_.clear();
     epoch_ = 1;
     Rehash();
     return Error{"the state of group control can not be read"};
@@ -245,6 +257,8 @@ void ControlMachine::CheckInvariants() const {
     CHECK(id == node.id && id != kNoNode);
     CHECK_SAYS(!removed_.contains(id), "node %" PRIu64 " was removed and is a member", id.value);
   }
+  CHECK(departed_.size() <= kNodesMax);
+  for (const NodeRecord& node : departed_) CHECK(removed_.contains(node.id));
   Bytes state;
   Writer out(&state);
   Save(&out);

@@ -3,13 +3,15 @@
 // Always true:
 //   1. A node id is for all time: one that was removed never comes back (trap 26).
 //   2. `epoch` grows by one with each change.
-//   3. No two members share an address, and there is always at least one member (but for a machine
+//   3. Whoever departed was removed.
+//   4. No two members share an address, and there is always at least one member (but for a machine
 //      that was made without genesis and not loaded yet).
 #pragma once
 
 #include <map>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "commands/state_machine.h"
 #include "src/base/ids.h"
@@ -49,6 +51,9 @@ class ControlMachine final : public StateMachine {
 
   const std::map<NodeId, NodeRecord>& nodes() const { return nodes_; }
   bool removed(NodeId id) const { return removed_.contains(id); }
+  // The latest kNodesMax that were removed, oldest first, with where they were: until the groups'
+  // configurations have let go of one, the others need its acknowledgements.
+  const std::vector<NodeRecord>& departed() const { return departed_; }
   uint64_t epoch() const { return epoch_; }
 
  private:
@@ -60,6 +65,7 @@ class ControlMachine final : public StateMachine {
 
   std::map<NodeId, NodeRecord> nodes_;
   std::set<NodeId> removed_;
+  std::vector<NodeRecord> departed_;
   uint64_t epoch_ = 1;
   uint64_t hash_ = 0;
 };

@@ -57,6 +57,27 @@ TEST_F(ControlMachineTest, ARemovedIdNeverComesBack) {  // Trap 26.
   EXPECT_TRUE(Apply(EncodeNodeDisk(NodeId{3}, DiskId{1})).is_error());
 }
 
+TEST_F(ControlMachineTest, WhereARemovedNodeWasIsRememberedForAWhile) {
+  ASSERT_EQ(Apply(EncodeNodeDisk(NodeId{3}, DiskId{33})), Reply::Ok());
+  ASSERT_EQ(Apply(EncodeRemoveNode(NodeId{3})), Reply::Ok());
+  NodeRecord gone = Node(3);
+  gone.disk = DiskId{33};
+  EXPECT_EQ(machine_.departed(), std::vector{gone});
+  const Bytes saved = Saved(machine_);
+  ControlMachine copy({});
+  Reader in(saved);
+  ASSERT_TRUE(copy.Load(&in).ok());
+  EXPECT_EQ(copy.departed(), machine_.departed());
+
+  for (uint64_t id = 4; id < 4 + kNodesMax; ++id) {
+    ASSERT_EQ(Apply(EncodeAddNode(Node(id))), Reply::Ok());
+    ASSERT_EQ(Apply(EncodeRemoveNode(NodeId{id})), Reply::Ok());
+  }
+  EXPECT_EQ(machine_.departed().size(), kNodesMax);
+  EXPECT_EQ(machine_.departed().front().id, NodeId{4});
+  EXPECT_TRUE(machine_.removed(NodeId{3}));
+}
+
 TEST_F(ControlMachineTest, AskingTwiceIsNoMistakeAndNoChange) {
   ASSERT_EQ(Apply(EncodeAddNode(Node(4))), Reply::Ok());
   ASSERT_EQ(Apply(EncodeRemoveNode(NodeId{1})), Reply::Ok());
@@ -141,6 +162,7 @@ TEST_F(ControlMachineTest, ADamagedSnapshotIsRefusedAndLeavesNothing) {
     Reader in(BytesView(saved).substr(0, cut));
     EXPECT_FALSE(copy.Load(&in).ok()) << cut;
     EXPECT_TRUE(copy.nodes().empty());
+    EXPECT_TRUE(copy.departed().empty());
   }
 }
 
