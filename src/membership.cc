@@ -12,9 +12,11 @@ bool IsWanted(const raft::Member& member, const std::map<NodeId, NodeRecord>& wa
   return record != wanted.end() && record->second.disk == member.disk;
 }
 
-bool HasCaughtUp(const raft::MemberStatus& status, Index commit) {
-  return status.active && !status.snapshotting &&
-         status.match.value + kCaughtUpEntries >= commit.value;
+// That it has acknowledged the entry which made it a learner shows that it is there, with that disk
+// and no other: in a young group everybody is close to the commit index, heard or not.
+bool HasCaughtUp(const raft::MemberStatus& status, const raft::Raft& raft) {
+  return status.active && !status.snapshotting && status.match >= raft.config_index() &&
+         status.match.value + kCaughtUpEntries >= raft.commit().value;
 }
 
 }  // namespace
@@ -28,7 +30,6 @@ std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
   for (const raft::Member& voter : config.voters) {
     if (IsWanted(voter, wanted)) step.voters.push_back(voter);
   }
-  if (step.voters.empty()) return {};  // Somebody must stay to decide.
   for (const raft::Member& learner : config.learners) {
     if (IsWanted(learner, wanted)) step.learners.push_back(learner);
   }
@@ -40,10 +41,12 @@ std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
   }
   for (const raft::MemberStatus& status : raft.members()) {
     const auto at = std::find(step.learners.begin(), step.learners.end(), status.member);
-    if (at == step.learners.end() || !HasCaughtUp(status, raft.commit())) continue;
+    if (at == step.learners.end() || !HasCaughtUp(status, raft)) continue;
     step.voters.push_back(*at);
     step.learners.erase(at);
   }
+  // Somebody must stay to decide: those who go wait for a newcomer that has caught up.
+  if (step.voters.empty()) step.voters = config.voters;
   std::sort(step.voters.begin(), step.voters.end());
   std::sort(step.learners.begin(), step.learners.end());
   if (step == MembershipStep{config.voters, config.learners}) return {};

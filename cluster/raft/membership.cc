@@ -86,6 +86,10 @@ void Raft::State::ContinueConfigChange() {
   BecomeFollower(hard.term, kNoNode);
 }
 
+Index Raft::config_index() const {
+  return state_->log.config_index();
+}
+
 std::vector<MemberStatus> Raft::State::Members() const {
   std::vector<MemberStatus> members;
   if (role != Role::kLeader) return members;

@@ -159,6 +159,7 @@ class Raft {
   size_t log_bytes() const;         // Of the entries in memory.
   ClusterTime time(MonoTime now) const;  // Leader: runs. Others: the latest heard; stands still.
   const Config& config() const;     // In force: the latest in the log.
+  Index config_index() const;       // Where it stands there; at or below the snapshot: in it.
   // In force as of `index`, from first_index() - 1 to last().index: what a snapshot taken there
   // names.
   const Config& ConfigAt(Index index) const;
