@@ -41,6 +41,20 @@ bus::Identity Node::identity() const {
   identity.server_version = "lockstep";
   identity.host = settings.AnnouncedHost();
   identity.client_port = settings.AnnouncedPort();
+  identity.bus_host = identity.host;
+  identity.bus_port = settings.AnnouncedBusPort();
+  for (const NodeAddress& address : settings.cluster_nodes) {
+    if (address.id != me.node || !identity.host.empty()) continue;
+    identity.bus_host = address.host;
+    identity.bus_port = address.bus_port;
+  }
+  const ControlMachine* machine = parts_->control();
+  if (machine == nullptr) return identity;
+  identity.alone = machine->nodes().size() == 1 && machine->nodes().contains(me.node);
+  for (const auto& [id, record] : machine->nodes()) {
+    if (record.disk.value == 0 || !parts_->peers.Present(id, record.disk, parts_->now)) continue;
+    identity.present.push_back({id, record.disk});
+  }
   return identity;
 }
 
@@ -79,7 +93,7 @@ void Node::Parts::On(const Persisted& input) {
 void Node::Parts::On(const Tick&) {
   for (const auto& [id, group] : groups) group->Tick(now);
   gateway.Tick(now);
-  if (formation != nullptr) {
+  if (formation != nullptr && birth_persisted) {
     formation->Tick(now);
     if (formation->done()) FinishForming();
   }
@@ -108,16 +122,17 @@ void Node::Parts::On(const Terminate& input) {
 void Node::Parts::Housekeep() {
   next_housekeeping = now + kHousekeepUs;
   figures.Sample(now.us);
-  FollowMembers();
   // After a pause of our own, what came meanwhile is still to be read: nobody is judged this time.
   const bool paused = now - last_housekeeping > kUsPerSecond;
   last_housekeeping = now;
   for (const NodeId id : paused ? std::vector<NodeId>() : peers.Tick(now).failed) {
     LOCKSTEP_LOG(kWarn, "node %lu was not heard for %ld ms: marked failed", id.value,
                  settings().node_timeout);
+    peers.Redial(id);
   }
+  FollowMembers();
   GuideMembership();
-  EndSessionsOfFailed();
+  EndSessionsOfLost();
   if (now >= next_ping) {
     next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
     for (const PeerAddress& peer : peers.addresses()) {
@@ -127,6 +142,7 @@ void Node::Parts::Housekeep() {
   }
   if (now >= next_second) {
     next_second = now + kUsPerSecond;
+    TellAllFormed();
     CloseIdleClients();
     CloseSlowReaders();
   }
@@ -158,6 +174,9 @@ Output Node::Parts::Drain(MonoTime at) {
   intake.Flush();
   SendHeartbeats();
   CollectClients(&out);
+  if (impostor) {
+    for (Output::ToClient& client : out.clients) client = {client.id, {}, true};
+  }
   outbox.Drain([&out](NodeId to, bus::Lane lane, Bytes frames) {
     out.peers.push_back({to, lane, std::move(frames)});
   });
@@ -178,7 +197,7 @@ MonoTime Node::Parts::NextWakeup() const {
   if (!runnable.empty()) return now;
   MonoTime next = std::min(next_housekeeping, gateway.NextWakeup());
   for (const auto& [id, group] : groups) next = std::min(next, group->NextWakeup(now));
-  if (formation != nullptr) next = std::min(next, formation->NextWakeup());
+  if (formation != nullptr && birth_persisted) next = std::min(next, formation->NextWakeup());
   return next;
 }
 

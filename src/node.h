@@ -60,15 +60,19 @@ struct ClientBacklog {  // How much of what Drain gave the client has not been t
 struct ClientClosed {
   ClientId id;
 };
-struct PeerUp {  // A link with this peer has shaken hands, in either direction (see bus::Hello).
-  bus::Hello hello;  // The peer's.
+struct PeerUp {  // A link with this peer has shaken hands (see bus::Hello).
+  bus::Hello hello;      // The peer's; `lane` is the link's.
+  bool ours = false;     // We have dialled it: what we send on that lane arrives from now on.
+  bool refused = false;  // There is no link: bus::TakesUsForItsOwn(hello).
 };
 struct PeerDown {  // The link on which we send to it broke: what was under way may be lost.
   NodeId id;
+  bus::Lane lane = bus::Lane::kBulk;
 };
 struct PeerFrame {  // The body of a frame, its checksum right.
   NodeId from;
   BytesView body;
+  DiskId disk;  // That the hello of this link named; 0: not known.
 };
 struct Persisted {
   uint64_t write = 0;
@@ -95,6 +99,9 @@ struct PeerAddress {
   NodeId id;
   Bytes host;
   uint16_t bus_port = 0;
+  // Another number than before: the process at the other end is another or has fallen silent, and
+  // the links to it that are up may be dead without our knowing. Dial them anew.
+  uint64_t dials = 0;
   bool operator==(const PeerAddress&) const = default;
 };
 

@@ -82,17 +82,30 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void WantEvents();
 
   // src/node_peers.cc: messages, membership. -----------------------------------------------------
-  bool OnMessage(NodeId from, const bus::Envelope& envelope);  // False: it makes no sense.
-  bool OnRaftMessage(NodeId from, const bus::Envelope& envelope);
-  bool OnHeartbeats(NodeId from, const bus::Envelope& envelope);
-  void StepGroup(NodeId from, GroupId group, Term term, raft::Body body);
+  struct Sender {  // Of a frame.
+    NodeId node;
+    DiskId disk;  // That its link's hello named.
+  };
+  bool OnMessage(const Sender& from, const bus::Envelope& envelope);  // False: it makes no sense.
+  bool OnRaftMessage(const Sender& from, const bus::Envelope& envelope);
+  bool OnHeartbeats(const Sender& from, const bus::Envelope& envelope);
+  void OnStateHash(const Sender& from, const bus::EnvelopeHeader& header, Index index,
+                   uint64_t hash);
+  void StepGroup(const Sender& from, GroupId group, Term term, raft::Body body);
   void SendHeartbeats();
   bool OnForwarding(NodeId from, const bus::Envelope& envelope);
   bool OnForming(NodeId from, const bus::Envelope& envelope);
   void Tap(NodeId to, BytesView body, bool sent);
   void FollowMembers();
+  std::vector<PeerAddress> WhomToFollow() const;
   void GuideMembership();
-  void EndSessionsOfFailed();
+  std::map<NodeId, NodeRecord> MembersOfControl(const ControlMachine& machine) const;
+  void TellDisks(const ControlMachine& machine);
+  void TellFormed(NodeId id);    // If it is a member that does not know the cluster (any more).
+  void TellAllFormed();
+  void EndSessionsOfLost();
+  void EndSession(Group& group, NodeId origin);
+  void StopAsImpostor(const bus::Hello& hello);
   void HandOver();
   NodeId BestSuccessor(const raft::Raft& raft) const;
 
@@ -192,13 +205,24 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   MonoTime last_housekeeping;
   MonoTime next_ping;
   MonoTime next_second;
-  std::set<std::pair<GroupId, NodeId>> sessions_ended;  // Already proposed for a failed node.
-  std::map<NodeId, DiskId> disks_told;                  // Already proposed to group control.
+  // Sessions whose end is in this node's log, as the leader of that term: told once.
+  struct SessionEnded {
+    uint64_t incarnation = 0;
+    Term term;
+    bool operator==(const SessionEnded&) const = default;
+  };
+  std::map<std::pair<GroupId, NodeId>, SessionEnded> sessions_ended;
+  struct DiskTold {
+    DiskId disk;
+    MonoTime again_at;
+  };
+  std::map<NodeId, DiskTold> disks_told;  // To group control, which has another on record still.
 
   bool peers_changed = false;
   bool relink = false;
   std::vector<NodeId> cut_peers;
   int64_t sleep_us = 0;
+  bool impostor = false;  // A member of another cluster that has forgotten it: not a word more.
   bool terminating = false;
   bool exit = false;
   MonoTime terminate_by;

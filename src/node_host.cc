@@ -23,11 +23,6 @@ bool EqualInConstantTime(BytesView secret, BytesView given) {
   return different == 0;
 }
 
-// What may be bound to but not connected to: every address, or one that may be missing ("-::1").
-bool IsWildcard(BytesView host) {
-  return host == "*" || host == "0.0.0.0" || host == "::" || host.starts_with('-');
-}
-
 // 40 hex digits that name a node for all time, as Redis names nodes.
 Bytes NodeName(ClusterId cluster, NodeId node) {
   Bytes name;
@@ -216,8 +211,11 @@ void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* memb
   member->connected = own;
   if (own) {
     member->port = settings().AnnouncedPort();
-    if (!settings().AnnouncedHost().empty()) member->host = settings().AnnouncedHost();
-    if (IsWildcard(member->host)) member->host.clear();
+    if (!settings().AnnouncedHost().empty()) {
+      member->host = settings().AnnouncedHost();
+    } else if (settings().ReachableBind().empty()) {
+      member->host.clear();
+    }
   } else if (peer != nullptr && peer->introduced) {
     member->port = peer->hello.client_port;
     if (!peer->hello.host.empty()) member->host = peer->hello.host;

@@ -13,14 +13,12 @@
 namespace lockstep {
 namespace {
 
-// The first address that others could connect to. Of a node that listens everywhere nothing is
-// known but that: it must announce one before others can join it.
-Bytes FirstReachable(const std::vector<Bytes>& addresses) {
-  for (const Bytes& address : addresses) {
-    const bool everywhere = address == "*" || address == "0.0.0.0" || address == "::";
-    if (!everywhere && !address.starts_with('-')) return address;
-  }
-  return addresses.front();
+// Where a node that cluster-nodes does not name is to be found. "Everywhere" is nowhere to dial;
+// nodes that it dials itself learn its address from that (bus::Identity).
+Bytes OwnHost(const Settings& settings) {
+  if (!settings.AnnouncedHost().empty()) return settings.AnnouncedHost();
+  const Bytes bound = settings.ReachableBind();
+  return bound.empty() ? Bytes("127.0.0.1") : bound;
 }
 
 std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
@@ -28,11 +26,7 @@ std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
   for (const NodeAddress& address : settings.cluster_nodes) {
     nodes.push_back({address.id, address.host, address.bus_port, DiskId{}});
   }
-  if (nodes.empty()) {
-    const Bytes& announced = settings.AnnouncedHost();
-    nodes.push_back({self, announced.empty() ? FirstReachable(settings.bind) : announced,
-                     settings.AnnouncedBusPort(), DiskId{}});
-  }
+  if (nodes.empty()) nodes.push_back({self, OwnHost(settings), settings.AnnouncedBusPort(), {}});
   return nodes;
 }
 

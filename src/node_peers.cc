@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "commands/lock_table.h"
+#include "src/base/limits.h"
 #include "src/base/log.h"
 #include "src/bus_tap.h"
 #include "src/membership.h"
@@ -10,6 +11,8 @@
 
 namespace lockstep {
 namespace {
+
+constexpr int64_t kTellDiskAgainUs = kUsPerSecond;
 
 // No heartbeat and no vote stands behind entries or a snapshot.
 bus::Lane LaneOf(const raft::Body& body) {
@@ -38,21 +41,26 @@ bool IsPromise(const raft::Body& body) {
 }  // namespace
 
 void Node::Parts::On(const PeerUp& input) {
-  const bus::Hello& hello = input.hello;
-  peers.OnUp(hello, now);
-  gateway.OnPeerUp(hello.from);
+  if (input.refused) return StopAsImpostor(input.hello);
+  const NodeId id = input.hello.from;
+  peers.OnUp(input, now);
+  // What a gateway forwards goes out on our bulk lane: no other link says that it will arrive.
+  if (input.ours && input.hello.lane == bus::Lane::kBulk) gateway.OnPeerUp(id);
+  FollowMembers();  // Whoever talks to us may need an answer.
+  if (input.ours && input.hello.lane == bus::Lane::kControl) TellFormed(id);
 }
 
 void Node::Parts::On(const PeerDown& input) {
-  peers.OnDown(input.id);
-  gateway.OnPeerDown(input.id);
+  peers.OnDown(input.id, input.lane);
+  if (input.lane == bus::Lane::kBulk) gateway.OnPeerDown(input.id);
   for (const auto& [id, group] : groups) group->raft().Unreachable(input.id);
 }
 
 void Node::Parts::On(const PeerFrame& input) {
   const Result<bus::Envelope> envelope = bus::DecodeEnvelope(input.body);
+  const Sender from{input.from, input.disk.value != 0 ? input.disk : peers.DiskOf(input.from)};
   const bool sense = envelope.ok() && envelope->header.sender == input.from &&
-                     OnMessage(input.from, *envelope);
+                     OnMessage(from, *envelope);
   if (!sense) {
     LOCKSTEP_LOG(kWarn, "node %lu sent what makes no sense (%s): its links are cut",
                  input.from.value,
@@ -61,11 +69,11 @@ void Node::Parts::On(const PeerFrame& input) {
     cut_peers.push_back(input.from);
     return;
   }
-  peers.OnFrame(input.from, now);
+  peers.OnFrame(input, now);
   if (taps > 0) Tap(me.node, input.body, false);
 }
 
-bool Node::Parts::OnMessage(NodeId from, const bus::Envelope& envelope) {
+bool Node::Parts::OnMessage(const Sender& from, const bus::Envelope& envelope) {
   Reader in(envelope.data);
   switch (envelope.header.type) {
     case bus::MessageType::kRaft:
@@ -75,10 +83,10 @@ bool Node::Parts::OnMessage(NodeId from, const bus::Envelope& envelope) {
     case bus::MessageType::kForward:
     case bus::MessageType::kForwardNack:
     case bus::MessageType::kAnswer:
-      return OnForwarding(from, envelope);
+      return OnForwarding(from.node, envelope);
     case bus::MessageType::kForm:
     case bus::MessageType::kFormed:
-      return OnForming(from, envelope);
+      return OnForming(from.node, envelope);
     case bus::MessageType::kPublish: {
       const bool shard = in.Bool();
       const BytesView channel = in.String();
@@ -89,8 +97,7 @@ bool Node::Parts::OnMessage(NodeId from, const bus::Envelope& envelope) {
     case bus::MessageType::kStateHash: {
       const auto index = in.Get<Index>();
       const uint64_t hash = in.U64();
-      const auto group = groups.find(envelope.header.group);
-      if (in.done() && group != groups.end()) group->second->CompareStateHash(index, hash);
+      if (in.done()) OnStateHash(from, envelope.header, index, hash);
       return in.done();
     }
     case bus::MessageType::kTransfer: {
@@ -105,7 +112,7 @@ bool Node::Parts::OnMessage(NodeId from, const bus::Envelope& envelope) {
   return false;
 }
 
-bool Node::Parts::OnRaftMessage(NodeId from, const bus::Envelope& envelope) {
+bool Node::Parts::OnRaftMessage(const Sender& from, const bus::Envelope& envelope) {
   Reader in(envelope.data);
   raft::Body body;
   if (!raft::DecodeBody(&in, &body) || !in.done()) return false;
@@ -113,17 +120,30 @@ bool Node::Parts::OnRaftMessage(NodeId from, const bus::Envelope& envelope) {
   return true;
 }
 
-void Node::Parts::StepGroup(NodeId from, GroupId id, Term term, raft::Body body) {
+// It is the link that says whose frame this is: a node that was emptied and is back may have said
+// hello while frames of its former self are still on their way.
+void Node::Parts::StepGroup(const Sender& from, GroupId id, Term term, raft::Body body) {
   const auto found = groups.find(id);
   if (found == groups.end()) return;  // Not formed yet, or no member.
   Group& group = *found->second;
-  const DiskId named = group.raft().config().DiskOf(from);
-  const bool other_disk = named.value != 0 && named != peers.DiskOf(from);
+  const DiskId named = group.raft().config().DiskOf(from.node);
+  const bool other_disk = named.value != 0 && named != from.disk;
   if (other_disk && IsPromise(body)) return;
-  group.Step(now, raft::Message{from, me.node, term, std::move(body)});
+  group.Step(now, raft::Message{from.node, me.node, term, std::move(body)});
 }
 
-bool Node::Parts::OnHeartbeats(NodeId from, const bus::Envelope& envelope) {
+// A difference stops this node, so only the leader's word counts: whoever else says something has
+// no log to go by.
+void Node::Parts::OnStateHash(const Sender& from, const bus::EnvelopeHeader& header, Index index,
+                              uint64_t hash) {
+  const auto found = groups.find(header.group);
+  if (found == groups.end()) return;
+  const raft::Raft& raft = found->second->raft();
+  if (raft.leader() != from.node || raft.term() != header.term) return;
+  found->second->CompareStateHash(index, hash);
+}
+
+bool Node::Parts::OnHeartbeats(const Sender& from, const bus::Envelope& envelope) {
   Reader in(envelope.data);
   const size_t n = in.Count(3);
   for (size_t i = 0; i < n; ++i) {
@@ -159,7 +179,9 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
     Forward forward;
     if (!DecodeForward(&in, &forward)) return false;
     const auto group = groups.find(id);
-    if (group != groups.end())
+    // Nobody would end what a removed node's clients hold.
+    const bool removed = control() != nullptr && control()->removed(from);
+    if (group != groups.end() && !removed)
       intake.OnForward(now, from, *group->second, envelope.header.term, forward);
     return true;
   }
@@ -175,13 +197,14 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
   return true;
 }
 
+// Before our own disk is on disk nothing is decided with it: all this comes again.
 bool Node::Parts::OnForming(NodeId from, const bus::Envelope& envelope) {
   Reader in(envelope.data);
   if (envelope.header.type == bus::MessageType::kForm) {
     const DiskId disk{in.U64()};
     if (!in.done() || disk.value == 0) return false;
     if (formation != nullptr) {
-      formation->OnForm(from, disk);
+      if (birth_persisted) formation->OnForm(from, disk);
     } else {
       outbox.Send(from, bus::Lane::kControl, bus::MessageType::kFormed, kControlGroup, Term{0},
                   [this](Writer* out) { EncodeFormed(me, out); });
@@ -190,7 +213,7 @@ bool Node::Parts::OnForming(NodeId from, const bus::Envelope& envelope) {
     ClusterId cluster;
     std::vector<NodeRecord> genesis;
     if (!DecodeFormed(&in, &cluster, &genesis)) return false;
-    if (formation != nullptr) formation->OnFormed(cluster, std::move(genesis));
+    if (formation != nullptr && birth_persisted) formation->OnFormed(cluster, std::move(genesis));
   }
   if (formation != nullptr && formation->done()) FinishForming();
   return true;
@@ -247,73 +270,168 @@ const ControlMachine* Node::Parts::control() const {
   return static_cast<const ControlMachine*>(&group->second->replica().machine());
 }
 
-void Node::Parts::FollowMembers() {
-  std::vector<PeerAddress> addresses;
-  const auto add = [&](const NodeRecord& node) {
-    if (node.id != me.node) addresses.push_back({node.id, node.host, node.bus_port});
+// Those who belong to the cluster, and those who are needed for it to go on:
+//   1. the members, as far as this node has applied or only has it in its log: applying may need an
+//      election, and the election their votes;
+//   2. whoever a group's configuration still names, removed or not: the change that lets go of a
+//      node may need its acknowledgement;
+//   3. whoever of our cluster talks to us: to a node that was away, or is new, the leader may be
+//      one that its log does not name yet.
+std::vector<PeerAddress> Node::Parts::WhomToFollow() const {
+  std::map<NodeId, PeerAddress> wanted;
+  const auto add = [&](NodeId id, const Bytes& host, uint16_t port) {
+    if (id != me.node) wanted.try_emplace(id, PeerAddress{id, host, port});
   };
-  if (const ControlMachine* machine = control()) {
-    for (const auto& [id, node] : machine->nodes()) add(node);
-    // And those that are only in the log yet: applying it may need an election, and the election
-    // their votes.
+  const ControlMachine* machine = control();
+  if (machine == nullptr) {
+    for (const NodeRecord& node : formation->nodes()) add(node.id, node.host, node.bus_port);
+  } else {
+    for (const auto& [id, node] : machine->nodes()) add(id, node.host, node.bus_port);
     const raft::Raft& raft = groups.at(kControlGroup)->raft();
     for (Index i = Next(raft.applied()); i <= raft.last().index; i = Next(i)) {
       const std::optional<NodeRecord> node = DecodeAddNode(OperationIn(raft.entry(i).data));
-      if (node && !machine->nodes().contains(node->id)) add(*node);
+      if (node) add(node->id, node->host, node->bus_port);
     }
-    std::sort(addresses.begin(), addresses.end(),
-              [](const PeerAddress& a, const PeerAddress& b) { return a.id < b.id; });
-    const auto same = [](const PeerAddress& a, const PeerAddress& b) { return a.id == b.id; };
-    addresses.erase(std::unique(addresses.begin(), addresses.end(), same), addresses.end());
-  } else if (formation != nullptr) {
-    for (const NodeRecord& node : formation->nodes()) add(node);
+    for (const auto& [group_id, group] : groups) {
+      for (const NodeId id : group->raft().config().All()) {
+        for (const NodeRecord& gone : machine->departed()) {
+          if (gone.id == id) add(id, gone.host, gone.bus_port);
+        }
+        if (const auto known = peers.AddressOf(id)) add(id, known->host, known->bus_port);
+      }
+    }
+    for (const PeerAddress& peer : peers.Heard(me.cluster, now)) {
+      if (wanted.size() >= kNodesMax) break;  // Members come first.
+      if (!machine->removed(peer.id)) add(peer.id, peer.host, peer.bus_port);
+    }
   }
-  peers_changed |= peers.Follow(addresses, now);
+  std::vector<PeerAddress> addresses;
+  for (auto& [id, address] : wanted) addresses.push_back(std::move(address));
+  return addresses;
+}
+
+void Node::Parts::FollowMembers() {
+  const std::vector<PeerAddress> before = peers.addresses();
+  if (!peers.Follow(WhomToFollow(), now)) return;
+  peers_changed = true;
+  for (const auto* list : {&before, &peers.addresses()}) {
+    for (const PeerAddress& peer : *list) {
+      if (!peers.linked(peer.id)) gateway.OnPeerDown(peer.id);  // Until its link is up.
+    }
+  }
 }
 
 void Node::Parts::GuideMembership() {
   const ControlMachine* machine = control();
   if (machine == nullptr) return;
-  const Group& control_group = *groups.at(kControlGroup);
-  if (control_group.raft().is_leader()) {
-    for (const auto& [id, node] : machine->nodes()) {
-      const DiskId disk = peers.DiskOf(id);
-      const Peers::Peer* peer = peers.Find(id);
-      const bool ours = peer != nullptr && peer->hello.cluster == me.cluster;
-      if (!ours || disk == node.disk || disks_told[id] == disk) continue;
-      disks_told[id] = disk;
-      gateway.Ask(now, kControlGroup, Gateway::Kind::kWrite, EncodeNodeDisk(id, disk), false, {});
-    }
+  if (groups.at(kControlGroup)->raft().is_leader()) {
+    TellDisks(*machine);
   } else {
     disks_told.clear();
   }
   for (const auto& [id, group] : groups) {
-    std::optional<MembershipStep> step = NextMembershipStep(group->raft(), machine->nodes());
+    const std::map<NodeId, NodeRecord> wanted =
+        id == kControlGroup ? MembersOfControl(*machine) : machine->nodes();
+    std::optional<MembershipStep> step = NextMembershipStep(group->raft(), wanted);
     if (!step) continue;
     group->raft().ProposeConfig(now, std::move(step->voters), std::move(step->learners));
   }
 }
 
-// A node that was not heard for node-timeout has lost its connections as far as anybody can tell.
-void Node::Parts::EndSessionsOfFailed() {
+// Group control lets go of a node last: the node may lead another group, which it must learn from
+// control to leave. (This node knows already, and may be the one to whom the other groups have
+// stopped talking.)
+std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine& machine) const {
+  std::map<NodeId, NodeRecord> members = machine.nodes();
+  const raft::Config& control_config = groups.at(kControlGroup)->raft().config();
+  for (const NodeRecord& gone : machine.departed()) {
+    if (gone.id == me.node || !control_config.Contains(gone.id)) continue;
+    for (const auto& [id, group] : groups) {
+      const raft::Raft& raft = group->raft();
+      const bool needed = id != kControlGroup && (raft.config().Contains(gone.id) ||
+                                                  raft.ConfigAt(raft.commit()).Contains(gone.id));
+      if (!needed) continue;
+      members[gone.id] = gone;
+      members[gone.id].disk = control_config.DiskOf(gone.id);
+    }
+  }
+  return members;
+}
+
+// Only the process that our link leads to counts, not what a hello once said. Said again and again
+// while the record says otherwise: a word of a former leader may come after ours, of a disk that is
+// no more.
+void Node::Parts::TellDisks(const ControlMachine& machine) {
+  for (const auto& [id, node] : machine.nodes()) {
+    const std::optional<DiskId> disk = peers.LinkedDisk(id, me.cluster);
+    if (!disk) continue;
+    if (*disk == node.disk) {
+      disks_told.erase(id);
+      continue;
+    }
+    DiskTold& told = disks_told[id];
+    if (told.disk == *disk && now < told.again_at) continue;
+    told = {*disk, now + kTellDiskAgainUs};
+    gateway.Ask(now, kControlGroup, Gateway::Kind::kWrite, EncodeNodeDisk(id, *disk), false, {});
+  }
+}
+
+// An emptied node asks those whom its cluster-nodes names, and they may all be gone.
+void Node::Parts::TellFormed(NodeId id) {
+  const ControlMachine* machine = control();
+  const Peers::Peer* peer = peers.Find(id);
+  if (machine == nullptr || peer == nullptr || !machine->nodes().contains(id)) return;
+  const Peers::Lane& lane = peer->lanes[static_cast<size_t>(bus::Lane::kControl)];
+  if (!lane.up || lane.hello.cluster.value != 0) return;
+  outbox.Send(id, bus::Lane::kControl, bus::MessageType::kFormed, kControlGroup, Term{0},
+              [this](Writer* out) { EncodeFormed(me, out); });
+}
+
+void Node::Parts::TellAllFormed() {
+  for (const PeerAddress& peer : peers.addresses()) TellFormed(peer.id);
+}
+
+// A node that was not heard for node-timeout has lost its connections as far as anybody can tell;
+// one that was removed will not be served any more.
+void Node::Parts::EndSessionsOfLost() {
+  const ControlMachine* machine = control();
+  if (machine == nullptr) return;
   for (const auto& [id, group] : groups) {
+    if (!group->raft().is_leader()) continue;
     for (const PeerAddress& peer : peers.addresses()) {
-      const std::pair<GroupId, NodeId> key{id, peer.id};
-      if (!group->raft().is_leader() || !peers.failed(peer.id)) {
-        sessions_ended.erase(key);
-        continue;
-      }
-      const uint64_t incarnation = group->replica().SessionOf(peer.id).incarnation;
-      if (incarnation == 0 || !sessions_ended.insert(key).second) continue;
-      Bytes logged;
-      Writer out(&logged);
-      EncodeSessionOver(peer.id, incarnation, &out);
-      group->Write(now, std::move(logged));
+      if (peers.failed(peer.id)) EndSession(*group, peer.id);
+    }
+    for (const NodeRecord& gone : machine->departed()) {
+      if (gone.id != me.node) EndSession(*group, gone.id);
     }
   }
 }
 
+void Node::Parts::EndSession(Group& group, NodeId origin) {
+  const SessionEnded ended{group.replica().SessionOf(origin).incarnation, group.raft().term()};
+  if (ended.incarnation == 0) return;
+  SessionEnded& known = sessions_ended[{group.id(), origin}];
+  if (known == ended) return;
+  Bytes logged;
+  Writer out(&logged);
+  EncodeSessionOver(origin, ended.incarnation, &out);
+  if (group.Write(now, std::move(logged)) == Group::Taken::kYes) known = ended;
+}
+
 // Shutting down ----------------------------------------------------------------------------------
+
+// At once: each grant from here on could contradict one of theirs.
+void Node::Parts::StopAsImpostor(const bus::Hello& hello) {
+  if (std::exchange(impostor, true)) return;
+  LOCKSTEP_LOG(kError,
+               "stopping: this folder is new, but node %lu of cluster %016lx has dialled node %lu "
+               "here, which is me: my folder was emptied, and with empty cluster-nodes I have "
+               "founded a cluster of my own. Name that cluster's nodes in cluster-nodes, empty "
+               "`dir`, and start me again",
+               hello.from.value, hello.cluster.value, me.node.value);
+  On(Terminate{.now = true});
+  HandOver();
+}
 
 NodeId Node::Parts::BestSuccessor(const raft::Raft& raft) const {
   NodeId best = kNoNode;

@@ -118,6 +118,16 @@ struct Settings {
   const Bytes& AnnouncedHost() const {
     return !cluster_announce_hostname.empty() ? cluster_announce_hostname : cluster_announce_ip;
   }
+  // The first address of `bind` that can be connected to. Empty: there are only such as stand for
+  // all of a machine's addresses, or may be missing ("-::1").
+  Bytes ReachableBind() const {
+    for (const Bytes& address : bind) {
+      const bool everywhere =
+          address == "*" || address == "0.0.0.0" || address == "::" || address == "::*";
+      if (!everywhere && !address.starts_with('-')) return address;
+    }
+    return {};
+  }
 };
 
 }  // namespace lockstep

@@ -1,6 +1,9 @@
 // Links between nodes over real sockets on loopback: node 1 dials, node 2 lets in. Where the other
 // end must misbehave it is a plain socket.
+#include <netinet/tcp.h>
+
 #include <algorithm>
+#include <set>
 
 #include "src/base/log.h"
 #include "src/io/peer_door.h"
@@ -22,6 +25,7 @@ bus::Identity IdentityOf(uint64_t node) {
   me.server_version = "test";
   me.host = "127.0.0.1";
   me.client_port = static_cast<uint16_t>(7000 + node);
+  me.bus_port = static_cast<uint16_t>(17000 + node);
   return me;
 }
 
@@ -100,6 +104,80 @@ TEST_F(PeersTest, EachSideLearnsWhoTheOtherIsOnBothLanes) {
   }
   EXPECT_NE(one_.up[0].lane, one_.up[1].lane);
   EXPECT_NE(two_.up[0].lane, two_.up[1].lane);
+}
+
+TEST_F(PeersTest, WhoDoesNotSayUnderWhichAddressIsKnownByTheOneItDialsFrom) {
+  DialAndWait();
+  EXPECT_EQ(two_.up.back().bus_host, "127.0.0.1");
+  EXPECT_EQ(two_.up.back().bus_port, 17001);
+  one_.me.bus_host = "node-1.example";
+  links_->Relink();
+  ASSERT_TRUE(Run([&] { return two_.up.size() == 4; }));
+  EXPECT_EQ(two_.up.back().bus_host, "node-1.example");
+}
+
+TEST_F(PeersTest, TheNodeIsToldWhoseLinkItIsAndOnWhichLaneItBroke) {
+  std::set<std::pair<bool, bus::Lane>> up;
+  std::set<bus::Lane> down;
+  const auto note = [&](const Input& input) {
+    if (const auto* one = std::get_if<PeerUp>(&input)) up.insert({one->ours, one->hello.lane});
+    if (const auto* one = std::get_if<PeerDown>(&input)) down.insert(one->lane);
+  };
+  one_.on_step = note;
+  two_.on_step = note;
+  DialAndWait();
+  EXPECT_EQ(up.size(), 4u);
+  door_.reset();
+  ASSERT_TRUE(Run([&] { return down.size() == 2; }));
+}
+
+TEST_F(PeersTest, AFrameCarriesTheDiskThatItsLinksHelloNamed) {
+  DiskId disk;
+  two_.on_step = [&](const Input& input) {
+    if (const auto* frame = std::get_if<PeerFrame>(&input)) disk = frame->disk;
+  };
+  DialAndWait();
+  links_->Send({NodeId{2}, bus::Lane::kBulk, Frame("a")});
+  ASSERT_TRUE(Run([&] { return !two_.frames.empty(); }));
+  EXPECT_EQ(disk, DiskId{1001});
+}
+
+TEST_F(PeersTest, ALinkThatTheNodeDoubtsIsDialledAnew) {
+  DialAndWait();
+  links_->SetPeers({{NodeId{2}, "127.0.0.1", door_->port(), 1}});
+  EXPECT_EQ(one_.down.size(), 2u);
+  ASSERT_TRUE(Run([&] { return one_.up.size() == 4 && two_.up.size() == 4; }));
+  links_->SetPeers({{NodeId{2}, "127.0.0.1", door_->port(), 1}});
+  RunTurns(5);
+  EXPECT_EQ(one_.down.size(), 2u);
+}
+
+// A machine that has lost power says nothing, and TCP by itself waits for a quarter of an hour.
+TEST_F(PeersTest, EachLinkThatWeHaveDialledGivesUpOnSilence) {
+  DialAndWait();
+  int impatient = 0;
+  for (int fd = 3; fd < 256; ++fd) {
+    unsigned ms = 0;
+    socklen_t size = sizeof ms;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size) != 0) continue;
+    impatient += ms == kSilenceUsMax / kUsPerMs;
+  }
+  EXPECT_EQ(impatient, 2);
+}
+
+TEST_F(PeersTest, APeerThatIsFollowedNoMoreIsReportedAsLost) {
+  DialAndWait();
+  links_->SetPeers({});
+  EXPECT_EQ(one_.down.size(), 2u);
+}
+
+TEST_F(PeersTest, AFounderIsToldOfTheClusterThatTakesItForItsOwn) {
+  two_.me.cluster = ClusterId{78};
+  two_.me.alone = true;
+  Dial();
+  ASSERT_TRUE(Run([&] { return !two_.up.empty(); }));
+  EXPECT_EQ(two_.up.front().cluster, kCluster);
+  EXPECT_TRUE(one_.up.empty());
 }
 
 TEST_F(PeersTest, FramesArriveWholeAndInOrderOnTheirLane) {

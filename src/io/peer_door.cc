@@ -56,7 +56,8 @@ class PeerDoor::Guest final : private TcpConn::Events {
       if (!body) return End(body.error().message);
       if (!body->has_value()) return;
       if (greeted_) {
-        door_->port_->Step(PeerFrame{.from = hello_.from, .body = **body});
+        door_->port_->Step(
+            PeerFrame{.from = hello_.from, .body = **body, .disk = hello_.disk});
       } else if (!Greet(**body)) {
         return;
       }
@@ -70,7 +71,8 @@ class PeerDoor::Guest final : private TcpConn::Events {
       End(hello.error().message);
       return false;
     }
-    const bus::HelloReply reply = bus::AnswerHello(door_->port_->identity(), *hello);
+    const bus::Identity me = door_->port_->identity();
+    const bus::HelloReply reply = bus::AnswerHello(me, *hello);
     conn_.Write(EncodeReply(reply));
     if (!reply.ok) {
       // The answer leaves first; the one who dialled closes when it has read it, or the timer
@@ -80,14 +82,18 @@ class PeerDoor::Guest final : private TcpConn::Events {
                              conn_.Remote().text.c_str()),
                       "refused, and told: " + reply.reason);
       conn_.FinishWriting();
+      if (bus::TakesUsForItsOwn(me, *hello)) {
+        door_->port_->Step(PeerUp{.hello = *hello, .refused = true});
+      }
       return false;
     }
     timer_.Stop();
     hello_ = *hello;
+    if (hello_.bus_host.empty()) hello_.bus_host = conn_.Remote().host;
     greeted_ = true;
     reader_.set_body_bytes_max(kFrameBodyBytesMax);
     door_->CloseOlder(*this);
-    door_->port_->Step(PeerUp{hello_});
+    door_->port_->Step(PeerUp{.hello = hello_});
     return true;
   }
 

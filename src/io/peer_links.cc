@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kSameTroubleEveryUs = 60 * kUsPerSecond;
 constexpr size_t kAddressesMax = 16;  // Of one name.
+constexpr int64_t kKeepAliveSeconds = 5;  // Of silence, for the lane that may have nothing to say.
 
 size_t UnsentBytesMax(bus::Lane lane) {
   return lane == bus::Lane::kControl ? kControlUnsentBytesMax : kBulkUnsentBytesMax;
@@ -114,6 +115,14 @@ class PeerLinks::Link final : public TcpConn::Events {
 
   void Cut() { Break("cut: what it sent makes no sense"); }
 
+  // Nobody needs this link any more.
+  void GiveUp() { Drop(); }
+
+  // It may lead nowhere. One that is being dialled will show by itself.
+  void Doubt() {
+    if (up_) Redial();
+  }
+
   // Begins anew at once, without a step back for it: nothing has failed.
   void Redial() {
     Drop();
@@ -153,6 +162,8 @@ class PeerLinks::Link final : public TcpConn::Events {
     bus::EncodeHello(bus::MakeHello(links_->port_->identity(), peer_->address.id, lane_), &writer);
     Bytes frame;
     bus::AppendFrame(body, &frame);
+    conn_->KeepAlive(kKeepAliveSeconds);
+    conn_->LimitSilence(kSilenceUsMax);
     conn_->Write(std::move(frame));
     conn_->Read();
   }
@@ -190,7 +201,7 @@ class PeerLinks::Link final : public TcpConn::Events {
     if (lane_ == bus::Lane::kControl) {
       LOCKSTEP_LOG(kInfo, "link to node %llu is up", static_cast<unsigned long long>(to.value));
     }
-    links_->port_->Step(PeerUp{HelloOf(*reply, me.node, lane_)});
+    links_->port_->Step(PeerUp{.hello = HelloOf(*reply, me.node, lane_), .ours = true});
   }
 
   void OnEnd(const Bytes& why) override { Break(why.empty() ? "it has closed the link" : why); }
@@ -213,7 +224,7 @@ class PeerLinks::Link final : public TcpConn::Events {
     conn_.reset();
     dialling_ = false;
     timer_.Stop();
-    if (std::exchange(up_, false)) links_->port_->Step(PeerDown{peer_->address.id});
+    if (std::exchange(up_, false)) links_->port_->Step(PeerDown{peer_->address.id, lane_});
   }
 
   PeerLinks* links_;
@@ -233,17 +244,26 @@ PeerLinks::PeerLinks(Loop* loop, NodePort* port, uint64_t seed)
     : loop_(loop), port_(port), rng_(seed) {}
 PeerLinks::~PeerLinks() = default;
 
-// A peer whose address has changed is dialled anew; the links of one that has not stay as they
-// are.
+// A peer whose address has changed is dialled anew; the links of one that has not stay as they are,
+// unless the node doubts them.
 void PeerLinks::SetPeers(const std::vector<PeerAddress>& peers) {
   std::map<NodeId, Peer> kept;
   for (const PeerAddress& address : peers) {
     const auto old = peers_.find(address.id);
-    if (old != peers_.end() && old->second.address == address) {
-      kept.insert(peers_.extract(old));  // The node stays where it is: links point to it.
+    if (old != peers_.end() && old->second.address.host == address.host &&
+        old->second.address.bus_port == address.bus_port) {
+      Peer& peer = old->second;
+      const bool doubted = std::exchange(peer.address.dials, address.dials) != address.dials;
+      kept.insert(peers_.extract(old));  // The peer stays where it is: links point to it.
+      for (const auto& link : peer.lanes) {
+        if (doubted) link->Doubt();
+      }
     } else {
       kept[address.id].address = address;
     }
+  }
+  for (auto& [id, peer] : peers_) {
+    for (const auto& link : peer.lanes) link->GiveUp();
   }
   peers_ = std::move(kept);
   for (auto& [id, peer] : peers_) {

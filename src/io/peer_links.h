@@ -22,6 +22,9 @@ namespace lockstep::io {
 
 // A handshake that takes longer is no handshake: connecting, hello and answer together.
 constexpr int64_t kHandshakeUsMax = 5 * kUsPerSecond;
+// A link on which nothing is acknowledged for so long is broken. Pings go out several times within
+// it, so a half-open link does not live longer.
+constexpr int64_t kSilenceUsMax = 10 * kUsPerSecond;
 // What may wait unsent before one more frame cuts the link.
 constexpr size_t kControlUnsentBytesMax = size_t{4} << 20;
 constexpr size_t kBulkUnsentBytesMax = size_t{64} << 20;

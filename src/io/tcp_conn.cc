@@ -1,6 +1,8 @@
 #include "src/io/tcp_conn.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <cstring>
 
@@ -23,7 +25,7 @@ using NameOf = int (*)(const uv_tcp_t*, sockaddr*, int*);
 Endpoint EndOf(const uv_tcp_t* tcp, NameOf name_of) {
   sockaddr_storage address = {};
   int size = sizeof address;
-  if (name_of(tcp, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {"?:0", false};
+  if (name_of(tcp, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {"?:0", false, "?"};
   return Describe(address);
 }
 
@@ -34,11 +36,11 @@ Endpoint Describe(const sockaddr_storage& address) {
   if (address.ss_family == AF_INET) {
     const auto& in = reinterpret_cast<const sockaddr_in&>(address);
     uv_ip4_name(&in, name, sizeof name);
-    return {Format("%s:%u", name, ntohs(in.sin_port)), IsLoopback(address)};
+    return {Format("%s:%u", name, ntohs(in.sin_port)), IsLoopback(address), name};
   }
   const auto& in = reinterpret_cast<const sockaddr_in6&>(address);
   if (address.ss_family == AF_INET6) uv_ip6_name(&in, name, sizeof name);
-  return {Format("[%s]:%u", name, ntohs(in.sin6_port)), IsLoopback(address)};
+  return {Format("[%s]:%u", name, ntohs(in.sin6_port)), IsLoopback(address), name};
 }
 
 struct TcpConn::Socket {
@@ -99,6 +101,13 @@ void TcpConn::OnConnect(int status) {
 
 void TcpConn::KeepAlive(int64_t seconds) {
   uv_tcp_keepalive(&socket_->tcp, seconds > 0 ? 1 : 0, static_cast<unsigned>(seconds));
+}
+
+void TcpConn::LimitSilence(int64_t us) {
+  uv_os_fd_t fd;
+  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&socket_->tcp), &fd) != 0) return;
+  const auto ms = static_cast<unsigned>(us / kUsPerMs);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
 Endpoint TcpConn::Remote() const {

@@ -20,6 +20,7 @@ namespace lockstep::io {
 struct Endpoint {
   Bytes text;
   bool loopback = false;
+  Bytes host;  // "127.0.0.1", "::1".
 };
 Endpoint Describe(const sockaddr_storage& address);
 
@@ -51,6 +52,10 @@ class TcpConn final : private Loop::AfterTurn {
 
   // Seconds after which a silent peer is asked for a sign of life; 0: never.
   void KeepAlive(int64_t seconds);
+  // The connection ends when what was sent has not been acknowledged for so long: a peer whose
+  // machine has lost power or whose address is gone says nothing, and TCP alone would send again
+  // for a quarter of an hour. Once connected.
+  void LimitSilence(int64_t us);
   Endpoint Remote() const;
   Endpoint Local() const;
 

@@ -60,6 +60,10 @@ void Network::Follow(NodeId from, const std::vector<PeerAddress>& peers) {
       const Key key{from, peer.id, lane};
       Link& link = At(key);
       link.wanted = true;
+      if (std::exchange(link.dials, peer.dials) != peer.dials && link.state == State::kUp) {
+        link.backoff.Reset();
+        Break(key, link.ends.generation);
+      }
       if (link.state == State::kDown) Dial(key, world_->rng().Between(0, 2000));
     }
   }
@@ -98,6 +102,7 @@ void Network::Attempt(const Key& key, uint64_t generation) {
   if (to == nullptr || !to->up()) return again_after(2 * Latency(key.from, key.to, 0));
 
   link.ends.to_instance = to->instance();
+  link.ends.from_disk = from.node()->identity().disk;
   const bus::Hello hello = OverTheWire(bus::MakeHello(from.node()->identity(), key.to, key.lane),
                                        bus::EncodeHello, bus::DecodeHello);
   world_->events().After(Latency(key.from, key.to, 0), [this, key, ends = link.ends, hello] {
@@ -125,7 +130,9 @@ void Network::Greet(const Key& key, Ends ends, const bus::Hello& hello, int pati
                   bus::DecodeHelloReply);
   if (reply.ok) {
     At(key).accepted = ends;
-    to.Post(PeerUp{hello});
+    to.Post(PeerUp{.hello = hello});
+  } else if (bus::TakesUsForItsOwn(to.node()->identity(), hello)) {
+    to.Post(PeerUp{.hello = hello, .refused = true});
   }
   if (IsCut(key.to, key.from)) return again(1'000'000);
   world_->events().After(Latency(key.to, key.from, 0),
@@ -148,7 +155,7 @@ void Network::Welcome(const Key& key, Ends ends, const bus::HelloReply& reply) {
   link.busy_until_us = world_->now_us();
   world_->Say("link %lu -> %lu lane %d is up", key.from.value, key.to.value,
               static_cast<int>(key.lane));
-  from.Post(PeerUp{HelloOf(reply, key.from, key.lane)});
+  from.Post(PeerUp{.hello = HelloOf(reply, key.from, key.lane), .ours = true});
 }
 
 void Network::Break(const Key& key, uint64_t generation) {
@@ -163,7 +170,7 @@ void Network::Break(const Key& key, uint64_t generation) {
   if (stood) {
     world_->Say("link %lu -> %lu lane %d breaks", key.from.value, key.to.value,
                 static_cast<int>(key.lane));
-    from.Post(PeerDown{key.to});
+    from.Post(PeerDown{key.to, key.lane});
   }
   if (link.wanted) Dial(key, link.backoff.NextDelayUs());
 }
@@ -323,7 +330,7 @@ void Network::Arrive(const Key& key, const Ends& ends, Bytes body) {
   Process& to = world_->process(key.to);
   if (!to.up() || to.instance() != ends.to_instance) return;
   world_->Mix(key.from.value * 1000 + key.to.value);
-  to.Post(PeerFrame{key.from, {}}, std::move(body));
+  to.Post(PeerFrame{key.from, {}, ends.from_disk}, std::move(body));
 }
 
 }  // namespace lockstep::sim

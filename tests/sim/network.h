@@ -54,12 +54,14 @@ class Network {
     uint64_t generation = 0;
     uint64_t from_instance = 0;
     uint64_t to_instance = 0;
+    DiskId from_disk;  // As its hello said.
     bool operator==(const Ends&) const = default;
   };
   struct Link {
     explicit Link(Rng* rng) : backoff(rng) {}
     State state = State::kDown;
     bool wanted = false;
+    uint64_t dials = 0;  // See PeerAddress.
     Ends ends;        // As the dialling side sees it.
     Ends accepted;    // The latest that the other side has accepted.
     int64_t busy_until_us = 0;

@@ -1,0 +1,352 @@
+// Whole nodes that come, go, lose their disks and find each other again.
+#include "cluster/raft/raft.h"
+#include "commands/control_machine.h"
+#include "commands/replica.h"
+#include "tests/node_cluster.h"
+
+namespace lockstep {
+namespace {
+
+constexpr NodeId k1{1};
+constexpr NodeId k2{2};
+constexpr NodeId k3{3};
+constexpr NodeId k4{4};
+constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup};
+
+bool StartsWith(const Bytes& text, BytesView prefix) {
+  return BytesView(text).substr(0, prefix.size()) == prefix;
+}
+
+class NodeMembersTest : public ::testing::Test {
+ protected:
+  // Of `nodes` machines the first `named` form a cluster; the others are not started.
+  void Form(uint64_t nodes, uint64_t named, Bytes settings = {}) {
+    cluster_ = std::make_unique<NodeCluster>(nodes, std::move(settings), named);
+    for (uint64_t id = 1; id <= named; ++id) cluster().Start(NodeId{id});
+    ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  }
+  void Add(NodeId id) {
+    cluster().Start(id);
+    ASSERT_EQ(cluster().Ask(k1, Format("CLUSTER ADD %lu host-%lu:%lu", id.value, id.value,
+                                       17'000 + id.value)),
+              "+OK\r\n");
+    ASSERT_TRUE(cluster().RunUntil([&] { return Votes(id, k1); }, 20'000));
+  }
+  // Whether `by` knows `id`, with the disk it has now, as a voter of every group.
+  bool Votes(NodeId id, NodeId by) {
+    for (const GroupId group : kGroups) {
+      const raft::Raft* raft = cluster().node(by)->group(group);
+      if (raft == nullptr || raft->config().joint() || !raft->config().IsVoter(id)) return false;
+      if (raft->config().DiskOf(id) != cluster().node(id)->identity().disk) return false;
+    }
+    return true;
+  }
+  // Whether all groups, as `by` knows them, have these voters and no other members.
+  bool VotersAre(std::vector<NodeId> nodes, NodeId by) {
+    for (const GroupId group : kGroups) {
+      const raft::Raft* raft = cluster().node(by)->group(group);
+      if (raft == nullptr || raft->config_pending()) return false;
+      if (!raft->config().learners.empty() || raft->config().All() != nodes) return false;
+    }
+    return true;
+  }
+  bool MoveLeaders(NodeId to) {
+    return cluster().RunUntil([&] {
+      for (const char* name : {"control", "locks"}) {
+        cluster().Ask(to, Format("CLUSTER LEADER %s %lu", name, to.value));
+      }
+      cluster().Run(100);
+      return cluster().Leader() == to && cluster().Leader(kControlGroup) == to;
+    });
+  }
+  NodeRecord RecordOf(NodeId id, NodeId by) {
+    const Replica* replica = cluster().node(by)->replica(kControlGroup);
+    const auto& machine = dynamic_cast<const ControlMachine&>(replica->machine());
+    return machine.nodes().at(id);
+  }
+  DiskId DiskOnRecord(NodeId id, NodeId by) { return RecordOf(id, by).disk; }
+  void Empty(NodeId id) {
+    cluster().Kill(id);
+    cluster().EmptyDisk(id);
+    cluster().Start(id);
+  }
+  NodeCluster& cluster() { return *cluster_; }
+
+  std::unique_ptr<NodeCluster> cluster_;
+};
+
+// Finding each other -----------------------------------------------------------------------------
+
+TEST_F(NodeMembersTest, ANodeAnswersALeaderThatItsOwnLogDoesNotName) {
+  Form(4, 3);
+  Add(k4);
+  ASSERT_TRUE(MoveLeaders(k4));
+  cluster().Name(k2, {1, 2, 3});  // As at its first start; so is its genesis.
+  Empty(k2);
+  EXPECT_TRUE(cluster().RunUntil([&] { return Votes(k2, k4); }, 20'000));
+}
+
+TEST_F(NodeMembersTest, ANewcomerAnswersALeaderThatItsConfigurationDoesNotName) {
+  Form(5, 3);
+  Add(k4);
+  ASSERT_TRUE(MoveLeaders(k4));
+  cluster().Name(NodeId{5}, {1, 5});
+  Add(NodeId{5});
+}
+
+TEST_F(NodeMembersTest, AnEmptiedNodeIsToldOfItsClusterThoughItCanAskNobody) {
+  Form(3, 3);
+  const ClusterId formed = cluster().node(k1)->identity().cluster;
+  cluster().Name(k3, {3, 9});  // Node 9 went long ago.
+  Empty(k3);
+  EXPECT_TRUE(cluster().RunUntil([&] { return Votes(k3, k1); }, 20'000));
+  EXPECT_EQ(cluster().node(k3)->identity().cluster, formed);
+}
+
+TEST_F(NodeMembersTest, NothingIsFormedWithADiskThatIsNotOnDisk) {
+  cluster_ = std::make_unique<NodeCluster>(3);
+  cluster().StopDisk(k2, true);
+  cluster().StartAll();
+  cluster().Run(3000);
+  EXPECT_EQ(cluster().node(k1)->identity().cluster, ClusterId{});
+  cluster().StopDisk(k2, false);
+  EXPECT_NE(cluster().AwaitLeader(), kNoNode);
+}
+
+TEST_F(NodeMembersTest, AnEmptiedFounderDoesNotGoOnAsASecondCluster) {
+  cluster_ = std::make_unique<NodeCluster>(2);
+  cluster().Name(k1, {});
+  cluster().Start(k1);
+  ASSERT_EQ(cluster().Ask(k1, "LOCK.ACQUIRE jobs alice TTL 3600000").front(), ':');
+  Add(k2);
+
+  cluster().Kill(k1);
+  cluster().EmptyDisk(k1);
+  cluster().CutOff(k1);
+  cluster().Start(k1);
+  cluster().Run(100);
+  cluster().StopDisk(k1, true);  // It can not go at once: what it wrote is still to be synced.
+  const ClientId client = cluster().Connect(k1);
+  cluster().Send(client, "LOCK.ACQUIRE jobs bob");
+  cluster().Run(10);
+  cluster().Heal();
+  cluster().Run(10);
+  const ClientId late = cluster().Connect(k1);
+  cluster().Send(late, "PING");
+  cluster().Run(10);
+  EXPECT_EQ(cluster().Take(late), "");
+  cluster().StopDisk(k1, false);
+
+  EXPECT_TRUE(cluster().RunUntil([&] { return cluster().exited(k1); }, 3000));
+  EXPECT_EQ(cluster().Take(client), "");
+}
+
+TEST_F(NodeMembersTest, ALoneNodeThatListensEverywhereIsOnRecordUnderAnAddressThatCanBeDialled) {
+  cluster_ = std::make_unique<NodeCluster>(1, "bind *\n");
+  cluster().Name(k1, {});
+  cluster().Start(k1);
+  ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  EXPECT_EQ(RecordOf(k1, k1).host, "127.0.0.1");
+}
+
+// Going ------------------------------------------------------------------------------------------
+
+TEST_F(NodeMembersTest, OneOfTwoNodesCanBeRemoved) {
+  for (const NodeId gone : {k1, k2}) {  // Each of them leads once, or does not.
+    Form(2, 2);
+    const NodeId stays = gone == k1 ? k2 : k1;
+    ASSERT_EQ(cluster().Ask(stays, Format("CLUSTER REMOVE %lu", gone.value)), "+OK\r\n");
+    EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({stays}, stays); }, 20'000));
+    cluster().Kill(gone);
+    EXPECT_EQ(cluster().Ask(stays, "LOCK.ACQUIRE jobs alice").front(), ':');
+  }
+}
+
+TEST_F(NodeMembersTest, ANodeCanBeRemovedWhileAnotherIsAway) {
+  Form(4, 4);
+  cluster().Kill(k3);
+  ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  ASSERT_EQ(cluster().Ask(k1, "CLUSTER REMOVE 4"), "+OK\r\n");
+  EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2, k3}, k1); }, 20'000));
+}
+
+// Group locks is led by the node that goes, and group control by another: locks follows all the
+// same.
+TEST_F(NodeMembersTest, ANodeThatIsRemovedLearnsItBeforeItIsLetGo) {
+  Form(3, 3);
+  ASSERT_TRUE(MoveLeaders(k3));
+  cluster().RunUntil([&] {
+    cluster().Ask(k1, "CLUSTER LEADER control 1");
+    cluster().Run(100);
+    return cluster().Leader(kControlGroup) == k1;
+  });
+  ASSERT_EQ(cluster().Leader(kLocksGroup), k3);
+  bool told = false;  // The entry that removes it reaches it late.
+  cluster().Lose([&](NodeId, NodeId to, const bus::EnvelopeHeader& header) {
+    return !told && to == k3 && header.group == kControlGroup &&
+           header.type == bus::MessageType::kRaft;
+  });
+  ASSERT_EQ(cluster().Ask(k1, "CLUSTER REMOVE 3"), "+OK\r\n");
+  cluster().Run(1000);
+  told = true;
+  EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2}, k1); }, 20'000));
+}
+
+TEST_F(NodeMembersTest, WhatIsBoundToARemovedNodeEnds) {
+  Form(4, 4, "node-timeout 60000\n");
+  ASSERT_TRUE(MoveLeaders(k1));
+  const ClientId alice = cluster().Connect(k4);
+  ASSERT_EQ(cluster().Ask(alice, "LOCK.ACQUIRE jobs alice BIND TTL 3600000").front(), ':');
+  ASSERT_EQ(cluster().Ask(k1, "CLUSTER REMOVE 4"), "+OK\r\n");
+  const ClientId bob = cluster().Connect(k1);
+  EXPECT_EQ(cluster().Ask(bob, "LOCK.ACQUIRE jobs bob BLOCK 0").front(), ':');
+}
+
+TEST_F(NodeMembersTest, TheEndOfASessionIsLoggedLaterIfTheLogWasFull) {
+  Form(3, 3, "node-timeout 500\nraft-uncommitted-bytes 1mb\n");
+  ASSERT_TRUE(MoveLeaders(k1));
+  const ClientId alice = cluster().Connect(k2);
+  ASSERT_EQ(cluster().Ask(alice, "LOCK.ACQUIRE jobs alice BIND TTL 3600000").front(), ':');
+  cluster().StopDisk(k3, true);
+  cluster().Kill(k2);
+  const ClientId filler = cluster().Connect(k1);
+  const Bytes meta(4000, 'm');
+  for (int i = 0; i < 300; ++i) {
+    cluster().Send(filler, Format("LOCK.ACQUIRE l%d filler META ", i) + meta);
+    cluster().Run(1);
+  }
+  cluster().Run(1000);  // Node 2 is given up; what is said of its session finds no room.
+  ASSERT_TRUE(StartsWith(cluster().Ask(k1, "LOCK.ACQUIRE more filler"), "-TRYAGAIN"));
+  ASSERT_EQ(cluster().Leader(), k1);
+
+  cluster().StopDisk(k3, false);
+  cluster().Run(50);
+  const ClientId bob = cluster().Connect(k1);
+  EXPECT_EQ(cluster().Ask(bob, "LOCK.ACQUIRE jobs bob BLOCK 0").front(), ':');
+}
+
+TEST_F(NodeMembersTest, ARemovedNodesClientsAreNotServed) {
+  Form(4, 4);
+  ASSERT_TRUE(MoveLeaders(k1));
+  ASSERT_EQ(cluster().Ask(k1, "CLUSTER REMOVE 4"), "+OK\r\n");
+  cluster().Run(1000);
+  EXPECT_TRUE(StartsWith(cluster().Ask(k4, "LOCK.ACQUIRE jobs alice"), "-"));
+  EXPECT_EQ(cluster().Ask(k1, "LOCK.ACQUIRE jobs bob").front(), ':');
+}
+
+// Disks ------------------------------------------------------------------------------------------
+
+// A leader that was cut off proposes what it knew, once it is back: of a disk that is no more.
+TEST_F(NodeMembersTest, ALateWordOfAFormerLeaderDoesNotPutADeadDiskOnRecord) {
+  Form(5, 5, "node-timeout 500\n");
+  ASSERT_TRUE(MoveLeaders(k1));
+  Empty(k2);
+  ASSERT_TRUE(
+      cluster().RunUntil([&] { return cluster().node(k2)->identity().cluster != ClusterId{}; }));
+  cluster().Lose([](NodeId from, NodeId to, const bus::EnvelopeHeader&) {
+    return from == k1 && to != k2;
+  });
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    return DiskOnRecord(k2, k3) == cluster().node(k2)->identity().disk;
+  }));
+  cluster().Run(3000);  // Node 1 has given up leading.
+  cluster().CutOff(k1);
+  Empty(k2);
+  ASSERT_TRUE(cluster().RunUntil([&] { return Votes(k2, k3); }, 20'000));
+
+  cluster().Lose({});
+  cluster().Heal();
+  cluster().Run(8000);
+  EXPECT_EQ(DiskOnRecord(k2, k3), cluster().node(k2)->identity().disk);
+  EXPECT_TRUE(cluster().RunUntil([&] { return Votes(k2, k3); }, 20'000));
+}
+
+// The frame of its former self was under way when the emptied node said hello.
+TEST_F(NodeMembersTest, AFrameCountsForTheDiskOfItsLinkNotOfTheLatestHello) {
+  Form(3, 3, "node-timeout 500\n");
+  ASSERT_TRUE(MoveLeaders(k1));
+  const DiskId former = cluster().node(k2)->identity().disk;
+  Empty(k2);
+  ASSERT_TRUE(cluster().RunUntil([&] { return Votes(k2, k1); }, 20'000));
+  cluster().Run(1000);
+  cluster().Kill(k3);
+  cluster().StopDisk(k2, true);  // What node 1 appends is acknowledged by nobody.
+  const ClientId client = cluster().Connect(k1);
+  cluster().Send(client, "LOCK.ACQUIRE jobs alice");
+  cluster().Run(10);
+
+  const raft::Raft* raft = cluster().node(k1)->group(kLocksGroup);
+  ASSERT_LT(raft->commit(), raft->last().index);
+  Bytes body;
+  Writer out(&body);
+  bus::EncodeHeader({bus::MessageType::kRaft, k2, raft->term(), kLocksGroup}, &out);
+  raft::EncodeBody(raft::AppendReply{true, raft->last().index, {}, {}}, &out);
+  cluster().node(k1)->Step(cluster().now(), PeerFrame{k2, body, former});
+  cluster().Run(10);
+  EXPECT_EQ(cluster().Take(client), "");
+
+  cluster().node(k1)->Step(cluster().now(),
+                           PeerFrame{k2, body, cluster().node(k2)->identity().disk});
+  cluster().Run(10);
+  EXPECT_EQ(cluster().Take(client).front(), ':');
+}
+
+TEST_F(NodeMembersTest, ASecondProcessWithOneNumberIsRefusedWhileTheFirstIsHeard) {
+  Form(3, 3, "node-timeout 2000\n");
+  cluster().Run(1000);
+  bus::Identity second = cluster().node(k2)->identity();
+  second.disk = DiskId{4711};
+  const bus::Hello hello = bus::MakeHello(second, k1, bus::Lane::kControl);
+  EXPECT_FALSE(bus::CheckHello(cluster().node(k1)->identity(), hello).ok());
+  cluster().Kill(k2);
+  cluster().Run(2500);
+  EXPECT_TRUE(bus::CheckHello(cluster().node(k1)->identity(), hello).ok());
+}
+
+// Links ------------------------------------------------------------------------------------------
+
+TEST_F(NodeMembersTest, ANodeThatLostPowerIsDialledAnewWhenItSaysHello) {
+  Form(3, 3, "node-timeout 60000\n");
+  const NodeId away = cluster().OtherThan(cluster().Leader(), cluster().Leader(kControlGroup));
+  cluster().KillSilently(away);
+  cluster().Run(500);
+  cluster().Start(away);
+  EXPECT_TRUE(cluster().RunUntil([&] { return cluster().Leader() != kNoNode; }, 3000));
+}
+
+TEST_F(NodeMembersTest, APeerThatHasFallenSilentIsDialledAnew) {
+  Form(2, 2, "node-timeout 2000\n");
+  cluster().DeafenLinks(k1, k2);
+  cluster().Run(2500);
+  EXPECT_NE(cluster().AwaitLeader(), kNoNode);
+}
+
+TEST_F(NodeMembersTest, WhatCannotBeSentIsNotUncertainThoughThePeerReachesUs) {
+  Form(3, 3);
+  ASSERT_TRUE(MoveLeaders(k1));
+  cluster().RefuseDials(k2, k1);
+  cluster().BreakLink(k2, k1);
+  cluster().BreakLink(k1, k2);  // It says hello again.
+  cluster().Run(10);
+  EXPECT_TRUE(StartsWith(cluster().Ask(k2, "LOCK.ACQUIRE jobs alice"), "-CLUSTERDOWN"));
+}
+
+TEST_F(NodeMembersTest, OnlyTheLeadersWordOnTheStateStopsANode) {
+  Form(3, 3);
+  ASSERT_TRUE(MoveLeaders(k1));
+  const Term term = cluster().node(k2)->group(kLocksGroup)->term();
+  Bytes body;
+  Writer out(&body);
+  bus::EncodeHeader({bus::MessageType::kStateHash, k3, term, kLocksGroup}, &out);
+  out.Put(Index{1024});
+  out.U64(0xbad);
+  cluster().node(k2)->Step(cluster().now(), PeerFrame{k3, body, {}});
+  const ClientId client = cluster().Connect(k1);
+  for (int i = 0; i < 1100; ++i) cluster().Send(client, "LOCK.ACQUIRE jobs alice");
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    return cluster().node(k2)->group(kLocksGroup)->applied() > Index{1024};
+  }));
+}
+
+}  // namespace
+}  // namespace lockstep
