@@ -427,7 +427,8 @@ void Node::Parts::StopAsImpostor(const bus::Hello& hello) {
                "stopping: this folder is new, but node %lu of cluster %016lx has dialled node %lu "
                "here, which is me: my folder was emptied, and with empty cluster-nodes I have "
                "founded a cluster of my own. Name that cluster's nodes in cluster-nodes, empty "
-               "`dir`, and start me again",
+               "`dir`, and start me again; or, if I have nothing to do with them, give me another "
+               "node-id or address",
                hello.from.value, hello.cluster.value, me.node.value);
   On(Terminate{.now = true});
   HandOver();
