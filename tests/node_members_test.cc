@@ -2,7 +2,7 @@
 #include "cluster/raft/raft.h"
 #include "commands/control_machine.h"
 #include "commands/replica.h"
-#include "tests/node_cluster.h"
+#include "tests/node_fixture.h"
 
 namespace lockstep {
 namespace {
@@ -12,10 +12,6 @@ constexpr NodeId k2{2};
 constexpr NodeId k3{3};
 constexpr NodeId k4{4};
 constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup};
-
-bool StartsWith(const Bytes& text, BytesView prefix) {
-  return BytesView(text).substr(0, prefix.size()) == prefix;
-}
 
 class NodeMembersTest : public ::testing::Test {
  protected:
