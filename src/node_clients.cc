@@ -107,7 +107,7 @@ void Node::Parts::HangUp(Session* session) {
                 HangupOp{me.node, incarnation, session->client.id}.Encode(), false, {});
   }
   channels.Leave(&session->client);
-  if (session->client.monitor) --monitors;
+  monitors.erase(session->client.id);
   if (session->client.bus_tap) --taps;
   sessions.erase(session->client.id);
 }
@@ -121,11 +121,14 @@ void Node::Parts::RunSessions() {
     if (session == nullptr) continue;
     session->runnable = false;
     Client& client = session->client;
-    const bool monitored = client.monitor;
     const bool tapped = client.bus_tap;
     const bool authenticated = client.authenticated;
     const bool more = dispatcher.Run(now, session);
-    monitors += (client.monitor ? 1 : 0) - static_cast<size_t>(monitored ? 1 : 0);
+    if (client.monitor) {
+      monitors.insert(id);
+    } else if (!monitors.empty()) {
+      monitors.erase(id);
+    }
     taps += (client.bus_tap ? 1 : 0) - static_cast<size_t>(tapped ? 1 : 0);
     if (client.authenticated != authenticated) {
       ApplyParserLimits(session);
@@ -243,10 +246,11 @@ void Node::Parts::FeedMonitors(const Session& watched, std::span<const BytesView
   Bytes line = Format("%ld.%06ld [0 %s]", us / kUsPerSecond, us % kUsPerSecond,
                       watched.client.address.c_str());
   for (const BytesView arg : argv) line += " \"" + Printable(arg, arg.size()) + "\"";
-  for (const auto& [id, session] : sessions) {
-    if (!session->client.monitor || session.get() == &watched) continue;
+  for (const ClientId id : monitors) {
+    if (id == watched.client.id) continue;
+    Session* session = FindSession(id);
     session->Write(Reply::Simple(line));
-    MakeDirty(session.get());
+    MakeDirty(session);
   }
 }
 

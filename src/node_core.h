@@ -185,7 +185,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::map<ClientId, std::unique_ptr<Session>> sessions;
   std::deque<ClientId> runnable;
   std::vector<ClientId> dirty;
-  size_t monitors = 0;
+  std::set<ClientId> monitors;  // In MONITOR.
   size_t taps = 0;
   bool tapping = false;  // A tap's own output is not tapped.
 

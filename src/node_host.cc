@@ -348,7 +348,7 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
     info.tracking_clients += client.tracking ? 1 : 0;
     info.pubsub_clients += client.subscriptions() > 0 ? 1 : 0;
   }
-  info.monitors = monitors;
+  info.monitors = monitors.size();
   info.memory_used = system.rss_bytes;
   info.memory_rss = system.rss_bytes;
   info.memory_peak = rss_peak;

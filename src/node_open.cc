@@ -79,7 +79,7 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
   for (int i = 0; i < 5; ++i) run_id += Format("%08x", static_cast<uint32_t>(rng.Next()));
   dispatcher.set_watch([this](const Session& session, const FoundCommand& found,
                               std::span<const BytesView> argv) {
-    if (monitors > 0) FeedMonitors(session, Redacted(found, argv));
+    if (!monitors.empty()) FeedMonitors(session, Redacted(found, argv));
   });
   ApplySettings();
 }
