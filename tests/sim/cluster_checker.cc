@@ -11,6 +11,7 @@ namespace lockstep::sim {
 namespace {
 
 constexpr uint64_t kInvariantsEvery = 8;  // Turns.
+constexpr uint64_t kKeptMax = 10'000;     // As src/group.cc has it.
 
 uint64_t HashOf(const raft::Entry& entry) {
   uint64_t hash = HashMix(entry.id.term.value, entry.id.index.value);
@@ -49,7 +50,9 @@ void ClusterChecker::LookOver() {
 void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
   const raft::Raft& raft = *process.node()->group(id);
   Seen& seen = seen_[{process.id(), id}];
-  if (seen.instance != process.instance()) seen = {process.instance(), {}, {}, 0, {}};
+  if (seen.instance != process.instance()) {
+    seen = {process.instance(), {}, {}, 0, raft.snapshot_id().index};  // It found that on its disk.
+  }
 
   CHECK_SIM(raft.term() >= seen.term, "the term of node %lu falls in group %lu", process.id().value,
             id.value);
@@ -131,8 +134,11 @@ void ClusterChecker::CheckState(const Process& process, GroupId id, const raft::
 void ClusterChecker::CountSnapshots(const raft::Raft& raft, Seen* seen) {
   const Index snapshot = raft.snapshot_id().index;
   if (snapshot <= seen->snapshot) return;
-  // A snapshot of the leader's replaces the log; after its own a node keeps the log's end.
-  const bool replaced = raft.first_index() == Next(snapshot) && seen->commit.value > 0;
+  // A snapshot of the leader's replaces the log. After its own a node keeps the log's end, at least
+  // this many entries, so its log begins behind the snapshot only if as many stand there.
+  const auto kept = static_cast<uint64_t>(world_->swarm().snapshot_entries / 4);
+  const bool replaced = raft.first_index() == Next(snapshot) &&
+                        raft.last().index.value - snapshot.value < std::min(kept, kKeptMax);
   ++world_->counters()[replaced ? Count::kSnapshotsInstalled : Count::kSnapshotsTaken];
   seen->snapshot = snapshot;
 }

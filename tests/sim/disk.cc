@@ -8,34 +8,55 @@ void Disk::Write(uint64_t number, WriteBatch batch, Finished finished) {
   CHECK_SIM(writes_.empty() || writes_.back().number < number, "write %lu comes after write %lu",
             number, writes_.back().number);
   writes_.push_back({number, std::move(batch), std::move(finished)});
-  if (!busy_) Begin();
+  if (under_way_ == 0) Begin();
 }
 
 // One sync at a time. What has gathered during the last one goes together, mostly.
 void Disk::Begin() {
-  busy_ = true;
-  const size_t joined = world_->Chance(800'000) ? writes_.size() : 1;
+  under_way_ = world_->Chance(800'000) ? writes_.size() : 1;
   const int64_t typical_us = world_->swarm().sync_us;
   int64_t takes_us = world_->rng().Between(typical_us / 2, typical_us * 2);
   if (world_->Chance(20'000)) takes_us *= 20;
-  const uint64_t life = life_;
-  world_->events().After(takes_us + slow_us_, [this, life, joined] { Finish(life, joined); });
+  world_->events().After(takes_us + slow_us_, [this, life = life_] { Finish(life); });
 }
 
-void Disk::Finish(uint64_t life, size_t writes) {
+void Disk::Finish(uint64_t life) {
   if (life != life_) return;
-  CHECK(writes <= writes_.size());
-  uint64_t last = 0;
-  Finished finished;
-  for (size_t i = 0; i < writes; ++i) {
-    Store(writes_.front().batch);
-    last = writes_.front().number;
-    finished = std::move(writes_.front().finished);
-    writes_.pop_front();
-  }
-  busy_ = false;
+  if (full_ || sync_fails_) return Fail();
+  CHECK(under_way_ > 0 && under_way_ <= writes_.size());
+  const uint64_t last = writes_[under_way_ - 1].number;
+  const Finished finished = std::move(writes_[under_way_ - 1].finished);
+  StoreFirst(under_way_);
+  writes_.erase(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(under_way_));
+  under_way_ = 0;
   if (!writes_.empty()) Begin();
   finished(last);
+}
+
+// A full disk takes nothing. After a failed sync nobody knows.
+void Disk::Fail() {
+  const char* why = full_ ? "no space left on device" : "input/output error";
+  ++world_->counters()[full_ ? Count::kWritesWithoutRoom : Count::kSyncErrors];
+  if (!full_ && world_->Chance(500'000)) StoreFirst(under_way_);
+  sync_fails_ = false;
+  Forget();
+  failed_(why);
+}
+
+void Disk::Mend() {
+  slow_us_ = 0;
+  sync_fails_ = false;
+  full_ = false;
+}
+
+void Disk::StoreFirst(size_t writes) {
+  for (size_t i = 0; i < writes; ++i) Store(writes_[i].batch);
+}
+
+void Disk::Forget() {
+  writes_.clear();
+  under_way_ = 0;
+  ++life_;
 }
 
 void Disk::Store(const WriteBatch& batch) {
@@ -56,14 +77,15 @@ void Disk::Store(const WriteBatch& batch) {
 }
 
 void Disk::Crash() {
-  const auto under_way = static_cast<int64_t>(writes_.size());
-  const auto landed = static_cast<size_t>(world_->rng().Between(0, under_way));
-  for (size_t i = 0; i < landed; ++i) Store(writes_[i].batch);
-  world_->counters()[Count::kWritesLanded] += landed;
-  world_->counters()[Count::kWritesLost] += writes_.size() - landed;
-  writes_.clear();
-  busy_ = false;
-  ++life_;
+  Counters& counters = world_->counters();
+  counters[Count::kWritesLost] += writes_.size() - under_way_;
+  if (under_way_ > 0 && world_->Chance(500'000)) {
+    StoreFirst(under_way_);
+    counters[Count::kWritesLanded] += under_way_;
+  } else {
+    counters[Count::kWritesTorn] += under_way_;
+  }
+  Forget();
 }
 
 void Disk::Empty() {

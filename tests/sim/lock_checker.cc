@@ -82,6 +82,10 @@ size_t LockChecker::Issue(const LockCommand& command) {
       tie.touched = ++touches_;
       Doubt(name, command.owner);
     }
+  } else if (command.kind == Kind::kRenew) {
+    Shorten(command.name(), issued);
+  } else if (command.kind == Kind::kRenewAll) {
+    for (const Bytes& name : owners_[command.owner].names) Shorten(name, issued);
   } else if (command.kind == Kind::kRevoke) {
     locks_[command.name()].revoked_us = issued.call_us;
     Doubt(command.name(), command.owner);
@@ -101,12 +105,10 @@ void LockChecker::IssueAcquire(Issued* issued) {
     ++tie.open_acquires;
     tie.touched = issued->touched = ++touches_;
     if (MayWait(command) && command.names.size() > 1) lock.line_of_many = true;
-    // The lease may now be the new one.
+    Shorten(name, *issued);
     for (Belief& belief : lock.beliefs) {
-      if (belief.owner != command.owner) continue;
-      belief.shared |= command.shared;  // A downgrade takes effect before it is answered.
-      belief.until_us =
-          std::min(belief.until_us, issued->call_us + command.ttl_ms * kUsPerMs - kSlackUs);
+      // A downgrade takes effect before it is answered.
+      if (belief.owner == command.owner) belief.shared |= command.shared;
     }
   }
   // Whoever waits may become a deadlock's victim and lose everything.
@@ -239,6 +241,15 @@ void LockChecker::Doubt(const Bytes& name, const Bytes& owner) {
   std::erase_if(locks_[name].beliefs, [&](const Belief& belief) {
     return owner.empty() || belief.owner == owner;
   });
+}
+
+// From now on the lease may be the new one, whose time counts from when it was asked for.
+void LockChecker::Shorten(const Bytes& name, const Issued& issued) {
+  const int64_t until_us = issued.call_us + issued.command.ttl_ms * kUsPerMs - kSlackUs;
+  for (Belief& belief : locks_[name].beliefs) {
+    if (belief.owner != issued.command.owner) continue;
+    belief.until_us = std::min(belief.until_us, until_us);
+  }
 }
 
 void LockChecker::Believe(const Issued& issued, const LockAnswer& answer) {

@@ -82,6 +82,7 @@ class LockChecker {
   void Fill(Operation* operation, const LockAnswer& answer) const;
   void Count_(const Issued& issued, const LockAnswer& answer);
 
+  void Shorten(const Bytes& name, const Issued& issued);
   void Believe(const Issued& issued, const LockAnswer& answer);
   void WriteRegister(Lock* lock, const Bytes& name, const Belief& belief);
   void Doubt(const Bytes& name, const Bytes& owner);  // Empty owner: everybody's.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "cluster/raft/raft.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
@@ -13,7 +12,7 @@ constexpr int64_t kExitWithinUs = 8'000'000;  // shutdown-timeout, and what a sl
 
 }  // namespace
 
-Nemesis::Nemesis(World* world) : world_(world), operator_(world) {}
+Nemesis::Nemesis(World* world) : world_(world), membership_(world), operator_(world) {}
 
 int64_t Nemesis::Between(int64_t low, int64_t high) { return world_->rng().Between(low, high); }
 
@@ -56,6 +55,8 @@ void Nemesis::Cause(Fault fault) {
     case Fault::kTerminate: return Terminate(AnyProcess());
     case Fault::kEmptyDisk: return EmptyDisk(20);
     case Fault::kDiskStall: return StallDisk();
+    case Fault::kSyncError: return FailSync();
+    case Fault::kFullDisk: return FillDisk();
     case Fault::kClockJump: return JumpClock();
     case Fault::kLinkReset: return ResetLinks();
     case Fault::kOneWayCut: return CutOneWay();
@@ -65,10 +66,12 @@ void Nemesis::Cause(Fault fault) {
     case Fault::kRing: return Ring();
     case Fault::kBridge: return Bridge();
     case Fault::kClog: return Clog();
+    case Fault::kCutLane: return CutLane();
+    case Fault::kDeadLink: return KillLink();
     case Fault::kCutClients: return CutClients();
     case Fault::kMoveLeader: return MoveLeader();
-    case Fault::kAddNode: return AddNode();
-    case Fault::kRemoveNode: return RemoveNode();
+    case Fault::kAddNode: return membership_.Add();
+    case Fault::kRemoveNode: return membership_.Remove();
     case Fault::kEnd: return;
   }
 }
@@ -139,38 +142,12 @@ void Nemesis::Terminate(Process* process) {
 
 // Disks and clocks -------------------------------------------------------------------------------
 
-bool Nemesis::CanSpare(const std::vector<NodeId>& away) const {
-  for (const GroupId group : {kControlGroup, kLocksGroup}) {
-    const Process* leader = world_->LeaderOf(group);
-    if (leader == nullptr) return false;
-    const raft::Config& config = leader->node()->group(group)->config();
-    if (config.joint() || leader->node()->group(group)->config_pending()) return false;
-    size_t whole = 0;
-    for (const raft::Member& voter : config.voters) {
-      const bool goes = std::find(away.begin(), away.end(), voter.node) != away.end();
-      const Process* process = world_->FindProcess(voter.node);
-      if (!goes && process != nullptr && process->disk_id() == voter.disk) ++whole;
-    }
-    if (whole < config.voters.size() / 2 + 1) return false;
-    // Nobody may be of another opinion about who decides.
-    for (const auto& [id, process] : world_->processes()) {
-      if (process->removed()) continue;
-      if (!process->running() || process->cluster_id().value == 0) return false;
-      const raft::Raft* raft = process->node()->group(group);
-      if (raft == nullptr || raft->config() != config) return false;
-    }
-  }
-  return true;
-}
-
-bool Nemesis::CanSpareDisk(NodeId id) const { return CanSpare({id}); }
-
 // The loss of a majority's disks is a loss of data by definition, so this waits until the others
 // are whole and agree on it.
 void Nemesis::EmptyDisk(int patience) {
   if (stopped_ || patience == 0) return;
   Process* process = AnyProcess();
-  if (!CanSpareDisk(process->id())) {
+  if (!membership_.CanSpare({process->id()})) {
     world_->events().After(200'000, [this, patience] { EmptyDisk(patience - 1); });
     return;
   }
@@ -186,6 +163,35 @@ void Nemesis::StallDisk() {
   world_->Say("the disk of node %lu is slow", process->id().value);
   process->disk().Slow(Between(10'000, world_->Chance(300'000) ? 3'000'000 : 200'000));
   world_->events().After(Between(200'000, 5'000'000), [process] { process->disk().Slow(0); });
+}
+
+// The node exits, as src/io does, and starts again with what had been synced.
+void Nemesis::FailSync() {
+  Process* process = AnyProcess();
+  process->disk().FailNextSync();
+  Supervise(process, world_->now_us() + 2'000'000);
+}
+
+// The node exits, and whoever starts it again finds the disk as full as before, until there is room.
+void Nemesis::FillDisk() {
+  Process* process = AnyProcess();
+  world_->Say("the disk of node %lu is full", process->id().value);
+  process->disk().Fill(true);
+  const int64_t for_us = Between(200'000, 5'000'000);
+  world_->events().After(for_us, [process] { process->disk().Fill(false); });
+  Supervise(process, world_->now_us() + for_us + 500'000);
+}
+
+// As an init system does with a process that exits by itself.
+void Nemesis::Supervise(Process* process, int64_t until_us) {
+  world_->events().After(Between(50'000, 500'000), [this, process, until_us] {
+    if (stopped_ || process->removed()) return;
+    if (!process->up() && !membership_.Awaited(process->id())) {
+      ++world_->counters()[Count::kRestarts];
+      process->Start();
+    }
+    if (world_->now_us() < until_us) Supervise(process, until_us);
+  });
 }
 
 void Nemesis::JumpClock() {
@@ -288,6 +294,35 @@ void Nemesis::Clog() {
   });
 }
 
+// Heartbeats pass and entries do not, or the other way round: a connection of its own each.
+void Nemesis::CutLane() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 2) return;
+  ++world_->counters()[Count::kLaneCuts];
+  const bus::Lane lane = world_->Chance(700'000) ? bus::Lane::kBulk : bus::Lane::kControl;
+  world_->Say("lane %d is cut %lu -> %lu", static_cast<int>(lane), ids[0].value, ids[1].value);
+  world_->network().CutLane(ids[0], ids[1], lane);
+  world_->events().After(Between(100'000, 8'000'000), [this, from = ids[0], to = ids[1]] {
+    if (!stopped_) world_->network().Mend(from, to);
+  });
+}
+
+// A firewall that forgets: nothing passes, and no connection breaks, for longer than anybody's
+// patience. Then all that was held up comes.
+void Nemesis::KillLink() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 2) return;
+  world_->Say("the link %lu - %lu is dead", ids[0].value, ids[1].value);
+  world_->network().CutUntold(ids[0], ids[1]);
+  world_->network().CutUntold(ids[1], ids[0]);
+  world_->events().After(Between(10'000'000, 40'000'000), [this, from = ids[0], to = ids[1]] {
+    if (stopped_) return;
+    ++world_->counters()[Count::kDeadLinks];
+    world_->network().Mend(from, to);
+    world_->network().Mend(to, from);
+  });
+}
+
 void Nemesis::CutClients() {
   const NodeId id = AnyProcess()->id();
   ++world_->counters()[Count::kClientsCutOff];
@@ -309,78 +344,41 @@ void Nemesis::MoveLeader() {
                  });
 }
 
-void Nemesis::AddNode() {
-  if (changing_members_ || world_->processes().size() > 8) return;
-  const NodeId id = Next(world_->processes().rbegin()->first);
-  std::vector<NodeId> nodes = Shuffled();
-  nodes.push_back(id);
-  std::sort(nodes.begin(), nodes.end());
-  changing_members_ = true;
-  Process* process = &world_->AddProcess(id, nodes);
-  operator_.Call({"CLUSTER", "ADD", std::to_string(id.value),
-                  Format("node%lu:%lu", id.value, 17'000 + id.value)},
-                 8'000'000, [this, process](const Reply* reply, bool sent) {
-                   changing_members_ = false;
-                   const bool refused = reply == nullptr ? !sent : reply->is_error();
-                   world_->Say("CLUSTER ADD %lu: %s", process->id().value,
-                               reply == nullptr ? "no answer" : reply->text.c_str());
-                   if (refused) return process->MarkRemoved();
-                   ++world_->counters()[Count::kNodesAdded];
-                   StartLater(process, 2'000'000);
-                 });
-}
-
-void Nemesis::RemoveNode() {
-  const std::vector<NodeId> ids = Shuffled();
-  if (changing_members_ || ids.size() < 4) return;
-  changing_members_ = true;
-  Process* process = &world_->process(ids.front());
-  operator_.Call({"CLUSTER", "REMOVE", std::to_string(process->id().value)}, 8'000'000,
-                 [this, process](const Reply* reply, bool sent) {
-                   changing_members_ = false;
-                   world_->Say("CLUSTER REMOVE %lu: %s", process->id().value,
-                               reply == nullptr ? "no answer" : reply->text.c_str());
-                   if (reply == nullptr ? !sent : reply->is_error()) return;
-                   process->MarkRemoved();
-                   ++world_->counters()[Count::kNodesRemoved];
-                 });
-}
-
 // The end ----------------------------------------------------------------------------------------
 
-std::vector<NodeId> Nemesis::Heal(bool core_only) {
-  Stop();
+void Nemesis::EndFaults() {
+  stopped_ = true;
   world_->Say("all faults end");
   world_->network().CalmDown();
   world_->network().MendAll();
   world_->wires().MendAll();
-  std::vector<NodeId> away;
-  std::vector<NodeId> ids = Shuffled();
-  if (core_only) {
-    away.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>((ids.size() - 1) / 2));
-    if (!CanSpare(away)) away.clear();
-  }
-  std::vector<NodeId> core;
-  for (const NodeId id : ids) {
+  for (const NodeId id : Shuffled()) {
     Process& process = world_->process(id);
-    process.disk().Slow(0);
-    if (std::find(away.begin(), away.end(), id) != away.end()) {
-      world_->Say("node %lu stays away", id.value);
-      if (process.up() && world_->Chance(500'000)) {
-        process.Crash();
-        continue;
-      }
-      for (const NodeId other : ids) {
-        world_->network().Cut(id, other);
-        if (world_->Chance(500'000)) world_->network().Cut(other, id);
-      }
-      continue;
-    }
-    core.push_back(id);
+    process.disk().Mend();
     if (process.state() == Process::State::kPaused) process.Resume();
-    if (!process.up()) process.Start();
+    if (!process.up() && !membership_.Awaited(id)) process.Start();
   }
+}
+
+std::vector<NodeId> Nemesis::Core(bool core_only) {
+  std::vector<NodeId> core = Shuffled();
+  if (!core_only || core.size() < 3) return core;
+  const auto some = static_cast<std::ptrdiff_t>((core.size() - 1) / 2);
+  const std::vector<NodeId> away(core.begin(), core.begin() + some);
+  if (!membership_.CanSpare(away)) return core;
+  ++world_->counters()[Count::kMinoritiesAway];
+  for (const NodeId id : away) SendAway(&world_->process(id), core);
+  core.erase(core.begin(), core.begin() + some);
   return core;
+}
+
+void Nemesis::SendAway(Process* process, const std::vector<NodeId>& from) {
+  world_->Say("node %lu stays away", process->id().value);
+  if (world_->Chance(500'000)) return process->Crash();
+  for (const NodeId other : from) {
+    world_->network().Cut(process->id(), other);
+    if (world_->Chance(500'000)) world_->network().Cut(other, process->id());
+  }
 }
 
 }  // namespace lockstep::sim

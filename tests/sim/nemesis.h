@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "tests/sim/membership.h"
 #include "tests/sim/session.h"
 #include "tests/sim/swarm.h"
 
@@ -17,11 +18,16 @@ class Nemesis {
   explicit Nemesis(World* world);
 
   void Start();
-  void Stop() { stopped_ = true; }
 
-  // Ends all faults. With `core_only` a minority stays away, dead or cut off, if the rest can do
-  // without it. Gives the nodes that are whole and reach each other.
-  std::vector<NodeId> Heal(bool core_only);
+  // Ends all faults and starts whoever is down.
+  void EndFaults();
+  // Every answer that the operator waits for has come, and every change of members is done. Before
+  // that nobody can say who should be well.
+  bool Settled() const { return operator_.idle() && membership_.settled(); }
+  const Membership& membership() const { return membership_; }
+  // With `core_only` a minority goes away for good, dead or cut off, if the rest can do without it.
+  // Gives the nodes that are whole and reach each other.
+  std::vector<NodeId> Core(bool core_only);
 
  private:
   void ScheduleNext();
@@ -34,6 +40,8 @@ class Nemesis {
   void Terminate(Process* process);
   void EmptyDisk(int patience);
   void StallDisk();
+  void FailSync();
+  void FillDisk();
   void JumpClock();
   void ResetLinks();
   void CutOneWay();
@@ -42,25 +50,24 @@ class Nemesis {
   void Ring();
   void Bridge();
   void Clog();
+  void CutLane();
+  void KillLink();
   void CutClients();
   void MoveLeader();
-  void AddNode();
-  void RemoveNode();
 
   void StartLater(Process* process, int64_t within_us);
+  void Supervise(Process* process, int64_t until_us);
+  void SendAway(Process* process, const std::vector<NodeId>& from);
   void CutPairs(std::vector<std::pair<NodeId, NodeId>> pairs, int64_t for_us);
   std::vector<NodeId> Shuffled();
   Process* AnyProcess();
   Process* Leader();
-  // Whether the node's disk can be emptied with a majority of each group left.
-  bool CanSpareDisk(NodeId id) const;
-  bool CanSpare(const std::vector<NodeId>& away) const;
   int64_t Between(int64_t low, int64_t high);
 
   World* world_;
+  Membership membership_;
   Session operator_;
   bool stopped_ = false;
-  bool changing_members_ = false;
 };
 
 }  // namespace lockstep::sim

@@ -9,6 +9,7 @@
 namespace lockstep::sim {
 namespace {
 
+constexpr size_t kStalledMax = 5000;  // Frames.
 constexpr int kPatience = 40;  // Times that a dialler waits for a node that stands still.
 
 // What travels, travels as bytes.
@@ -98,7 +99,7 @@ void Network::Attempt(const Key& key, uint64_t generation) {
     world_->events().After(us, [this, key, generation] { DialAgain(key, generation); });
   };
   if (!from.running()) return again_after(100'000);
-  if (IsCut(key.from, key.to) || IsCut(key.to, key.from)) return again_after(1'000'000);
+  if (Holds(key) || IsCut(key.to, key.from)) return again_after(1'000'000);
   if (to == nullptr || !to->up()) return again_after(2 * Latency(key.from, key.to, 0));
 
   link.ends.to_instance = to->instance();
@@ -214,11 +215,18 @@ void Network::Reset(NodeId a, NodeId b) {
   }
 }
 
+void Network::CutUntold(NodeId from, NodeId to) {
+  Cut(from, to);
+  untold_.insert({from, to});
+}
+
 void Network::Mend(NodeId from, NodeId to) {
   cuts_.erase({from, to});
+  untold_.erase({from, to});
   clogs_.erase({from, to});
   for (const bus::Lane lane : {bus::Lane::kControl, bus::Lane::kBulk}) {
     const Key key{from, to, lane};
+    lane_cuts_.erase(key);
     const auto found = links_.find(key);
     if (found == links_.end()) continue;
     // TCP sends again what it has held.
@@ -230,6 +238,8 @@ void Network::Mend(NodeId from, NodeId to) {
 void Network::MendAll() {
   const auto cuts = cuts_;
   for (const auto& [from, to] : cuts) Mend(from, to);
+  const auto lane_cuts = lane_cuts_;
+  for (const Key& key : lane_cuts) Mend(key.from, key.to);
   clogs_.clear();
 }
 
@@ -278,14 +288,17 @@ void Network::SendFrame(const Key& key, Link* link, BytesView body) {
 }
 
 void Network::SendTame(const Key& key, Link* link, Bytes body) {
-  if (IsCut(key.from, key.to)) {
-    if (link->stalled.empty()) {
+  if (Holds(key)) {
+    const bool untold = untold_.contains({key.from, key.to});
+    if (link->stalled.empty() && !untold) {
       world_->events().After(world_->rng().Between(500'000, 8'000'000),
                              [this, key, generation = link->ends.generation] {
                                if (!At(key).stalled.empty()) Break(key, generation);
                              });
     }
     link->stalled.push_back(std::move(body));
+    // The shell gives up a link that takes nothing any more (kControlUnsentBytesMax).
+    if (link->stalled.size() > kStalledMax) Break(key, link->ends.generation);
     return;
   }
   int64_t at_us = world_->now_us() + Latency(key.from, key.to, body.size());
@@ -299,7 +312,7 @@ void Network::SendTame(const Key& key, Link* link, Bytes body) {
 
 void Network::SendHarsh(const Key& key, Link* link, const Bytes& body) {
   const Swarm& swarm = world_->swarm();
-  if (IsCut(key.from, key.to)) return;
+  if (Holds(key)) return;
   if (world_->Chance(swarm.drop_ppm)) {
     ++world_->counters()[Count::kFramesDropped];
     return;
@@ -320,7 +333,7 @@ void Network::SendHarsh(const Key& key, Link* link, const Bytes& body) {
       // A frame that is late may outlive its connection, but not the processes that this joined.
       const Ends& accepted = At(key).accepted;
       if (accepted.from_instance != ends.from_instance) return;
-      if (accepted.to_instance != ends.to_instance || IsCut(key.from, key.to)) return;
+      if (accepted.to_instance != ends.to_instance || Holds(key)) return;
       Arrive(key, ends, body);
     });
   }

@@ -32,6 +32,8 @@ class Network {
 
   // Faults.
   void Cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
+  void CutLane(NodeId from, NodeId to, bus::Lane lane) { lane_cuts_.insert({from, to, lane}); }
+  void CutUntold(NodeId from, NodeId to);  // And no connection breaks of it.
   void Mend(NodeId from, NodeId to);
   void MendAll();
   void Clog(NodeId from, NodeId to, int64_t delay_us) { clogs_[{from, to}] = delay_us; }
@@ -70,6 +72,9 @@ class Network {
   };
 
   Link& At(const Key& key);
+  bool Holds(const Key& key) const {
+    return IsCut(key.from, key.to) || lane_cuts_.contains(key);
+  }
   void Dial(const Key& key, int64_t delay_us);
   void Attempt(const Key& key, uint64_t generation);
   void Greet(const Key& key, Ends ends, const bus::Hello& hello, int patience);
@@ -86,6 +91,8 @@ class Network {
   World* world_;
   std::map<Key, Link> links_;
   std::set<std::pair<NodeId, NodeId>> cuts_;
+  std::set<std::pair<NodeId, NodeId>> untold_;  // Of those, whose connections stay.
+  std::set<Key> lane_cuts_;
   std::map<std::pair<NodeId, NodeId>, int64_t> clogs_;
   bool calm_ = false;
 };

@@ -15,7 +15,8 @@ constexpr int64_t kIdleTurnsMax = 20'000;  // In a second, without any input.
 }  // namespace
 
 Process::Process(World* world, NodeId id, Bytes config_text)
-    : world_(world), id_(id), config_text_(std::move(config_text)), disk_(world) {}
+    : world_(world), id_(id), config_text_(std::move(config_text)),
+      disk_(world, [this](const char* why) { ExitOnDiskFailure(why); }) {}
 
 Process::~Process() = default;
 
@@ -66,14 +67,9 @@ void Process::Enter() const {
   SetHashKey(HashMix(seed_, 1), HashMix(seed_, 2));
 }
 
-void Process::CountResent() {
-  if (node_ != nullptr) world_->counters()[Count::kRequestsResent] += node_->requests_resent();
-}
-
 void Process::Die() {
   state_ = State::kDown;
   terminating_ = false;
-  CountResent();
   node_.reset();
   inbox_.clear();
   turn_scheduled_ = false;
@@ -84,6 +80,12 @@ void Process::Die() {
 void Process::Crash() {
   CHECK(up());
   world_->Say("node %lu crashes", id_.value);
+  const auto synced_unheard = [](const Item& item) {
+    return std::holds_alternative<Persisted>(item.input);
+  };
+  if (std::any_of(inbox_.begin(), inbox_.end(), synced_unheard)) {
+    ++world_->counters()[Count::kSyncsUnheard];
+  }
   Die();
   disk_.Crash();
   world_->network().OnDeath(id_, world_->Chance(300'000));
@@ -93,6 +95,14 @@ void Process::Crash() {
 void Process::Exit() {
   world_->Say("node %lu exits", id_.value);
   CHECK_SIM(disk_.idle(), "node %lu exits before what it has written is on disk", id_.value);
+  Die();
+  world_->network().OnDeath(id_, false);
+  world_->wires().OnDeath(id_);
+}
+
+// What src/io does when a write fails: exit 1 on the spot. The machine stays, so peers are told.
+void Process::ExitOnDiskFailure(const char* why) {
+  world_->Say("node %lu exits: its disk says '%s'", id_.value, why);
   Die();
   world_->network().OnDeath(id_, false);
   world_->wires().OnDeath(id_);

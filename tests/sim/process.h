@@ -31,7 +31,6 @@ class Process {
   void Terminate();  // SIGTERM. Ends by itself, some time later.
   void EmptyDisk();  // Only while down.
   void JumpClock(int64_t us);
-  void CountResent();  // Of a node that is about to go, or of one at the run's end.
 
   // What follows is this node's doing: its log lines, its keyed hashes. Before any call into the
   // node that may hash.
@@ -69,6 +68,7 @@ class Process {
   void Take(Output output);
   void ScheduleWakeup();
   void Exit();
+  void ExitOnDiskFailure(const char* why);
   void Die();
   NodeOptions Options() const;
   void GuardAgainstSpinning();

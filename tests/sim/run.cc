@@ -55,25 +55,29 @@ bool Run::ActorsIdle() const {
                      [](const auto& actor) { return actor->idle(); });
 }
 
-void Run::Within(int64_t us, const char* what, const std::function<bool()>& done) {
+void Run::Within(int64_t us, const char* what, const std::function<bool()>& done,
+                 const std::function<Bytes()>& why) {
   const int64_t until_us = world_.now_us() + us;
   // Asking is dear, so not after every event.
   while (!done()) {
     CHECK_SIM(world_.now_us() < until_us, "%ld s after the faults have ended: %s %s", us / kSecond,
-              what, Disagreement().c_str());
+              what, (why ? why() : Disagreement()).c_str());
     world_.events().RunUntil(world_.now_us() + 50 * kUsPerMs);
   }
 }
 
 void Run::Liveness() {
-  core_ = nemesis_.Heal(world_.swarm().core_only);
+  nemesis_.EndFaults();
+  world_.events().RunUntil(world_.now_us() + 2 * kSecond);
+  Within(60 * kSecond, "a change of members has no end;", [this] { return nemesis_.Settled(); },
+         [this] { return nemesis_.membership().WhatIsOpen(); });
+  core_ = nemesis_.Core(world_.swarm().core_only);
   world_.events().RunUntil(world_.now_us() + 2 * kSecond);
   for (const auto& actor : actors_) actor->Stop();
   Within(60 * kSecond, "a client still has no answer;", [this] { return ActorsIdle(); });
   Within(20 * kSecond, "the nodes do not agree;", [this] { return Disagreement().empty(); });
   for (const NodeId node : Serving()) Probe(node);
   Within(10 * kSecond, "a node does not serve;", [this] { return open_probes_ == 0; });
-  for (auto& [id, process] : world_.processes()) process->CountResent();
 }
 
 // A client of each node: takes a lock and releases it.

@@ -36,7 +36,8 @@ class Run {
   std::vector<NodeId> Serving() const;
   // Empty: all of these agree; else what differs.
   Bytes Disagreement() const;
-  void Within(int64_t us, const char* what, const std::function<bool()>& done);
+  void Within(int64_t us, const char* what, const std::function<bool()>& done,
+              const std::function<Bytes()>& why = nullptr);
 
   World world_;
   LockChecker locks_;

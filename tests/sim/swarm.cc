@@ -1,6 +1,6 @@
 #include "tests/sim/swarm.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <initializer_list>
 
 namespace lockstep::sim {
@@ -29,7 +29,10 @@ void Swarm::DrawCluster(Rng* rng) {
   heartbeat_ms = election_timeout_ms / Pick<int64_t>(rng, {3, 5, 10});
   snapshot_entries = Pick<int64_t>(rng, {10, 30, 100, 1000, 200'000});
   window_entries = Pick<int64_t>(rng, {1, 4, 64, 4096});
-  append_bytes = Pick<int64_t>(rng, {4096, 65536, 1 << 20});
+  window_bytes = Pick<int64_t>(rng, {64 << 10, 8 << 20});
+  uncommitted_bytes = Pick<int64_t>(rng, {1 << 20, 1 << 20, 64 << 20});
+  log_max_bytes = Pick<int64_t>(rng, {1 << 20, 64 << 20});
+  append_bytes = std::min(window_bytes, Pick<int64_t>(rng, {4096, 65536, 1 << 20}));
   leader_wait_ms = Pick<int64_t>(rng, {200, 2000, 2000, 10'000});
   uncertain_after_ms = Pick<int64_t>(rng, {500, 3000, 5000, 5000});
   node_timeout_ms = Pick<int64_t>(rng, {500, 2000, 5000, 5000});
@@ -49,8 +52,6 @@ void Swarm::DrawWorld(Rng* rng) {
   turn_us = Pick<int64_t>(rng, {10, 100, 1000});
 }
 
-bool MembershipWanted() { return std::getenv("SIM_MEMBERSHIP") != nullptr; }
-
 void Swarm::DrawFaults(Rng* rng) {
   core_only = nodes > 1 && Chance(rng, 20);
   if (Chance(rng, 7)) return;  // A quiet run: what fails now fails without any fault.
@@ -58,13 +59,11 @@ void Swarm::DrawFaults(Rng* rng) {
   for (uint32_t& weight : fault_weight) {
     weight = Chance(rng, 45) ? Pick<uint32_t>(rng, {1, 3, 10}) : 0;
   }
-  if (MembershipWanted()) return;
-  fault_weight[static_cast<size_t>(Fault::kAddNode)] = 0;
-  fault_weight[static_cast<size_t>(Fault::kRemoveNode)] = 0;
 }
 
 void Swarm::DrawWork(Rng* rng) {
   safety_ms = rng->Between(4000, 12'000);
+  if (Chance(rng, 6)) safety_ms = rng->Between(30'000, 60'000);  // For what takes its time.
   for (;;) {
     uint32_t all = 0;
     for (uint32_t& n : actors) {

@@ -19,6 +19,8 @@ enum class Fault : uint8_t {
   kTerminate,
   kEmptyDisk,
   kDiskStall,
+  kSyncError,
+  kFullDisk,
   kClockJump,
   kLinkReset,
   kOneWayCut,
@@ -28,6 +30,8 @@ enum class Fault : uint8_t {
   kRing,         // Each node reaches its two neighbours only.
   kBridge,       // Two halves that share one node.
   kClog,
+  kCutLane,      // One of a link's two connections.
+  kDeadLink,     // For tens of seconds, and nobody is told.
   kCutClients,
   kMoveLeader,
   kAddNode,
@@ -51,10 +55,6 @@ enum class Work : uint8_t {
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
 
-// Whether nodes are added and removed: only where SIM_MEMBERSHIP is set. See tests/README.md, "What
-// is not shown yet".
-bool MembershipWanted();
-
 struct Swarm {
   explicit Swarm(uint64_t seed);
 
@@ -64,7 +64,10 @@ struct Swarm {
   int64_t heartbeat_ms = 60;
   int64_t snapshot_entries = 50;
   int64_t window_entries = 64;
+  int64_t window_bytes = 8 << 20;
   int64_t append_bytes = 4096;
+  int64_t uncommitted_bytes = 64 << 20;
+  int64_t log_max_bytes = 64 << 20;
   int64_t leader_wait_ms = 2000;
   int64_t uncertain_after_ms = 3000;
   int64_t node_timeout_ms = 2000;

@@ -71,6 +71,8 @@ Process& World::AddProcess(NodeId id, const std::vector<NodeId>& nodes) {
                  swarm_.election_timeout_ms, swarm_.heartbeat_ms);
   text += Format("raft-snapshot-entries %ld\nraft-window-entries %ld\nraft-append-bytes %ld\n",
                  swarm_.snapshot_entries, swarm_.window_entries, swarm_.append_bytes);
+  text += Format("raft-window-bytes %ld\nraft-uncommitted-bytes %ld\nraft-log-max-bytes %ld\n",
+                 swarm_.window_bytes, swarm_.uncommitted_bytes, swarm_.log_max_bytes);
   text += Format("leader-wait-ms %ld\nuncertain-after-ms %ld\nnode-timeout %ld\n"
                  "shutdown-timeout 3\nloglevel debug\n",
                  swarm_.leader_wait_ms, swarm_.uncertain_after_ms, swarm_.node_timeout_ms);
