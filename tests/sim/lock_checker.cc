@@ -11,6 +11,7 @@ namespace {
 using Kind = LockCommand::Kind;
 using AnswerKind = LockAnswer::Kind;
 
+constexpr int64_t kForWholeRunMs = 3'600'000;
 // Stamps are whole milliseconds, cut off at each change of leader.
 constexpr int64_t kSlackUs = 3 * kUsPerMs;
 
@@ -61,6 +62,9 @@ size_t LockChecker::Issue(const LockCommand& command) {
   Issued issued;
   issued.command = command;
   issued.call_us = world_->FastUs();
+  if (command.ttl_ms < kForWholeRunMs) {
+    longest_lease_ms_ = std::max(longest_lease_ms_, command.ttl_ms);
+  }
   if (!IsOwnerWide(command)) {
     for (const Bytes& name : command.names) {
       Lock& lock = locks_[name];
@@ -73,13 +77,13 @@ size_t LockChecker::Issue(const LockCommand& command) {
   } else if (command.kind == Kind::kRelease) {
     Tie& tie = locks_[command.name()].ties[command.owner];
     ++tie.open_releases;
-    tie.touched = ++touches_;
+    tie.touched = issued.touched = ++touches_;
     Doubt(command.name(), command.owner);
   } else if (command.kind == Kind::kReleaseAll) {
     for (const Bytes& name : owners_[command.owner].names) {
       Tie& tie = locks_[name].ties[command.owner];
       ++tie.open_releases;
-      tie.touched = ++touches_;
+      tie.touched = issued.touched = ++touches_;
       Doubt(name, command.owner);
     }
   } else if (command.kind == Kind::kRenew) {
@@ -98,7 +102,10 @@ void LockChecker::IssueAcquire(Issued* issued) {
   const LockCommand& command = issued->command;
   Owner& owner = owners_[command.owner];
   owner.names.insert(command.names.begin(), command.names.end());
-  if (MayWait(command)) ++owner.waiting;
+  if (MayWait(command)) {
+    ++owner.waiting;
+    owner.waits.push_back({issued_.size(), INT64_MAX});
+  }
   for (const Bytes& name : command.names) {
     Lock& lock = locks_[name];
     Tie& tie = lock.ties[command.owner];
@@ -128,6 +135,8 @@ void LockChecker::Conclude(size_t ticket, const LockAnswer& answer, ClientId soc
     Tie& tie = locks_[command.name()].ties[command.owner];
     --tie.open_releases;
     if (answer.unknown()) ++tie.lost_releases;
+    const bool number = answer.kind == AnswerKind::kNumber;
+    if (number && (command.token == 0 || answer.number > 0)) ReleasedAll(issued, &tie);
   } else if (IsOwnerWide(command)) {
     ConcludeOwnerWide(issued, answer);
     return;
@@ -176,12 +185,23 @@ void LockChecker::ConcludeAcquire(const Issued& issued, const LockAnswer& answer
                                   ClientId socket) {
   const LockCommand& command = issued.command;
   Owner& owner = owners_[command.owner];
-  if (MayWait(command) && !answer.unknown()) --owner.waiting;
+  if (MayWait(command) && !answer.unknown()) {
+    --owner.waiting;
+    const auto ticket = static_cast<size_t>(&issued - issued_.data());
+    const auto wait = std::find_if(owner.waits.rbegin(), owner.waits.rend(),
+                                   [ticket](const Wait& w) { return w.ticket == ticket; });
+    wait->end_us = world_->FastUs();
+  }
   if (answer.kind == AnswerKind::kNil && MayWait(command)) CheckPatience(issued);
+  if (answer.kind == AnswerKind::kDeadlock) CheckDeadlock(issued);
   for (const Bytes& name : command.names) {
     Tie& tie = locks_[name].ties[command.owner];
     --tie.open_acquires;
-    if (!answer.unknown()) continue;
+    tie.may_hold = tie.may_hold || answer.granted();
+    if (!answer.unknown()) {
+      if (!tie.may_be_here()) tie.gone_us = world_->FastUs();
+      continue;
+    }
     ++tie.lost_acquires;
     tie.first_lost_us = std::min(tie.first_lost_us, issued.call_us);
   }
@@ -227,6 +247,7 @@ void LockChecker::ConcludeOwnerWide(const Issued& issued, const LockAnswer& answ
       // Of a lock that came in between, the release was not told; then it is as if lost.
       if (tie.open_releases > 0) --tie.open_releases;
       if (answer.unknown()) ++tie.lost_releases;
+      if (answer.kind == AnswerKind::kNumber) ReleasedAll(issued, &tie);
     }
   }
   if (answer.kind == AnswerKind::kRefused) return;
@@ -285,6 +306,7 @@ void LockChecker::WriteRegister(Lock* lock, const Bytes& name, const Belief& bel
   const int64_t now_us = world_->FastUs();
   std::erase_if(lock->beliefs, [&](const Belief& other) { return other.until_us <= now_us; });
   for (const Belief& other : lock->beliefs) {
+    if (other.owner != belief.owner) ++world_->counters()[Count::kBeliefsCompared];
     CHECK_SIM(other.owner == belief.owner || (other.shared && belief.shared),
               "%s and %s both hold '%s', with tokens %lu and %lu", other.owner.c_str(),
               belief.owner.c_str(), name.c_str(), other.token, belief.token);
@@ -343,6 +365,59 @@ void LockChecker::CheckPatience(const Issued& issued) {
   ++world_->counters()[Count::kWaitsTimedOut];
 }
 
+// Deadlocks --------------------------------------------------------------------------------------
+
+// Nothing that was sent after this release can have brought the lock back.
+void LockChecker::ReleasedAll(const Issued& issued, Tie* tie) const {
+  if (tie->touched > issued.touched || !tie->may_hold) return;
+  tie->may_hold = false;
+  if (!tie->may_be_here()) tie->gone_us = world_->FastUs();
+}
+
+bool LockChecker::MayBeAt(const Bytes& owner, const Bytes& name, int64_t since_us) const {
+  const auto& ties = locks_.at(name).ties;
+  const auto tie = ties.find(owner);
+  return tie != ties.end() && (tie->second.may_be_here() || tie->second.gone_us >= since_us);
+}
+
+// Those for whom `owner` may have waited at some time since.
+std::set<Bytes> LockChecker::NeededBy(const Bytes& owner, int64_t since_us) const {
+  std::set<Bytes> needed;
+  for (const Wait& wait : owners_.at(owner).waits) {
+    if (wait.end_us < since_us) continue;
+    for (const Bytes& name : issued_[wait.ticket].command.names) {
+      for (const auto& [other, tie] : locks_.at(name).ties) {
+        if (other != owner && MayBeAt(other, name, since_us)) needed.insert(other);
+      }
+    }
+  }
+  return needed;
+}
+
+// A victim has waited, and somebody in turn for it, be it over others. Who has what is known only
+// so far, so this says no only where no circle was possible at all.
+void LockChecker::CheckDeadlock(const Issued& issued) const {
+  const LockCommand& command = issued.command;
+  CHECK_SIM(MayWait(command), "%s is a deadlock's victim, and did not wait",
+            command.owner.c_str());
+  CHECK_SIM(!command.only_lock, "%s is a deadlock's victim, and had to do with one lock only",
+            command.owner.c_str());
+  std::vector<Bytes> reached = {command.owner};
+  std::set<Bytes> seen;
+  while (!reached.empty()) {
+    const Bytes owner = std::move(reached.back());
+    reached.pop_back();
+    for (const Bytes& next : NeededBy(owner, issued.call_us)) {
+      if (seen.insert(next).second) reached.push_back(next);
+    }
+    if (seen.contains(command.owner)) break;
+  }
+  CHECK_SIM(seen.contains(command.owner),
+            "%s is a deadlock's victim, and nobody can have waited for anything of it",
+            command.owner.c_str());
+  ++world_->counters()[Count::kDeadlocksExplained];
+}
+
 // The end ----------------------------------------------------------------------------------------
 
 void LockChecker::Check() {
@@ -370,6 +445,7 @@ void LockChecker::CheckHistory(const Bytes& name, Lock* lock) {
   }
   CHECK_SIM(verdict.kind != Verdict::Kind::kIllegal, "'%s' is not linearizable: %s", name.c_str(),
             verdict.why.c_str());
+  if (lock->ties.size() > 1) ++world_->counters()[Count::kHistoriesContended];
   ++world_->counters()[verdict.kind == Verdict::Kind::kLegal ? Count::kHistoriesChecked
                                                             : Count::kHistoriesTooHard];
 }

@@ -33,6 +33,15 @@ class LockChecker {
   void Check();
 
   std::vector<Bytes> names() const;
+  // Granted for the whole run, and nobody else wants them.
+  const std::set<Bytes>& kept() const { return kept_; }
+  void Keep(const Bytes& name) { kept_.insert(name); }
+  bool Knows(const Bytes& name) const { return locks_.contains(name); }
+  // Of the locks that are left to time.
+  int64_t longest_lease_ms() const { return longest_lease_ms_; }
+  // Whether `owner` may have had to do with `name` at any time since `since_us`: as holder or in
+  // its line.
+  bool MayBeAt(const Bytes& owner, const Bytes& name, int64_t since_us) const;
 
  private:
   // An owner and a lock: what is under way between the two, and what was lost and may yet come.
@@ -41,7 +50,10 @@ class LockChecker {
     int lost_acquires = 0;
     int open_releases = 0;
     int lost_releases = 0;
+    bool may_hold = false;         // It was granted, and nobody was told that it ended since.
+    int64_t gone_us = -1;          // Until then it may have held the lock or have waited for it.
     uint64_t touched = 0;          // Changes with each acquire and release that is sent.
+    bool may_be_here() const { return may_hold || open_acquires + lost_acquires > 0; }
     int64_t first_lost_us = INT64_MAX;  // The earliest acquire whose outcome nobody knows.
   };
   struct Belief {
@@ -58,8 +70,13 @@ class LockChecker {
     int64_t revoked_us = -1;       // When a revocation was last sent.
     bool line_of_many = false;
   };
+  struct Wait {
+    size_t ticket = 0;
+    int64_t end_us = INT64_MAX;  // As long as nobody knows that it is over.
+  };
   struct Owner {
     std::set<Bytes> names;
+    std::vector<Wait> waits;
     int waiting = 0;  // Blocking acquires under way, those included that nobody will hear of.
   };
   // Something that happens to all that an owner holds, wherever.
@@ -88,6 +105,9 @@ class LockChecker {
   void Doubt(const Bytes& name, const Bytes& owner);  // Empty owner: everybody's.
   void CheckToken(const Issued& issued, uint64_t token);
   void CheckPatience(const Issued& issued);
+  void CheckDeadlock(const Issued& issued) const;
+  std::set<Bytes> NeededBy(const Bytes& owner, int64_t since_us) const;
+  void ReleasedAll(const Issued& issued, Tie* tie) const;
   void CheckHistory(const Bytes& name, Lock* lock);
 
   World* world_;
@@ -98,6 +118,8 @@ class LockChecker {
   std::map<uint64_t, Bytes> token_owner_;
   std::map<int64_t, uint64_t> highest_by_time_;  // Highest token returned by then.
   uint64_t touches_ = 0;
+  std::set<Bytes> kept_;
+  int64_t longest_lease_ms_ = 0;
 };
 
 }  // namespace lockstep::sim

@@ -15,6 +15,8 @@ void AddAcquireOptions(const LockCommand& command, std::vector<Bytes>* argv) {
   if (command.block_ms) argv->insert(argv->end(), {"BLOCK", std::to_string(*command.block_ms)});
   if (command.limit != 0) argv->insert(argv->end(), {"LIMIT", std::to_string(command.limit)});
   if (command.bind) argv->push_back("BIND");
+  if (command.meta_bytes == 0) return;
+  argv->insert(argv->end(), {"META", MetaOf(command.name(), command.owner, command.meta_bytes)});
 }
 
 // A map as RESP3 or as RESP2 has it; CHECKs that `key` is there.
@@ -36,6 +38,10 @@ LockAnswer ReadInfo(const LockCommand& command, const Reply& reply) {
     holder.shared = At(row, "mode").text == "SHARED";
     holder.token = static_cast<uint64_t>(At(row, "token").integer);
     CHECK_SIM(At(row, "ttl").integer > 0, "LOCK.INFO shows a holder whose lease is over");
+    const Bytes& meta = At(row, "meta").text;
+    CHECK_SIM(meta.empty() || meta == MetaOf(command.name(), holder.owner, meta.size()),
+              "LOCK.INFO shows a META of %zu bytes that %s never gave for '%s'", meta.size(),
+              holder.owner.c_str(), command.name().c_str());
     any_exclusive = any_exclusive || !holder.shared;
     answer.holders.push_back(std::move(holder));
   }
@@ -68,6 +74,13 @@ LockAnswer ReadError(const LockCommand& command, const Reply& reply) {
 }
 
 }  // namespace
+
+Bytes MetaOf(const Bytes& name, const Bytes& owner, size_t bytes) {
+  Bytes meta;
+  while (meta.size() < bytes) meta += name + " of " + owner + "\r\n";
+  meta.resize(bytes);
+  return meta;
+}
 
 std::vector<Bytes> Argv(const LockCommand& command) {
   std::vector<Bytes> argv;

@@ -29,6 +29,7 @@ struct LockCommand {
   std::optional<int64_t> block_ms;
   uint32_t limit = 0;
   bool bind = false;
+  size_t meta_bytes = 0;     // Acquire: META of so many; which, follows from name and owner.
   uint64_t token = 0;        // Check; release: 0 for none.
   bool no_queue = false;     // Nobody ever waits for this lock.
   bool only_lock = false;    // This owner has to do with no other: no deadlock can be.
@@ -37,6 +38,8 @@ struct LockCommand {
   bool acquires() const { return kind == Kind::kAcquire || kind == Kind::kMultiAcquire; }
 };
 
+// The META that `owner` gives with an acquire of `name`, so that whoever sees another knows better.
+Bytes MetaOf(const Bytes& name, const Bytes& owner, size_t bytes);
 std::vector<Bytes> Argv(const LockCommand& command);
 
 struct LockAnswer {

@@ -10,6 +10,8 @@ namespace lockstep::sim {
 namespace {
 
 constexpr size_t kShownMax = 30;  // Operations, and states, in an explanation.
+// Each new state is compared with those known: a second or two of work, then it is too hard.
+constexpr uint64_t kComparisonsMax = 50'000'000;
 
 // A way the history may have gone so far.
 struct Branch {
@@ -163,6 +165,7 @@ class Search {
     }
     for (size_t i = 0; i < explored_.size(); ++i) {
       if (explored_.size() > states_max_ || found->size() > states_max_) return false;
+      if (comparisons_ > kComparisonsMax) return false;
       TryKnown(Branch(explored_[i]), target, target, found);
       for (const uint32_t other : pending_) {
         if (other != target) TryKnown(Branch(explored_[i]), other, target, found);
@@ -204,6 +207,7 @@ class Search {
   }
 
   void Enqueue(Branch branch) {
+    comparisons_ += explored_.size();
     for (const Branch& known : explored_) {
       if (Covers(known, branch, false)) return;
     }
@@ -212,6 +216,7 @@ class Search {
 
   void KeepReturned(Branch branch, uint32_t returned, std::vector<Branch>* found) {
     std::erase(branch.done, returned);
+    comparisons_ += found->size();
     for (const Branch& known : *found) {
       if (Covers(known, branch, true)) return;
     }
@@ -274,6 +279,7 @@ class Search {
   std::vector<Sort> sorts_;
   std::vector<uint32_t> sort_of_;  // Of each operation, from 1; 0: it is not lost.
   int64_t until_us_ = 0;
+  uint64_t comparisons_ = 0;
   Verdict verdict_;
 };
 

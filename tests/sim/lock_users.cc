@@ -20,7 +20,8 @@ class Contender final : public Actor {
     LockCommand command = Acquire(name);
     command.only_lock = false;  // It goes on to another lock when it should still hold one.
     command.ttl_ms = Between(200, 5000);
-    if (Chance(50)) command.block_ms = Between(50, 3000);
+    if (Chance(10)) command.meta_bytes = static_cast<size_t>(Between(1, 300));
+    if (Chance(50)) command.block_ms = Chance(95) ? Between(50, 3000) : 0;  // 0: for ever.
     Do(command, [this, name, command](const LockAnswer& answer) {
       if (answer.granted()) return Work(name, answer.number);
       if (answer.unknown() && Chance(70)) {
@@ -105,6 +106,7 @@ class Lessee final : public Actor {
     command.ttl_ms = Between(20, 300);
     if (Chance(60)) command.block_ms = Between(100, 2000);
     Do(command, [this, command](const LockAnswer& answer) {
+      if (answer.unknown()) all_heard_ = false;
       if (!answer.granted()) return Next(50'000);
       beats_ = Chance(50) ? Between(1, 6) : 0;
       HeartBeat(command, answer.number);
@@ -116,18 +118,29 @@ class Lessee final : public Actor {
     After(lease.ttl_ms * kUsPerMs, [this, lease, token] {
       LockCommand renew = About(Chance(50) ? Kind::kRenew : Kind::kRenewAll, lease.name());
       renew.ttl_ms = lease.ttl_ms;
-      Do(renew, [this, lease, token](const LockAnswer&) { HeartBeat(lease, token); });
+      Do(renew, [this, lease, token](const LockAnswer& answer) {
+        if (answer.unknown()) all_heard_ = false;
+        HeartBeat(lease, token);
+      });
     });
   }
 
-  // Past the lease, the token must be worth nothing.
+  // Past the lease, the token must be worth nothing. Cluster time stands still without a leader, so
+  // that is sure only where nothing was disturbed and the leader stayed.
   void Wait(const LockCommand& lease, uint64_t token) {
-    After(3 * lease.ttl_ms * kUsPerMs, [this, lease, token] {
+    const uint64_t elections = world_->counters()[Count::kElections];
+    world_->events().After(3 * lease.ttl_ms * kUsPerMs + kUsPerSecond, [=, this] {
       LockCommand check = About(Kind::kCheck, lease.name());
       check.token = token;
-      Do(check, [this](const LockAnswer& answer) {
-        if (answer.kind == LockAnswer::Kind::kNumber && answer.number == 0) {
-          ++world_->counters()[Count::kExpiries];
+      Do(check, [=, this](const LockAnswer& answer) {
+        if (answer.kind != LockAnswer::Kind::kNumber) return Next(30'000);
+        if (answer.number == 0) ++world_->counters()[Count::kExpiries];
+        const bool sure = world_->disturbed_at_fast_us() == INT64_MAX && all_heard_ &&
+                          elections == world_->counters()[Count::kElections];
+        if (sure) {
+          CHECK_SIM(answer.number == 0, "'%s' is held with token %lu long past its %ld ms",
+                    lease.name().c_str(), token, lease.ttl_ms);
+          ++world_->counters()[Count::kLeasesEndedInTime];
         }
         Next(30'000);
       });
@@ -136,6 +149,7 @@ class Lessee final : public Actor {
 
   std::vector<Bytes> names_;
   int64_t beats_ = 0;
+  bool all_heard_ = true;  // Nothing of what was sent can take effect late.
 };
 
 // Reads, writes, becomes a writer while it reads, and a reader while it writes.

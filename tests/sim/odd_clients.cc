@@ -70,6 +70,7 @@ class Keeper final : public Actor {
     Insist(command, [this, name](const LockAnswer& answer) {
       CHECK_SIM(answer.granted(), "'%s' is nobody else's, and not granted", name.c_str());
       kept_.push_back({name, answer.number});
+      checker_->Keep(name);
       Next(300'000);
     });
   }
@@ -77,7 +78,8 @@ class Keeper final : public Actor {
   std::vector<std::pair<Bytes, uint64_t>> kept_;
 };
 
-// BIND: the lock and the wait end with the connection.
+// BIND: the lock and the wait end with the connection, and by nothing else: the lease is for an
+// hour. So at the end nothing may be left.
 class Bound final : public Actor {
  public:
   Bound(World* world, LockChecker* checker, uint32_t number)
@@ -85,11 +87,13 @@ class Bound final : public Actor {
     hang_up_percent_ = 15;
   }
 
+  void Check() override { session().HangUp(); }
+
  private:
   void Round() override {
     LockCommand command = Acquire("bound");
     command.bind = true;
-    command.ttl_ms = 20'000;
+    command.ttl_ms = 3'600'000;
     if (Chance(60)) command.block_ms = Between(100, 4000);
     Do(command, [this](const LockAnswer& answer) {
       if (!answer.granted()) return Next(50'000);
@@ -99,7 +103,7 @@ class Bound final : public Actor {
 
   void GiveUp() {
     if (Chance(50)) {
-      ++world_->counters()[Count::kBoundEnded];
+      ++world_->counters()[Count::kBoundHungUp];
       session().HangUp();
       return Next(100'000);
     }

@@ -22,6 +22,7 @@ void Run::Go() {
   Safety();
   Liveness();
   FinalReads();
+  LocksEndByTime();
   world_.checker().LookOver();
   locks_.Check();
 }
@@ -75,9 +76,23 @@ void Run::Liveness() {
   world_.events().RunUntil(world_.now_us() + 2 * kSecond);
   for (const auto& actor : actors_) actor->Stop();
   Within(60 * kSecond, "a client still has no answer;", [this] { return ActorsIdle(); });
-  Within(20 * kSecond, "the nodes do not agree;", [this] { return Disagreement().empty(); });
+  ExpectAgreement();
   for (const NodeId node : Serving()) Probe(node);
   Within(10 * kSecond, "a node does not serve;", [this] { return open_probes_ == 0; });
+  quiet_ = std::make_unique<Quiet>(&world_, Serving());
+  quiet_->Check();
+  if (core_.size() < nemesis_.membership().Staying().size()) return;  // Some are away already.
+  quiet_->CheckDeath(nemesis_.membership());
+  ExpectAgreement();
+}
+
+void Run::ExpectAgreement() {
+  Within(20 * kSecond, "the nodes do not agree;", [this] { return Disagreement().empty(); });
+  // What the operator was told has happened, and nothing else.
+  const std::vector<NodeId> staying = nemesis_.membership().Staying();
+  CHECK_SIM(world_.Members() == std::set<NodeId>(staying.begin(), staying.end()),
+            "the cluster has %zu members, the operator knows of %zu", world_.Members().size(),
+            staying.size());
 }
 
 // A client of each node: takes a lock and releases it.
@@ -120,6 +135,10 @@ Bytes Run::Disagreement() const {
         return Format("node %lu knows no leader of group %lu", node.value, id.value);
       }
       if (first == nullptr) first = process.get();
+      const auto votes = [raft](NodeId member) { return raft->config().IsVoter(member); };
+      if (!std::all_of(serving.begin(), serving.end(), votes)) {
+        return Format("not everybody votes in group %lu", id.value);
+      }
       const raft::Raft* other = first->node()->group(id);
       if (raft->applied() != other->applied()) {
         return Format("nodes %lu and %lu have applied %lu and %lu of group %lu", node.value,
@@ -136,6 +155,27 @@ Bytes Run::Disagreement() const {
 // What is left, seen through every node that is whole.
 void Run::FinalReads() {
   for (const auto& actor : actors_) actor->Check();
+  ReadAll([](const LockCommand& command, const LockAnswer& answer) {
+    CHECK_SIM(answer.waiters == 0, "'%s' has %zu waiters whom nobody will answer",
+              command.name().c_str(), answer.waiters);
+  });
+}
+
+// Nobody renews any more. Past the longest lease every lock must be free: those that were bound
+// have lost their connections, and time has ended the others.
+void Run::LocksEndByTime() {
+  const int64_t longest_ms = locks_.longest_lease_ms() + locks_.longest_lease_ms() / 50;
+  world_.events().RunUntil(world_.now_us() + longest_ms * kUsPerMs + 2 * kSecond +
+                           world_.swarm().uncertain_after_ms * kUsPerMs);
+  ReadAll([this](const LockCommand& command, const LockAnswer& answer) {
+    if (locks_.kept().contains(command.name())) return;
+    CHECK_SIM(answer.holders.empty(), "'%s' is held by %s still, long past every lease",
+              command.name().c_str(), answer.holders.front().owner.c_str());
+    ++world_.counters()[Count::kLocksFreeAtLast];
+  });
+}
+
+void Run::ReadAll(const OnRead& on_read) {
   std::vector<Session*> sessions;
   for (const NodeId node : Serving()) {
     probes_.push_back(std::make_unique<Session>(&world_));
@@ -149,12 +189,11 @@ void Run::FinalReads() {
     Session* session = sessions[world_.rng().Below(sessions.size())];
     ++open_probes_;
     session->Call(Argv(command), 9 * kSecond,
-                  [this, command, ticket](const Reply* reply, bool sent) {
+                  [this, on_read, command, ticket](const Reply* reply, bool sent) {
                     const LockAnswer answer = Interpret(command, reply, sent);
                     CHECK_SIM(answer.kind == LockAnswer::Kind::kHolders,
                               "the last read of '%s' fails", command.name().c_str());
-                    CHECK_SIM(answer.waiters == 0, "'%s' has %zu waiters whom nobody will answer",
-                              command.name().c_str(), answer.waiters);
+                    on_read(command, answer);
                     locks_.Conclude(ticket, answer, {});
                     --open_probes_;
                   });

@@ -11,6 +11,7 @@
 #include "tests/sim/actor.h"
 #include "tests/sim/lock_checker.h"
 #include "tests/sim/nemesis.h"
+#include "tests/sim/quiet.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
@@ -29,7 +30,11 @@ class Run {
   void Setup();
   void Safety();
   void Liveness();
+  void ExpectAgreement();
   void FinalReads();
+  void LocksEndByTime();
+  using OnRead = std::function<void(const LockCommand&, const LockAnswer&)>;
+  void ReadAll(const OnRead& on_read);
   void Probe(NodeId node);
   bool ActorsIdle() const;
   // Of the nodes that are whole, those that belong to the cluster.
@@ -44,6 +49,7 @@ class Run {
   Nemesis nemesis_;
   std::vector<std::unique_ptr<Actor>> actors_;
   std::vector<std::unique_ptr<Session>> probes_;
+  std::unique_ptr<Quiet> quiet_;
   std::vector<NodeId> core_;
   size_t open_probes_ = 0;
 };

@@ -31,9 +31,14 @@ void Session::Call(const std::vector<Bytes>& argv, int64_t timeout_us, Done done
   calls_.push_back({number, EncodeCommand(argv), false, std::move(done)});
   if (socket_.value == 0) {
     Connect();
-  } else if (open_) {
-    calls_.back().sent = true;
-    world_->wires().Send(socket_, calls_.back().bytes);
+  } else if (open_ && piece_max_ == 0) {
+    SendUnsent();
+  } else if (open_ && !sending_soon_) {
+    sending_soon_ = true;
+    world_->events().After(0, [this, socket = socket_] {
+      sending_soon_ = false;
+      if (open_ && socket == socket_) SendUnsent();
+    });
   }
   world_->events().After(timeout_us, [this, number] {
     for (const Call_& call : calls_) {
@@ -43,6 +48,19 @@ void Session::Call(const std::vector<Bytes>& argv, int64_t timeout_us, Done done
       return;
     }
   });
+}
+
+void Session::SendUnsent() {
+  Bytes together;
+  for (Call_& call : calls_) {
+    if (std::exchange(call.sent, true)) continue;
+    if (piece_max_ == 0) {
+      world_->wires().Send(socket_, call.bytes);
+    } else {
+      together += call.bytes;
+    }
+  }
+  if (!together.empty()) world_->wires().Send(socket_, together, piece_max_);
 }
 
 void Session::HangUp() {
@@ -60,10 +78,7 @@ void Session::FailAll() {
 void Session::OnOpened(ClientId socket) {
   if (socket != socket_) return;
   open_ = true;
-  for (Call_& call : calls_) {
-    call.sent = true;
-    world_->wires().Send(socket_, call.bytes);
-  }
+  SendUnsent();
 }
 
 void Session::OnBytes(ClientId socket, BytesView bytes) {

@@ -31,6 +31,8 @@ class Session final : public ClientEnd {
   ClientId socket() const { return socket_; }       // 0: none now.
   ClientId last_socket() const { return last_socket_; }
   NodeId node() const { return node_; }
+  // From now on what is called at one instant is sent as one, in pieces of at most so many bytes.
+  void SendInPieces(size_t bytes_max) { piece_max_ = bytes_max; }
   // The next connection goes there; kNoNode: anywhere.
   void Prefer(NodeId node) { preferred_ = node; }
 
@@ -46,6 +48,7 @@ class Session final : public ClientEnd {
     Done done;
   };
   void Connect();
+  void SendUnsent();
   void FailAll();
 
   World* world_;
@@ -57,6 +60,8 @@ class Session final : public ClientEnd {
   bool open_ = false;
   NodeId node_;
   NodeId preferred_;
+  size_t piece_max_ = 0;  // 0: each call is sent as it comes.
+  bool sending_soon_ = false;
 };
 
 }  // namespace lockstep::sim

@@ -57,17 +57,18 @@ void Wires::Accept(ClientId id) {
   });
 }
 
-void Wires::Send(ClientId id, Bytes bytes) {
+void Wires::Send(ClientId id, BytesView bytes, size_t piece_max) {
   Socket& socket = sockets_.at(id);
   // TCP keeps the bytes, not how they were cut up.
   while (!bytes.empty()) {
     size_t n = bytes.size();
     if (world_->Chance(100'000)) n = world_->rng().Below(n) + 1;
+    if (piece_max > 0) n = std::min(bytes.size(), world_->rng().Below(piece_max) + 1);
     const int64_t delay_us = InOrder(&socket.to_node_at_us, world_->rng().Between(30, 300));
-    world_->events().After(delay_us, [this, id, piece = bytes.substr(0, n)]() mutable {
+    world_->events().After(delay_us, [this, id, piece = Bytes(bytes.substr(0, n))]() mutable {
       ToNode(id, std::move(piece));
     });
-    bytes.erase(0, n);
+    bytes.remove_prefix(n);
   }
 }
 

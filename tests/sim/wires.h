@@ -26,7 +26,8 @@ class Wires {
 
   // The client's side. After Close nothing more is heard of the socket.
   ClientId Open(NodeId to, ClientEnd* end);
-  void Send(ClientId socket, Bytes bytes);
+  // In pieces of at most `piece_max`; 0: mostly whole.
+  void Send(ClientId socket, BytesView bytes, size_t piece_max = 0);
   void Close(ClientId socket);
   // When it broke first, by World::FastUs; kNotYet while both sides have it open.
   int64_t closed_at_fast_us(ClientId socket) const;
