@@ -52,13 +52,18 @@ void Actor::Do(const LockCommand& command, Then then) {
                     world_->Say("#%zu -> kind %d number %lu %s", ticket,
                                 static_cast<int>(answer.kind), answer.number, text.c_str());
                   }
-                  if (answer.unknown() && reply != nullptr) {
-                    ++world_->counters()[Count::kUncertain];
-                  }
+                  CountAnswer(reply);
                   checker_->Conclude(ticket, answer, session_.last_socket());
                   then(answer);
                 });
   if (Chance(hang_up_percent_)) HangUpSoon(100'000);
+}
+
+void Actor::CountAnswer(const Reply* reply) {
+  if (reply == nullptr || !reply->is_error()) return;
+  Counters& counters = world_->counters();
+  if (reply->text.starts_with("UNCERTAIN")) ++counters[Count::kUncertain];
+  if (reply->text.find("raft-uncommitted-bytes") != Bytes::npos) ++counters[Count::kLogFull];
 }
 
 void Actor::HangUpSoon(int64_t within_us) {
@@ -92,6 +97,7 @@ void Actor::DoTogether(std::vector<LockCommand> commands,
     const bool each = reply != nullptr && !reply->is_error();
     CHECK_SIM(!each || reply->items.size() == commands.size(), "EXEC answers %zu of %zu",
               each ? reply->items.size() : 0, commands.size());
+    CountAnswer(reply);
     std::vector<LockAnswer> answers;
     for (size_t i = 0; i < commands.size(); ++i) {
       answers.push_back(Interpret(commands[i], each ? &reply->items[i] : reply, sent));
@@ -127,6 +133,7 @@ std::vector<Bytes> Names(const char* prefix, size_t n) {
 std::unique_ptr<Actor> MakeActor(Work work, World* world, LockChecker* checker, uint32_t number) {
   if (auto actor = MakeLockUser(work, world, checker, number)) return actor;
   if (auto actor = MakeTransaction(work, world, checker, number)) return actor;
+  if (auto actor = MakeBigClient(work, world, checker, number)) return actor;
   auto actor = MakeOddClient(work, world, checker, number);
   CHECK(actor != nullptr);
   return actor;

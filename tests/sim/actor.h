@@ -60,6 +60,7 @@ class Actor {
 
  private:
   int64_t Patience(const LockCommand& command);
+  void CountAnswer(const Reply* reply);
 
   Bytes owner_;
   Session session_;
@@ -76,6 +77,8 @@ std::unique_ptr<Actor> MakeActor(Work work, World* world, LockChecker* checker, 
 std::unique_ptr<Actor> MakeLockUser(Work work, World* world, LockChecker* checker, uint32_t number);
 std::unique_ptr<Actor> MakeTransaction(Work work, World* world, LockChecker* checker,
                                        uint32_t number);
+std::unique_ptr<Actor> MakeBigClient(Work work, World* world, LockChecker* checker,
+                                     uint32_t number);
 std::unique_ptr<Actor> MakeOddClient(Work work, World* world, LockChecker* checker,
                                      uint32_t number);
 

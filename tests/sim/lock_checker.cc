@@ -440,8 +440,9 @@ void LockChecker::CheckHistory(const Bytes& name, Lock* lock) {
   for (Operation& operation : lock->history) operation.line_of_many = lock->line_of_many;
   const Verdict verdict = CheckLinearizable(lock->history);
   if (world_->narrating()) {
-    world_->Say("history of '%s': %zu operations, %zu states at most", name.c_str(),
-                lock->history.size(), verdict.states_max);
+    world_->Say("history of '%s': %zu operations, %zu states at most%s", name.c_str(),
+                lock->history.size(), verdict.states_max,
+                verdict.kind == Verdict::Kind::kTooHard ? ", too hard" : "");
   }
   CHECK_SIM(verdict.kind != Verdict::Kind::kIllegal, "'%s' is not linearizable: %s", name.c_str(),
             verdict.why.c_str());

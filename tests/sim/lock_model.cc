@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <unordered_map>
 
+#include "src/base/hash.h"
 #include "tests/sim/lock_state.h"
 
 namespace lockstep::sim {
@@ -160,6 +162,7 @@ class Search {
   bool Explore(uint32_t target, std::vector<Branch>* found) {
     until_us_ = history_[target].return_us;
     explored_.clear();
+    explored_like_.clear();
     for (const Branch& branch : branches_) {
       if (!Contains(branch.done, target)) Enqueue(branch);
     }
@@ -207,10 +210,12 @@ class Search {
   }
 
   void Enqueue(Branch branch) {
-    comparisons_ += explored_.size();
-    for (const Branch& known : explored_) {
-      if (Covers(known, branch, false)) return;
+    std::vector<uint32_t>& alike = explored_like_[Likeness(branch)];
+    comparisons_ += alike.size();
+    for (const uint32_t known : alike) {
+      if (Covers(explored_[known], branch, false)) return;
     }
+    alike.push_back(static_cast<uint32_t>(explored_.size()));
     explored_.push_back(std::move(branch));
   }
 
@@ -222,6 +227,12 @@ class Search {
     }
     std::erase_if(*found, [&](const Branch& known) { return Covers(branch, known, true); });
     found->push_back(std::move(branch));
+  }
+
+  static uint64_t Likeness(const Branch& branch) {
+    uint64_t hash = branch.state.Shape();
+    for (const uint32_t done : branch.done) hash = HashMix(hash, done);
+    return hash;
   }
 
   static bool Covers(const Branch& a, const Branch& b, bool after_expiry) {
@@ -275,6 +286,8 @@ class Search {
   std::vector<std::vector<LockState::Holder>> seen_;
   std::vector<Branch> branches_;
   std::vector<Branch> explored_;
+  // Their places, by what two must have in common for one to cover the other.
+  std::unordered_map<uint64_t, std::vector<uint32_t>> explored_like_;
   std::vector<uint32_t> pending_;
   std::vector<Sort> sorts_;
   std::vector<uint32_t> sort_of_;  // Of each operation, from 1; 0: it is not lost.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/base/hash.h"
+
 namespace lockstep::sim {
 namespace {
 
@@ -255,6 +257,16 @@ bool LockState::LooksAtHolders(const std::vector<Holder>& seen) {
     if (!Learn(&holders_[i], seen[i].token)) return false;
   }
   return true;
+}
+
+uint64_t LockState::Shape() const {
+  uint64_t hash = holders_.size();
+  for (const Holder& holder : holders_) {
+    hash = HashMix(hash, holder.owner * 2 + (holder.shared ? 1 : 0));
+    hash = HashMix(hash, holder.token);
+    hash = HashMix(hash, HashMix(holder.unheard, holder.before_token));
+  }
+  return hash;
 }
 
 bool LockState::Covers(const LockState& other) const {

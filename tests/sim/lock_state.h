@@ -48,6 +48,9 @@ class LockState {
   // The same, if leases that are over by now in `other` are allowed to end here first.
   bool CoversAfterExpiry(const LockState& other) const;
 
+  // Equal for any two of which one can cover the other.
+  uint64_t Shape() const;
+
   const std::vector<Holder>& holders() const { return holders_; }
   bool tokens_known() const;
   auto operator<=>(const LockState&) const = default;

@@ -152,7 +152,8 @@ class Lessee final : public Actor {
   bool all_heard_ = true;  // Nothing of what was sent can take effect late.
 };
 
-// Reads, writes, becomes a writer while it reads, and a reader while it writes.
+// Reads, writes, becomes a writer while it reads, and a reader while it writes. Every ten seconds
+// on another lock: what was lost explains too much after a while.
 class ReaderWriter final : public Actor {
  public:
   ReaderWriter(World* world, LockChecker* checker, uint32_t number)
@@ -160,6 +161,7 @@ class ReaderWriter final : public Actor {
 
  private:
   void Round() override {
+    name_ = Format("rw%ld", world_->now_us() / (10 * kUsPerSecond));
     LockCommand command = Want(Chance(70));
     Do(command, [this, command](const LockAnswer& answer) {
       if (!answer.granted()) return Next(40'000);
@@ -168,7 +170,7 @@ class ReaderWriter final : public Actor {
   }
 
   LockCommand Want(bool shared) {
-    LockCommand command = Acquire("rw");
+    LockCommand command = Acquire(name_);
     command.only_lock = false;  // Two upgraders are a deadlock.
     command.shared = shared;
     command.ttl_ms = Between(500, 4000);
@@ -187,8 +189,10 @@ class ReaderWriter final : public Actor {
   }
 
   void GiveUp() {
-    Do(About(Kind::kRelease, "rw"), [this](const LockAnswer&) { Next(30'000); });
+    Do(About(Kind::kRelease, name_), [this](const LockAnswer&) { Next(30'000); });
   }
+
+  Bytes name_;
 };
 
 }  // namespace

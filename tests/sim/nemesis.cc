@@ -172,7 +172,7 @@ void Nemesis::FailSync() {
   Supervise(process, world_->now_us() + 2'000'000);
 }
 
-// The node exits, and whoever starts it again finds the disk as full as before, until there is room.
+// The node exits, and whoever starts it again finds the disk full as before, until there is room.
 void Nemesis::FillDisk() {
   Process* process = AnyProcess();
   world_->Say("the disk of node %lu is full", process->id().value);

@@ -122,7 +122,7 @@ class Operator final : public Actor {
     const std::vector<Bytes> names = checker_->names();
     if (names.empty()) return Next(100'000);
     const Bytes name = Pick(names);
-    const bool may_revoke = name[0] == 'c' || name[0] == 'l' || name == "rw";
+    const bool may_revoke = name[0] == 'c' || name[0] == 'l' || name.starts_with("rw");
     if (may_revoke && Chance(15)) {
       return Do(About(Kind::kRevoke, name), [this](const LockAnswer&) { Next(60'000); });
     }

@@ -59,19 +59,29 @@ void Swarm::DrawFaults(Rng* rng) {
   for (uint32_t& weight : fault_weight) {
     weight = Chance(rng, 45) ? Pick<uint32_t>(rng, {1, 3, 10}) : 0;
   }
+  // Each takes a while and needs the one before to be over: so where there are any, there are many.
+  fault_weight[static_cast<size_t>(Fault::kRemoveNode)] *= 2;
 }
 
 void Swarm::DrawWork(Rng* rng) {
   safety_ms = rng->Between(4000, 12'000);
-  if (Chance(rng, 6)) safety_ms = rng->Between(30'000, 60'000);  // For what takes its time.
+  if (Chance(rng, 6)) {  // For what takes its time.
+    safety_ms = rng->Between(30'000, 60'000);
+    fault_weight[static_cast<size_t>(Fault::kDeadLink)] = 5;
+  }
   for (;;) {
     uint32_t all = 0;
     for (uint32_t& n : actors) {
       n = Chance(rng, 40) ? static_cast<uint32_t>(rng->Between(1, 3)) : 0;
       all += n;
     }
-    if (all >= 3 && all <= 12) return;
+    if (all >= 3 && all <= 12) break;
   }
+  uint32_t& haulers = actors[static_cast<size_t>(Work::kHauls)];
+  if (haulers == 0) return;
+  // A state of a megabyte: few haul, and nobody writes it down at every tenth entry.
+  haulers = Chance(rng, 40) ? 1 : 0;
+  if (haulers > 0) snapshot_entries = std::max<int64_t>(snapshot_entries, 100);
 }
 
 }  // namespace lockstep::sim

@@ -49,8 +49,12 @@ enum class Work : uint8_t {
   kKeepers,
   kReadersWriters,
   kBatches,
+  kTwins,
   kBound,
   kOperator,
+  kHauls,
+  kPages,
+  kPipelines,
   kEnd,
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
