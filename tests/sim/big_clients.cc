@@ -9,8 +9,10 @@ namespace {
 using Kind = LockCommand::Kind;
 
 constexpr size_t kMetaBytes = 4096;  // The most that a META may have.
+constexpr int64_t kLoad = 100;       // Locks in one transaction.
 
-// Transactions of some 300 kB, several under way: more than raft-uncommitted-bytes at its least.
+// Transactions of some 400 kB. Three who do that have more under way than raft-uncommitted-bytes at
+// its least.
 class Hauler final : public Actor {
  public:
   Hauler(World* world, LockChecker* checker, uint32_t number)
@@ -18,10 +20,12 @@ class Hauler final : public Actor {
 
  private:
   void Round() override {
-    left_ = Between(1, 4);
+    left_ = Between(1, 2);
     for (int64_t batch = left_; batch > 0; --batch) {
       DoTogether(Load(batch), [this](const std::vector<LockAnswer>&) {
-        if (--left_ == 0) After(100'000, [this] { Look(); });
+        if (--left_ > 0) return;
+        if (Chance(70)) return Next(300'000);
+        Look();
       });
     }
   }
@@ -31,8 +35,8 @@ class Hauler final : public Actor {
   std::vector<LockCommand> Load(int64_t batch) {
     std::vector<LockCommand> commands;
     const int64_t ttl_ms = Between(500, 3000);
-    for (int64_t i = 0; i < 75; ++i) {
-      LockCommand command = Acquire(Name(batch * 75 + i));
+    for (int64_t i = 0; i < kLoad; ++i) {
+      LockCommand command = Acquire(Name(batch * kLoad + i));
       command.ttl_ms = ttl_ms;
       command.meta_bytes = kMetaBytes;
       commands.push_back(command);
@@ -43,10 +47,12 @@ class Hauler final : public Actor {
   // All of a batch in one answer: as large as what was sent.
   void Look() {
     std::vector<LockCommand> commands;
-    for (int64_t i = 75; i < 150; ++i) commands.push_back(About(Kind::kInfo, Name(i)));
+    for (int64_t i = kLoad; i < 2 * kLoad; ++i) {
+      commands.push_back(About(Kind::kInfo, Name(i)));
+    }
     DoTogether(commands, [this](const std::vector<LockAnswer>&) {
-      if (Chance(50)) return Next(400'000);  // The rest is left to time.
-      Do(About(Kind::kReleaseAll, Name(75)), [this](const LockAnswer&) { Next(400'000); });
+      if (Chance(50)) return Next(300'000);  // The rest is left to time.
+      Do(About(Kind::kReleaseAll, Name(kLoad)), [this](const LockAnswer&) { Next(50'000); });
     });
   }
 

@@ -30,7 +30,7 @@ void Swarm::DrawCluster(Rng* rng) {
   snapshot_entries = Pick<int64_t>(rng, {10, 30, 100, 1000, 200'000});
   window_entries = Pick<int64_t>(rng, {1, 4, 64, 4096});
   window_bytes = Pick<int64_t>(rng, {64 << 10, 8 << 20});
-  uncommitted_bytes = Pick<int64_t>(rng, {1 << 20, 1 << 20, 64 << 20});
+  uncommitted_bytes = Pick<int64_t>(rng, {1 << 20, 64 << 20});
   log_max_bytes = Pick<int64_t>(rng, {1 << 20, 64 << 20});
   append_bytes = std::min(window_bytes, Pick<int64_t>(rng, {4096, 65536, 1 << 20}));
   leader_wait_ms = Pick<int64_t>(rng, {200, 2000, 2000, 10'000});
@@ -79,9 +79,11 @@ void Swarm::DrawWork(Rng* rng) {
   }
   uint32_t& haulers = actors[static_cast<size_t>(Work::kHauls)];
   if (haulers == 0) return;
-  // A state of a megabyte: few haul, and nobody writes it down at every tenth entry.
-  haulers = Chance(rng, 40) ? 1 : 0;
-  if (haulers > 0) snapshot_entries = std::max<int64_t>(snapshot_entries, 100);
+  // A state of a megabyte: it is not written down at every tenth entry.
+  haulers = Chance(rng, 20) ? 3 : 0;
+  if (haulers == 0) return;
+  snapshot_entries = std::max<int64_t>(snapshot_entries, 100);
+  uncommitted_bytes = 1 << 20;
 }
 
 }  // namespace lockstep::sim
