@@ -92,12 +92,17 @@ void Actor::DoTogether(std::vector<LockCommand> commands,
     tickets.push_back(checker_->Issue(command));
     session_.Call(Argv(command), 8'000'000, ignore);
   }
+  world_->Say("MULTI #%zu to #%zu: %s %s", tickets.front(), tickets.back(),
+              Argv(commands.front()).front().c_str(), commands.front().name().c_str());
   const auto done = [this, commands = std::move(commands), tickets = std::move(tickets),
                      then = std::move(then)](const Reply* reply, bool sent) {
     const bool each = reply != nullptr && !reply->is_error();
     CHECK_SIM(!each || reply->items.size() == commands.size(), "EXEC answers %zu of %zu",
               each ? reply->items.size() : 0, commands.size());
     CountAnswer(reply);
+    const bool says = reply != nullptr && reply->is_error();
+    world_->Say("EXEC of #%zu to #%zu -> %s", tickets.front(), tickets.back(),
+                reply == nullptr ? "no answer" : says ? reply->text.c_str() : "its answers");
     std::vector<LockAnswer> answers;
     for (size_t i = 0; i < commands.size(); ++i) {
       answers.push_back(Interpret(commands[i], each ? &reply->items[i] : reply, sent));
