@@ -61,6 +61,7 @@ void Membership::Remove() {
   const std::vector<NodeId> ids = Staying();
   if (Busy() || ids.size() < 2) return;
   const NodeId id = ids[world_->rng().Below(ids.size())];
+  if (!RestIsWhole(id)) return;
   open_[id] = {State::kAskedToGo, false};
   Ask(id);
 }
@@ -160,6 +161,21 @@ bool Membership::IsOut(NodeId id) const {
     if (leader == nullptr) return false;
     const raft::Raft* raft = leader->node()->group(group);
     if (raft->config_pending() || raft->config().Contains(id)) return false;
+  }
+  return true;
+}
+
+// With a disk lost, one voter less may be one too many: of three, one of whom has forgotten all,
+// nobody may go before that one has caught up.
+bool Membership::RestIsWhole(NodeId without) const {
+  for (const GroupId group : {kControlGroup, kLocksGroup}) {
+    const Process* leader = world_->LeaderOf(group);
+    if (leader == nullptr) return false;
+    for (const raft::Member& voter : leader->node()->group(group)->config().voters) {
+      const Process* process = world_->FindProcess(voter.node);
+      const bool goes = voter.node == without || process == nullptr || process->removed();
+      if (!goes && process->disk_id() != voter.disk) return false;
+    }
   }
   return true;
 }

@@ -58,6 +58,7 @@ class Membership {
   void OnRefused(NodeId id);
   void Watch();
   bool Busy() const;
+  bool RestIsWhole(NodeId without) const;
   bool IsOut(NodeId id) const;
 
   World* world_;
