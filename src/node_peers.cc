@@ -355,6 +355,11 @@ std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine&
       members[gone.id].disk = control_config.DiskOf(gone.id);
     }
   }
+  // Nor does it let go of its leader before them: those who stay may be dead, and it is not.
+  const bool keeps_others = members.size() > machine.nodes().size();
+  if (keeps_others && machine.removed(me.node) && control_config.Contains(me.node)) {
+    members[me.node] = {me.node, {}, 0, control_config.DiskOf(me.node)};
+  }
   return members;
 }
 

@@ -188,6 +188,18 @@ TEST_F(NodeMembersTest, ANodeThatIsRemovedLearnsItBeforeItIsLetGo) {
   EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2}, k1); }, 20'000));
 }
 
+// Of two that go, one is dead and the other leads. Without the one that is alive, the one that stays
+// could decide nothing with the dead.
+TEST_F(NodeMembersTest, TheLivingDoNotGoBeforeTheDead) {
+  Form(3, 3);
+  ASSERT_TRUE(MoveLeaders(k3));
+  cluster().Kill(k2);
+  ASSERT_EQ(cluster().Ask(k3, "CLUSTER REMOVE 2"), "+OK\r\n");
+  ASSERT_EQ(cluster().Ask(k3, "CLUSTER REMOVE 3"), "+OK\r\n");
+  EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1}, k1); }, 20'000));
+  EXPECT_EQ(cluster().Ask(k1, "LOCK.ACQUIRE jobs alice").front(), ':');
+}
+
 TEST_F(NodeMembersTest, WhatIsBoundToARemovedNodeEnds) {
   Form(4, 4, "node-timeout 60000\n");
   ASSERT_TRUE(MoveLeaders(k1));
