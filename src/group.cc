@@ -150,9 +150,13 @@ void Group::AnswerReads(MonoTime now) {
     const ClusterTime shown =
         std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline() + -1));
     const WaitingRead& read = reads_.front();
-    Reply reply = replica_->Query(shown, read.query);
-    cost += ReplyCost(reply);
-    listener_->OnAnswer(*this, read.request, std::move(reply));
+    // Of a session that is over, the writes before it are passed over and asked anew: so is it.
+    const uint64_t open = replica_->SessionOf(read.request.origin).incarnation;
+    if (read.request.incarnation == open) {
+      Reply reply = replica_->Query(shown, read.query);
+      cost += ReplyCost(reply);
+      listener_->OnAnswer(*this, read.request, std::move(reply));
+    }
     reads_.pop_front();
   }
 }

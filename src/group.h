@@ -10,7 +10,9 @@
 //   1. A read is answered from a state at least as new as everything that was in the leader's log
 //      when the read came: so it sees every write answered before it, and the writes before it on
 //      its own connection.
-//   2. No lease ends in a read: only an entry's stamp ends it. So a read never tells of an expiry
+//   2. A read is answered only while the session that asks is open: so it sees the writes before it
+//      on its connection though they have to be asked anew.
+//   3. No lease ends in a read: only an entry's stamp ends it. So a read never tells of an expiry
 //      that a next leader could take back.
 #pragma once
 

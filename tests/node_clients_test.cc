@@ -46,6 +46,35 @@ TEST_F(NodeClientsTest, ClientsOfANodeThatWasGivenUpSeeADelayAndNoMore) {
   EXPECT_EQ(granted.front(), ':') << granted;
 }
 
+// The leader has ended the session and passes over the write; the read behind it must not be
+// answered as if the write were not to come.
+TEST_F(NodeClientsTest, AReadBehindAWriteThatIsAskedAnewIsAskedAnewToo) {
+  Form(3, "node-timeout 1000\nuncertain-after-ms 20000\n");
+  const ClientId client = cluster().Connect(follower_);
+  ASSERT_EQ(cluster().Ask(client, "LOCK.ACQUIRE warm me").front(), ':');
+  cluster().CutOff(follower_);
+  cluster().Run(3000);
+  // It hears its leader again, and forwards, before it learns that its session is over.
+  bool behind = true;
+  cluster().Lose([&](NodeId, NodeId to, const bus::EnvelopeHeader& header) {
+    return behind && to == follower_ && header.type == bus::MessageType::kRaft;
+  });
+  cluster().Heal();
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    return cluster().node(follower_)->group(kLocksGroup)->leader() != kNoNode;
+  }));
+  cluster().Send(client, "LOCK.ACQUIRE x me\r\nLOCK.INFO x");
+  cluster().Run(300);
+  behind = false;
+  Bytes replies;
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    replies += cluster().Take(client);
+    return Has(replies, "pending");
+  }));
+  EXPECT_EQ(replies.front(), ':') << replies;
+  EXPECT_TRUE(Has(replies, "LOCKED")) << replies;
+}
+
 TEST_F(NodeClientsTest, AClientThatHasGoneLeavesNothingThatHappensLater) {
   Form(3);
   for (const NodeId id : {k1, k2, k3}) {
