@@ -188,8 +188,8 @@ TEST_F(NodeMembersTest, ANodeThatIsRemovedLearnsItBeforeItIsLetGo) {
   EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2}, k1); }, 20'000));
 }
 
-// Of two that go, one is dead and the other leads. Without the one that is alive, the one that stays
-// could decide nothing with the dead.
+// Of two that go, one is dead and the other leads. Without the one that is alive, the one that
+// stays could decide nothing with the dead.
 TEST_F(NodeMembersTest, TheLivingDoNotGoBeforeTheDead) {
   Form(3, 3);
   ASSERT_TRUE(MoveLeaders(k3));
