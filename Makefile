@@ -196,7 +196,7 @@ ifneq ($(wildcard redis-tests/package-lock.json),)
 NODE_CLIENTS := redis-tests/node_modules/.package-lock.json
 $(NODE_CLIENTS): redis-tests/package-lock.json
 	@echo "  npm  redis-tests"
-	@cd redis-tests && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json
+	@cd redis-tests && npm ci --loglevel error --no-progress --no-audit --no-fund > /dev/null && touch node_modules/.package-lock.json
 endif
 
 # What is done with it ------------------------------------------------------------------------------
