@@ -77,6 +77,12 @@ class Group {
   Replica& replica() { return *replica_; }
   const Replica& replica() const { return *replica_; }
   Index applied() const { return applied_; }
+  // Whether the state here has all that was committed before the leader's term, and all that it has
+  // told us of since. After a start it has not, until a leader is heard.
+  bool IsCurrent() const {
+    return raft_->leader() != kNoNode && applied_ == raft_->commit() &&
+           applied_id_.term == raft_->term();
+  }
   uint64_t snapshots_taken() const { return snapshots_taken_; }
   uint64_t snapshots_installed() const { return snapshots_installed_; }
   void CheckInvariants() const;

@@ -323,7 +323,9 @@ void Node::Parts::FollowMembers() {
 
 void Node::Parts::GuideMembership() {
   const ControlMachine* machine = control();
-  if (machine == nullptr) return;
+  // Who leads another group may have started a moment ago, with a state of group control from its
+  // last snapshot: by that it would throw out who has come since, or come back with another disk.
+  if (machine == nullptr || !groups.at(kControlGroup)->IsCurrent()) return;
   if (groups.at(kControlGroup)->raft().is_leader()) {
     TellDisks(*machine);
   } else {

@@ -188,6 +188,33 @@ TEST_F(NodeMembersTest, ANodeThatIsRemovedLearnsItBeforeItIsLetGo) {
   EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2}, k1); }, 20'000));
 }
 
+// A leader of locks that has just started knows of group control what its snapshot holds. By that a
+// node which came back with another disk since would be a stranger.
+TEST_F(NodeMembersTest, NobodyIsThrownOutByAStateFromBeforeTheStart) {
+  Form(3, 3, "node-timeout 1000\n");
+  ASSERT_TRUE(MoveLeaders(k2));
+  cluster().Kill(k1);
+  cluster().EmptyDisk(k1);
+  cluster().Run(2000);
+  cluster().Start(k1);
+  ASSERT_TRUE(cluster().RunUntil([&] { return Votes(k1, k2); }, 20'000));
+
+  for (const NodeId id : {k1, k2, k3}) cluster().Kill(id);
+  bool control_is_silent = true;
+  cluster().Lose([&](NodeId, NodeId, const bus::EnvelopeHeader& header) {
+    return control_is_silent && header.group == kControlGroup &&
+           header.type == bus::MessageType::kRaft;
+  });
+  for (const NodeId id : {k1, k2, k3}) cluster().Start(id);
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader() != kNoNode; }));
+  cluster().Run(1000);
+  EXPECT_TRUE(cluster().node(cluster().Leader())->group(kLocksGroup)->config().IsVoter(k1));
+  EXPECT_FALSE(cluster().node(cluster().Leader())->group(kLocksGroup)->config().joint());
+
+  control_is_silent = false;
+  EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2, k3}, k2); }, 20'000));
+}
+
 // Of two that go, one is dead and the other leads. Without the one that is alive, the one that
 // stays could decide nothing with the dead.
 TEST_F(NodeMembersTest, TheLivingDoNotGoBeforeTheDead) {
