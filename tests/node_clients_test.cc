@@ -10,10 +10,6 @@
 namespace lockstep {
 namespace {
 
-constexpr NodeId k1{1};
-constexpr NodeId k2{2};
-constexpr NodeId k3{3};
-
 using NodeClientsTest = NodeFixture;
 
 // The cluster gave the node up and ended its session. What had not happened by then happens now.

@@ -8,6 +8,11 @@
 
 namespace lockstep {
 
+inline constexpr NodeId k1{1};
+inline constexpr NodeId k2{2};
+inline constexpr NodeId k3{3};
+inline constexpr NodeId k4{4};
+
 inline bool StartsWith(const Bytes& text, BytesView prefix) {
   return BytesView(text).substr(0, prefix.size()) == prefix;
 }

@@ -7,10 +7,6 @@
 namespace lockstep {
 namespace {
 
-constexpr NodeId k1{1};
-constexpr NodeId k2{2};
-constexpr NodeId k3{3};
-constexpr NodeId k4{4};
 constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup};
 
 class NodeMembersTest : public ::testing::Test {

@@ -9,11 +9,6 @@
 namespace lockstep {
 namespace {
 
-constexpr NodeId k1{1};
-constexpr NodeId k2{2};
-constexpr NodeId k3{3};
-constexpr NodeId k4{4};
-
 using NodeTest = NodeFixture;
 
 TEST_F(NodeTest, ALoneNodeIsACluster) {
