@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kInfoRowsMax = 1000;  // Holders, and waiters, that LOCK.INFO lists.
 
-// A list in an answer, which ends where it has grown too long. Counts what it leaves out.
+// A list in an answer. Whoever fills it stops, or only goes on counting, when it is full.
 class Rows {
  public:
   explicit Rows(size_t rows_max) : rows_max_(rows_max) {}
