@@ -89,48 +89,56 @@ void LockTable::Apply(const Position& at, const RequestId& request, BytesView op
 
 std::optional<Reply> LockTable::Run(const RequestId& request, const LockOp& op, bool in_batch) {
   using Answer = std::optional<Reply>;
-  const Reply refused = Reply::Error("ERR", "no such operation in a batch; nothing was changed");
+  const auto refused = [] {
+    return Reply::Error("ERR", "no such operation in a batch; nothing was changed");
+  };
   return std::visit(
       Overloaded{
           [&](const AcquireOp& o) { return Acquire(request, o, in_batch); },
           [&](const RenewOp& o) { return Answer(Renew(o)); },
           [&](const ReleaseOp& o) { return Answer(Release(o)); },
           [&](const RevokeOp& o) { return Answer(Revoke(o)); },
-          [&](const CancelOp& o) { return Answer(in_batch ? refused : Cancel(o)); },
-          [&](const HangupOp& o) { return Answer(in_batch ? refused : Hangup(o)); },
-          [&](const BatchOp& o) { return Answer(in_batch ? refused : Batch(request, o)); },
+          [&](const CancelOp& o) { return Answer(in_batch ? refused() : Cancel(o)); },
+          [&](const HangupOp& o) { return Answer(in_batch ? refused() : Hangup(o)); },
+          [&](const BatchOp& o) { return Answer(in_batch ? refused() : Batch(request, o)); },
       },
       op);
 }
 
 std::optional<Reply> LockTable::Acquire(const RequestId& request, const AcquireOp& op,
                                         bool in_batch) {
+  LookUp(op);
   if (auto refusal = Refusal(op)) return refusal;
 
-  if (GrantableAtOnce(op, state_.FindOwner(op.owner))) {
-    const Slot<Owner> owner = FindOrAddOwner(op.owner);
+  if (GrantableAtOnce(op)) {
+    if (!wanted_.owner.valid()) wanted_.owner = state_.AddOwner(op.owner, at_.index.value);
     // The newest request has the answer. An older one, granted later, would change the token or
     // the mode of what the owner has just been given.
-    EndOverlappingWaits(op, owner);
-    const std::vector<Slot<Lock>> locks = FindOrAddLocks(op);
-    const uint64_t token =
-        Grant(owner, locks, {op.mode, op.ttl_ms, op.meta, BondOf(request, op), nullptr});
+    if (EndOverlappingWaits(op, wanted_.owner)) LookUp(op);
+    for (size_t i = 0; i < op.names.size(); ++i) AddIfMissing(op, op.names[i], &wanted_.locks[i]);
+    const uint64_t token = Grant(wanted_.owner, wanted_.locks,
+                                 {op.mode, op.ttl_ms, op.meta, BondOf(request, op), nullptr});
     Settle();
     return Reply::Integer(static_cast<int64_t>(token));
   }
   // Inside MULTI nothing waits: the rest of the transaction could not.
   if (!op.wait_ms || in_batch) return Reply::Nil();
-  if (auto refusal = LineRefusal(op)) return refusal;
+  if (auto refusal = LineRefusal()) return refusal;
   const Slot<Owner> owner = FindOrAddOwner(op.owner);
   if (!TakeOverWait(request, op, owner)) BeginWait(request, op, owner);
   Settle();
   return std::nullopt;  // The operation that makes room gives the answer, or the deadline does.
 }
 
+void LockTable::LookUp(const AcquireOp& op) {
+  wanted_.owner = state_.FindOwner(op.owner);
+  wanted_.locks.clear();
+  for (const Bytes& name : op.names) wanted_.locks.push_back(state_.FindLock(name));
+}
+
 std::optional<Reply> LockTable::Refusal(const AcquireOp& op) const {
   size_t new_locks = 0;
-  for (const Bytes& name : op.names) {
-    const Slot<Lock> lock = state_.FindLock(name);
+  for (const Slot<Lock> lock : wanted_.locks) {
     if (!lock.valid()) {
       ++new_locks;
     } else if (auto refusal = LimitRefusal(op, lock)) {
@@ -140,15 +148,14 @@ std::optional<Reply> LockTable::Refusal(const AcquireOp& op) const {
   if (new_locks > 0 && state_.locks().size() + new_locks > limits_.locks_max) {
     return LimitError(state_.locks().size(), "the number of locks is");
   }
-  const Slot<Owner> owner = state_.FindOwner(op.owner);
+  const Slot<Owner> owner = wanted_.owner;
   if (!owner.valid()) return std::nullopt;
   const size_t held = state_.at(owner).holds;
   if (held + op.names.size() <= limits_.locks_per_owner_max) return std::nullopt;
-  const auto is_new = [&](const Bytes& name) {
-    const Slot<Lock> lock = state_.FindLock(name);
+  const auto is_new = [&](Slot<Lock> lock) {
     return !lock.valid() || !state_.FindHold(owner, lock).valid();
   };
-  const auto more = std::count_if(op.names.begin(), op.names.end(), is_new);
+  const auto more = std::count_if(wanted_.locks.begin(), wanted_.locks.end(), is_new);
   if (held + static_cast<size_t>(more) <= limits_.locks_per_owner_max) return std::nullopt;
   return LimitError(held, "the number of locks of this owner is");
 }
@@ -172,17 +179,17 @@ std::optional<Reply> LockTable::LimitRefusal(const AcquireOp& op, Slot<Lock> loc
 }
 
 // Whoever waits already, or holds and wants more, does not make the line longer by asking again.
-std::optional<Reply> LockTable::LineRefusal(const AcquireOp& op) const {
-  const Slot<Owner> owner = state_.FindOwner(op.owner);
-  for (const Bytes& name : op.names) {
-    const Slot<Lock> lock = state_.FindLock(name);
+std::optional<Reply> LockTable::LineRefusal() const {
+  const Slot<Owner> owner = wanted_.owner;
+  for (const Slot<Lock> lock : wanted_.locks) {
     if (!lock.valid() || state_.at(lock).line == nullptr) continue;
     const bool known = owner.valid() && (state_.FindWait(owner, lock).valid() ||
                                          state_.FindHold(owner, lock).valid());
     if (known) continue;
     const size_t waiting = state_.at(lock).line->size();
     if (waiting < limits_.waiters_per_lock_max) continue;
-    const Bytes what = Format("the number of waiters for '%s' is", Printable(name).c_str());
+    const Bytes name = Printable(state_.NameOf(lock));
+    const Bytes what = Format("the number of waiters for '%s' is", name.c_str());
     return LimitError(waiting, what.c_str());
   }
   return std::nullopt;
@@ -190,9 +197,9 @@ std::optional<Reply> LockTable::LineRefusal(const AcquireOp& op) const {
 
 // Whether nobody and nothing is in the way. The owner's own wait does not count: it is not
 // overtaken by its owner. Changes nothing, so that a try for a lock held by others leaves no trace.
-bool LockTable::GrantableAtOnce(const AcquireOp& op, Slot<Owner> owner) const {
-  for (const Bytes& name : op.names) {
-    const Slot<Lock> slot = state_.FindLock(name);
+bool LockTable::GrantableAtOnce(const AcquireOp& op) const {
+  const Slot<Owner> owner = wanted_.owner;
+  for (const Slot<Lock> slot : wanted_.locks) {
     if (!slot.valid()) continue;
     const Lock& lock = state_.at(slot);
     const Slot<Hold> own = owner.valid() ? state_.FindHold(owner, slot) : Slot<Hold>();
@@ -212,16 +219,18 @@ bool LockTable::GrantableAtOnce(const AcquireOp& op, Slot<Owner> owner) const {
   return true;
 }
 
+void LockTable::AddIfMissing(const AcquireOp& op, BytesView name, Slot<Lock>* lock) {
+  if (!lock->valid()) *lock = state_.AddLock(name);
+  if (op.mode == LockMode::kShared) {
+    state_.SetLimit(*lock, op.limit > 0 ? op.limit : kLimitUnlimited);
+  }
+}
+
 std::vector<Slot<Lock>> LockTable::FindOrAddLocks(const AcquireOp& op) {
   std::vector<Slot<Lock>> locks;
-  locks.reserve(op.names.size());
   for (const Bytes& name : op.names) {
-    Slot<Lock> lock = state_.FindLock(name);
-    if (!lock.valid()) lock = state_.AddLock(name);
-    if (op.mode == LockMode::kShared) {
-      state_.SetLimit(lock, op.limit > 0 ? op.limit : kLimitUnlimited);
-    }
-    locks.push_back(lock);
+    locks.push_back(state_.FindLock(name));
+    AddIfMissing(op, name, &locks.back());
   }
   return locks;
 }
@@ -288,8 +297,11 @@ void LockTable::BeginWait(const RequestId& request, const AcquireOp& op, Slot<Ow
   }
 }
 
-void LockTable::EndOverlappingWaits(const AcquireOp& op, Slot<Owner> owner) {
-  for (const Slot<Wait> older : OverlappingWaits(op, owner)) EndWait(older, Reply::Nil());
+bool LockTable::EndOverlappingWaits(const AcquireOp& op, Slot<Owner> owner) {
+  if (state_.at(owner).waits == 0) return false;
+  const std::vector<Slot<Wait>> older = OverlappingWaits(op, owner);
+  for (const Slot<Wait> wait : older) EndWait(wait, Reply::Nil());
+  return !older.empty();
 }
 
 // In the order in which they began.

@@ -111,16 +111,19 @@ class LockTable final : public StateMachine {
   Reply Hangup(const HangupOp& op);
   Reply Batch(const RequestId& request, const BatchOp& op);
 
-  // Why an acquire cannot even be tried: a LIMIT in force, or a limit of the table.
+  void LookUp(const AcquireOp& op);  // Into wanted_.
+  // Of wanted_: why an acquire cannot even be tried: a LIMIT in force, or a limit of the table.
   std::optional<Reply> Refusal(const AcquireOp& op) const;
   std::optional<Reply> LimitRefusal(const AcquireOp& op, Slot<Lock> lock) const;
-  std::optional<Reply> LineRefusal(const AcquireOp& op) const;
-  bool GrantableAtOnce(const AcquireOp& op, Slot<Owner> owner) const;
+  std::optional<Reply> LineRefusal() const;
+  bool GrantableAtOnce(const AcquireOp& op) const;
+  void AddIfMissing(const AcquireOp& op, BytesView name, Slot<Lock>* lock);
   std::vector<Slot<Lock>> FindOrAddLocks(const AcquireOp& op);
   Slot<Owner> FindOrAddOwner(BytesView name);
   void BeginWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner);
   bool TakeOverWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner);
-  void EndOverlappingWaits(const AcquireOp& op, Slot<Owner> owner);
+  // True: there were some, and locks that nobody else wanted went with them.
+  bool EndOverlappingWaits(const AcquireOp& op, Slot<Owner> owner);
   std::vector<Slot<Wait>> OverlappingWaits(const AcquireOp& op, Slot<Owner> owner) const;
 
   // Granting and ending (lock_grant.cc).
@@ -185,9 +188,16 @@ class LockTable final : public StateMachine {
   uint64_t expired_ = 0;
   mutable uint64_t looked_at_ = 0;  // Locks, by queries: the work that they have made.
 
+  // What the names of an acquire stand for; invalid: nothing yet.
+  struct Wanted {
+    Slot<Owner> owner;
+    std::vector<Slot<Lock>> locks;  // In the order of its names.
+  };
+
   // Of the operation being applied; nothing between operations.
   Position at_;
   Effects* out_ = nullptr;
+  Wanted wanted_;
   std::set<std::pair<LockSeq, Slot<Wait>>> candidates_;  // May have become grantable.
   std::deque<std::pair<LockSeq, Slot<Wait>>> suspects_;  // May close a circle.
 };

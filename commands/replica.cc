@@ -7,10 +7,11 @@
 namespace lockstep {
 namespace {
 
-constexpr uint8_t kSaveVersion = 1;
+constexpr uint8_t kSaveVersion = 2;
+constexpr uint64_t kNoSeq = SeqMap<std::optional<Reply>>::kNone;
 
 // The first byte of an entry's data.
-enum class EntryKind : uint8_t { kRequest = 1, kOpenSession = 2, kSessionOver = 3 };
+enum class EntryKind : uint8_t { kRequests = 1, kOpenSession = 2, kSessionOver = 3 };
 
 Error Damaged(const char* what) {
   return Error{Format("snapshot of a replica is damaged: %s", what)};
@@ -47,22 +48,57 @@ SessionName SessionName::Decode(Reader* in) {
   return name;
 }
 
-void EncodeRequest(const LoggedRequest& request, Writer* out) {
-  out->U8(static_cast<uint8_t>(EntryKind::kRequest));
-  out->Put(request.id);
-  out->Varint(request.answered_below);
-  request.answered.Encode(out);
-  out->String(request.op);
+// An operation never has no bytes, so a count of zero ends the list: it can be written while nobody
+// knows how many will follow.
+RequestsEntry::RequestsEntry(NodeId origin, uint64_t incarnation)
+    : origin_(origin), incarnation_(incarnation) {
+  Writer out(&data_);
+  out.U8(static_cast<uint8_t>(EntryKind::kRequests));
+  out.Put(origin);
+  out.Varint(incarnation);
 }
 
-BytesView OperationIn(BytesView data) {
+void RequestsEntry::Add(uint64_t seq, BytesView op) {
+  CHECK(!op.empty());
+  Writer out(&data_);
+  out.String(op);
+  out.Varint(seq);
+}
+
+void RequestsEntry::Tell(const Answered& answered) {
+  answered_.below = std::max(answered_.below, answered.below);
+  for (const auto& [from, to] : answered.others.all()) answered_.others.AddRun(from, to);
+}
+
+Bytes RequestsEntry::Finish() {
+  Writer out(&data_);
+  out.String({});
+  out.Varint(answered_.below);
+  answered_.others.Encode(&out);
+  return std::move(data_);
+}
+
+bool Replica::Decode(Reader* in, LoggedRequests* out) {
+  out->origin = in->Get<NodeId>();
+  out->incarnation = in->Varint();
+  out->requests.clear();
+  for (BytesView op = in->String(); !op.empty(); op = in->String()) {
+    out->requests.push_back({in->Varint(), op});
+    if (out->requests.back().seq == kNoSeq) in->Fail();
+  }
+  out->answered.below = in->Varint();
+  out->answered.others = IntervalSet::Decode(in);
+  return in->done();
+}
+
+std::vector<BytesView> OperationsIn(BytesView data) {
   Reader in(data);
-  if (static_cast<EntryKind>(in.U8()) != EntryKind::kRequest) return {};
-  (void)in.GetRequestId();
-  (void)in.Varint();
-  (void)IntervalSet::Decode(&in);
-  const BytesView op = in.String();
-  return in.done() ? op : BytesView();
+  if (static_cast<EntryKind>(in.U8()) != EntryKind::kRequests) return {};
+  Replica::LoggedRequests entry;
+  if (!Replica::Decode(&in, &entry)) return {};
+  std::vector<BytesView> operations;
+  for (const Replica::LoggedRequest& request : entry.requests) operations.push_back(request.op);
+  return operations;
 }
 
 void EncodeOpenSession(NodeId origin, const SessionName& name, Writer* out) {
@@ -77,36 +113,38 @@ void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out) {
   out->Varint(incarnation);
 }
 
-void Replica::Session::Forget(uint64_t below, const IntervalSet& others) {
-  for (const auto& [from, to] : others.all()) {
-    requests.erase(requests.lower_bound(from), requests.lower_bound(to));
-    answered.AddRun(from, to);
+void Replica::Session::ForgetRun(uint64_t from, uint64_t to) {
+  for (uint64_t seq = requests.FirstFrom(from); seq < to; seq = requests.FirstFrom(seq + 1)) {
+    requests.Remove(seq);
   }
-  answered_below = std::max(answered_below, below);
-  answered.DropBelow(answered_below);
-  if (answered.Contains(answered_below)) {  // What was a hole has closed.
-    answered_below = answered.all().begin()->second;
-    answered.DropBelow(answered_below);
+}
+
+void Replica::Session::Forget(const Answered& more) {
+  for (const auto& [from, to] : more.others.all()) {
+    ForgetRun(from, to);
+    answered.others.AddRun(from, to);
   }
-  requests.erase(requests.begin(), requests.lower_bound(answered_below));
+  const uint64_t below_before = answered.below;
+  answered.below = std::max(answered.below, more.below);
+  answered.others.DropBelow(answered.below);
+  if (answered.others.Contains(answered.below)) {  // What was a hole has closed.
+    answered.below = answered.others.all().begin()->second;
+    answered.others.DropBelow(answered.below);
+  }
+  ForgetRun(below_before, answered.below);
 }
 
 Replica::Replica(std::unique_ptr<StateMachine> machine) : machine_(std::move(machine)) {}
 
-bool Replica::Apply(const Position& at, BytesView data, Effects* out) {
+bool Replica::Apply(Index index, ClusterTime time, BytesView data, Effects* out) {
   answers_hash_ = HashMix(answers_hash_, Hash64(data));
-  Advance(at, out);
+  const Position at = Advance(index, time, out);
 
   Reader in(data);
   switch (static_cast<EntryKind>(in.U8())) {
-    case EntryKind::kRequest: {
-      LoggedRequest request;
-      request.id = in.GetRequestId();
-      request.answered_below = in.Varint();
-      request.answered = IntervalSet::Decode(&in);
-      request.op = in.String();
-      if (!in.done()) return false;
-      ApplyRequest(at, request, out);
+    case EntryKind::kRequests: {
+      if (!Decode(&in, &entry_)) return false;
+      ApplyRequests(at, out);
       return true;
     }
     case EntryKind::kOpenSession: {
@@ -127,30 +165,44 @@ bool Replica::Apply(const Position& at, BytesView data, Effects* out) {
   return false;
 }
 
-void Replica::Pulse(const Position& at, Effects* out) { Advance(at, out); }
+void Replica::Pulse(Index index, ClusterTime time, Effects* out) {
+  (void)Advance(index, time, out);
+}
 
-void Replica::Advance(const Position& at, Effects* out) {
+// Returns the first place in the entry.
+Position Replica::Advance(Index index, ClusterTime time, Effects* out) {
+  last_place_ = std::max(index, Next(last_place_));
+  const Position at{last_place_, time};
   const size_t first = out->answers.size();
   machine_->Advance(at, out);
   Keep(first, out);
+  return at;
+}
+
+void Replica::ApplyRequests(Position at, Effects* out) {
+  const auto known = sessions_.find(entry_.origin);
+  if (known == sessions_.end() || entry_.incarnation == 0) return;
+  Session& session = known->second;
+  if (entry_.incarnation != session.open.incarnation) return;
+  session.Forget(entry_.answered);
+  for (const LoggedRequest& request : entry_.requests) {
+    ApplyRequest(at, request, &session, out);
+    last_place_ = at.index;
+    at.index = Next(at.index);
+  }
 }
 
 // Exactly once: a request that was answered is answered again from memory; one that still waits
 // goes on waiting; one that its gateway needs no more, or of a session that is over, is dropped.
-void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Effects* out) {
-  const RequestId& id = request.id;
-  const auto known = sessions_.find(id.origin);
-  if (known == sessions_.end() || id.incarnation == 0) return;
-  Session& session = known->second;
-  if (id.incarnation != session.open.incarnation) return;
-  session.Forget(request.answered_below, request.answered);
-  if (session.NeedsNoMore(id.seq)) return;
-
-  const auto [it, is_new] = session.requests.try_emplace(id.seq);
-  if (!is_new) {
-    if (it->second.has_value()) out->Give(id, *it->second);
+void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Session* session,
+                           Effects* out) {
+  if (session->NeedsNoMore(request.seq)) return;
+  const RequestId id{entry_.origin, entry_.incarnation, request.seq};
+  if (const std::optional<Reply>* answer = session->requests.Find(request.seq)) {
+    if (answer->has_value()) out->Give(id, **answer);
     return;
   }
+  session->requests.Add(request.seq, std::nullopt);
   const size_t first = out->answers.size();
   machine_->Apply(at, id, request.op, out);
   Keep(first, out);
@@ -181,10 +233,10 @@ void Replica::Keep(size_t first, Effects* out) {
     const auto session = sessions_.find(answer.request.origin);
     if (session == sessions_.end()) return true;
     if (session->second.open.incarnation != answer.request.incarnation) return true;
-    const auto request = session->second.requests.find(answer.request.seq);
-    if (request == session->second.requests.end()) return true;
-    CHECK(!request->second.has_value());  // A request is answered once.
-    request->second = answer.reply;
+    std::optional<Reply>* kept = session->second.requests.Find(answer.request.seq);
+    if (kept == nullptr) return true;
+    CHECK(!kept->has_value());  // A request is answered once.
+    *kept = answer.reply;
     answers_hash_ = HashMix(answers_hash_, HashOf(answer.request, answer.reply));
     return false;
   };
@@ -196,20 +248,21 @@ Bytes Replica::Save() const {
   Bytes out;
   Writer writer(&out);
   writer.U8(kSaveVersion);
+  writer.Put(last_place_);
   writer.U64(answers_hash_);
   writer.Varint(sessions_.size());
   for (const auto& [origin, session] : sessions_) {
     writer.Put(origin);
     session.open.name.Encode(&writer);
     writer.Varint(session.open.incarnation);
-    writer.Varint(session.answered_below);
-    session.answered.Encode(&writer);
+    writer.Varint(session.answered.below);
+    session.answered.others.Encode(&writer);
     writer.Varint(session.requests.size());
-    for (const auto& [seq, reply] : session.requests) {
+    session.requests.ForEach([&](uint64_t seq, const std::optional<Reply>* reply) {
       writer.Varint(seq);
-      writer.Bool(reply.has_value());
-      if (reply) EncodeReply(*reply, &writer);
-    }
+      writer.Bool(reply->has_value());
+      if (reply->has_value()) EncodeReply(**reply, &writer);
+    });
   }
   machine_->Save(&writer);
   return out;
@@ -219,6 +272,7 @@ Result<void> Replica::Load(BytesView bytes) {
   sessions_.clear();
   Reader in(bytes);
   const uint8_t version = in.U8();
+  last_place_ = in.Get<Index>();
   answers_hash_ = in.U64();
   std::map<NodeId, Session> sessions;
   Result<void> done;
@@ -245,15 +299,16 @@ Result<void> Replica::LoadSession(Reader* in, std::map<NodeId, Session>* session
   Session session;
   session.open.name = SessionName::Decode(in);
   session.open.incarnation = in->Varint();
-  session.answered_below = in->Varint();
-  session.answered = IntervalSet::Decode(in);
+  session.answered.below = in->Varint();
+  session.answered.others = IntervalSet::Decode(in);
   const size_t requests = in->Count(2);
   for (size_t i = 0; i < requests && in->ok(); ++i) {
     const uint64_t seq = in->Varint();
     std::optional<Reply> reply;
     if (in->Bool()) reply = DecodeReply(in);
     if (session.NeedsNoMore(seq)) return Damaged("a request that was answered");
-    session.requests.emplace(seq, std::move(reply));
+    if (seq == kNoSeq || session.requests.Find(seq) != nullptr) return Damaged("a request twice");
+    session.requests.Add(seq, std::move(reply));
   }
   if (!in->ok()) return Damaged("a session");
   if (!sessions->emplace(origin, std::move(session)).second) return Damaged("a session twice");
@@ -275,9 +330,11 @@ size_t Replica::remembered() const {
 
 void Replica::CheckInvariants() const {
   for (const auto& [origin, session] : sessions_) {
-    const auto& runs = session.answered.all();
-    CHECK(runs.empty() || runs.begin()->first > session.answered_below);
-    for (const auto& [seq, reply] : session.requests) CHECK(!session.NeedsNoMore(seq));
+    const auto& runs = session.answered.others.all();
+    CHECK(runs.empty() || runs.begin()->first > session.answered.below);
+    session.requests.ForEach([&](uint64_t seq, const std::optional<Reply>*) {
+      CHECK(!session.NeedsNoMore(seq));
+    });
   }
   machine_->CheckInvariants();
 }

@@ -6,9 +6,12 @@
 // command that a client sent once happens at most once, whatever the cluster does (Lee et al.,
 // "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015: RIFL).
 //
-// A gateway opens a session before it asks; the log index of the opening is the session's
+// A gateway opens a session before it asks; the place of the opening in the log is the session's
 // incarnation: unique and growing, whatever became of the node's disk. Opening one ends those
 // before it.
+//
+// An entry holds all that one gateway asked for in one turn, so an index stands for many requests.
+// Each gets a place of its own, which is at least the index: see Position.
 //
 // Always true:
 //   1. An answer is kept until its gateway says that it needs it no more, or its session is over.
@@ -20,24 +23,42 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "commands/state_machine.h"
 #include "src/base/interval_set.h"
+#include "src/base/seq_map.h"
 
 namespace lockstep {
 
-// What a log entry of kind kOp holds. `answered_below` and `answered` say what the gateway needs no
-// more: everything below, and beyond it what was answered out of turn (a client may wait for a lock
-// for hours while thousands come and go).
-struct LoggedRequest {
-  RequestId id;
-  uint64_t answered_below = 0;
-  IntervalSet answered;
-  BytesView op;
+// What a gateway needs no more: everything below, and beyond it what was answered out of turn (a
+// client may wait for a lock for hours while thousands come and go).
+struct Answered {
+  uint64_t below = 0;
+  IntervalSet others;
 };
-void EncodeRequest(const LoggedRequest& request, Writer* out);
-// The operation in an entry's data, for who must look at one before it is applied. Empty: none.
-BytesView OperationIn(BytesView data);
+
+// Makes the data of a log entry that holds requests of one gateway, in their order. Each operation
+// is copied once, to where it will be logged.
+class RequestsEntry {
+ public:
+  RequestsEntry(NodeId origin, uint64_t incarnation);
+
+  NodeId origin() const { return origin_; }
+  uint64_t incarnation() const { return incarnation_; }
+  void Add(uint64_t seq, BytesView op);
+  void Tell(const Answered& answered);
+  size_t bytes() const { return data_.size(); }
+  Bytes Finish();  // The last call.
+
+ private:
+  NodeId origin_;
+  uint64_t incarnation_;
+  Answered answered_;
+  Bytes data_;
+};
+// The operations in an entry's data, for who must look at them before they are applied.
+std::vector<BytesView> OperationsIn(BytesView data);
 
 // What a gateway calls its session: which disk, which start of the node, which session of that
 // start.
@@ -60,10 +81,10 @@ class Replica {
  public:
   explicit Replica(std::unique_ptr<StateMachine> machine);
 
-  // `data` as made by the functions above. False: unreadable; nothing has changed but the time (the
-  // same on every node).
-  bool Apply(const Position& at, BytesView data, Effects* out);
-  void Pulse(const Position& at, Effects* out);
+  // `data` as made by RequestsEntry or the functions above. False: unreadable; nothing has changed
+  // but the time (the same on every node).
+  bool Apply(Index index, ClusterTime time, BytesView data, Effects* out);
+  void Pulse(Index index, ClusterTime time, Effects* out);
 
   const StateMachine& machine() const { return *machine_; }
   StateMachine& machine() { return *machine_; }
@@ -88,16 +109,32 @@ class Replica {
  private:
   struct Session {
     OpenSession open;
-    uint64_t answered_below = 0;
-    IntervalSet answered;                               // Above answered_below.
-    std::map<uint64_t, std::optional<Reply>> requests;  // Empty: applied, not answered yet.
+    Answered answered;
+    SeqMap<std::optional<Reply>> requests;  // Empty: applied, not answered yet.
 
-    bool NeedsNoMore(uint64_t seq) const { return seq < answered_below || answered.Contains(seq); }
-    void Forget(uint64_t below, const IntervalSet& others);
+    bool NeedsNoMore(uint64_t seq) const {
+      return seq < answered.below || answered.others.Contains(seq);
+    }
+    void Forget(const Answered& more);
+    void ForgetRun(uint64_t from, uint64_t to);
   };
 
-  void Advance(const Position& at, Effects* out);
-  void ApplyRequest(const Position& at, const LoggedRequest& request, Effects* out);
+  struct LoggedRequest {
+    uint64_t seq = 0;
+    BytesView op;
+  };
+  struct LoggedRequests {
+    NodeId origin;
+    uint64_t incarnation = 0;
+    Answered answered;
+    std::vector<LoggedRequest> requests;
+  };
+  static bool Decode(Reader* in, LoggedRequests* out);
+
+  Position Advance(Index index, ClusterTime time, Effects* out);
+  void ApplyRequests(Position at, Effects* out);
+  void ApplyRequest(const Position& at, const LoggedRequest& request, Session* session,
+                    Effects* out);
   void Open(const Position& at, NodeId origin, const SessionName& name, Effects* out);
   void End(const Position& at, NodeId origin, Effects* out);
   // Keeps the answers in `out` from `first` on for their sessions, and takes out of it those whose
@@ -107,7 +144,11 @@ class Replica {
 
   std::unique_ptr<StateMachine> machine_;
   std::map<NodeId, Session> sessions_;
+  Index last_place_;           // Of the latest request.
   uint64_t answers_hash_ = 0;  // Over all entries and answers so far.
+  LoggedRequests entry_;       // Being applied; reused.
+
+  friend std::vector<BytesView> OperationsIn(BytesView data);
 };
 
 }  // namespace lockstep

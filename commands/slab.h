@@ -2,7 +2,8 @@
 // which numbers are in use: equal histories give equal numbers on every node, and a snapshot that
 // holds the numbers in use holds all there is to know.
 //
-// Records lie in chunks and never move; a chunk that is empty goes back to the allocator.
+// Records lie in chunks and never move; a chunk that is empty goes back to the allocator, but for
+// one, so that a record that comes and goes costs no allocation.
 #pragma once
 
 #include <array>
@@ -53,7 +54,7 @@ class Slab {
     chunk.records[slot.value % kChunk] = T();
     free_.push(slot.value);
     --size_;
-    if (--chunk.count == 0) chunks_[slot.value / kChunk].reset();
+    if (--chunk.count == 0) spare_ = std::move(chunks_[slot.value / kChunk]);
   }
 
   T& operator[](Slot<T> slot) { return ChunkOf(slot).records[slot.value % kChunk]; }
@@ -96,6 +97,7 @@ class Slab {
   void Occupy(Slot<T> slot) {
     const size_t at = slot.value / kChunk;
     if (at >= chunks_.size()) chunks_.resize(at + 1);
+    if (chunks_[at] == nullptr && spare_ != nullptr) chunks_[at] = std::move(spare_);
     if (chunks_[at] == nullptr) chunks_[at] = std::make_unique<Chunk>();
     chunks_[at]->live[slot.value % kChunk] = true;
     ++chunks_[at]->count;
@@ -107,6 +109,7 @@ class Slab {
   }
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::unique_ptr<Chunk> spare_;  // Nothing lives in it.
   std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> free_;  // All below end_.
   uint32_t end_ = 0;
   size_t size_ = 0;

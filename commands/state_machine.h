@@ -38,7 +38,8 @@ struct Effects {
   }
 };
 
-// Where and when an operation stands in the log.
+// Where and when an operation stands in the one order of all of its group: an entry holds many, so
+// this is the entry's index, or more: each operation's is above those of all before it.
 struct Position {
   Index index;
   ClusterTime time;

@@ -16,12 +16,12 @@ void EncodeForward(const Forward& forward, Writer* out) {
   out->Varint(forward.incarnation);
   out->Varint(forward.stream);
   out->Varint(forward.position);
+  out->Varint(forward.answered.below);
+  forward.answered.others.Encode(out);
   out->Varint(forward.requests.size());
   for (const Forward::Request& request : forward.requests) {
     out->U8(static_cast<uint8_t>(request.kind));
     out->Varint(request.seq);
-    out->Varint(request.answered_below);
-    request.answered.Encode(out);
     out->String(request.op);
   }
 }
@@ -31,14 +31,14 @@ bool DecodeForward(Reader* in, Forward* out) {
   out->incarnation = in->Varint();
   out->stream = in->Varint();
   out->position = in->Varint();
-  out->requests.resize(in->Count(5));
+  out->answered.below = in->Varint();
+  out->answered.others = IntervalSet::Decode(in);
+  out->requests.resize(in->Count(3));
   for (Forward::Request& request : out->requests) {
     const uint8_t kind = in->U8();
     if (kind > static_cast<uint8_t>(Forward::Kind::kOpenSession)) in->Fail();
     request.kind = static_cast<Forward::Kind>(kind);
     request.seq = in->Varint();
-    request.answered_below = in->Varint();
-    request.answered = IntervalSet::Decode(in);
     request.op = in->String();
   }
   return in->done();
@@ -95,22 +95,24 @@ void Intake::Nack(NodeId to, const Group& group, const Forward& forward, Forward
                 });
 }
 
-Group::Taken Intake::TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
+Group::Taken Intake::TakeOne(NodeId from, Group& group, const Forward& forward,
                              const Forward::Request& request) {
   const RequestId id{from, forward.incarnation, request.seq};
-  if (request.kind == Forward::Kind::kRead) return group.Read(now, id, request.op);
+  switch (request.kind) {
+    case Forward::Kind::kRead:
+      return group.Read(id, request.op);
+    case Forward::Kind::kWrite:
+      return group.Write(id, request.op, forward.answered);
+    case Forward::Kind::kOpenSession:
+      break;
+  }
   Bytes logged;
   Writer out(&logged);
-  if (request.kind == Forward::Kind::kOpenSession) {
-    EncodeOpenSession(from, forward.session, &out);
-  } else {
-    EncodeRequest({id, request.answered_below, request.answered, request.op}, &out);
-  }
-  return group.Write(now, std::move(logged));
+  EncodeOpenSession(from, forward.session, &out);
+  return group.WriteAlone(std::move(logged));
 }
 
-void Intake::OnForward(MonoTime now, NodeId from, Group& group, Term term,
-                       const Forward& forward) {
+void Intake::OnForward(NodeId from, Group& group, Term term, const Forward& forward) {
   if (!group.raft().is_leader() || group.raft().term() != term) {
     return Nack(from, group, forward, ForwardNack::Why::kNotLeader, 0);
   }
@@ -131,7 +133,7 @@ void Intake::OnForward(MonoTime now, NodeId from, Group& group, Term term,
   stream.moved = true;
   for (size_t i = 0; i < forward.requests.size(); ++i) {
     if (forward.position + i < stream.expected) continue;  // Taken before.
-    const Group::Taken taken = TakeOne(now, from, group, forward, forward.requests[i]);
+    const Group::Taken taken = TakeOne(from, group, forward, forward.requests[i]);
     if (taken == Group::Taken::kNotLeader) {
       return Nack(from, group, forward, ForwardNack::Why::kNotLeader, stream.expected);
     }

@@ -23,14 +23,13 @@ struct Forward {
   struct Request {
     Kind kind = Kind::kWrite;
     uint64_t seq = 0;
-    uint64_t answered_below = 0;
-    IntervalSet answered;
     BytesView op;  // Borrows from the frame, or from the gateway.
   };
   SessionName session;
   uint64_t incarnation = 0;  // 0: the session is being opened.
   uint64_t stream = 0;
   uint64_t position = 0;  // Of the first of `requests` in the stream, from 0.
+  Answered answered;
   std::vector<Request> requests;
 };
 void EncodeForward(const Forward& forward, Writer* out);
@@ -73,7 +72,7 @@ class Intake {
 
   // `term`: in which the gateway thinks that we lead. A stream of an older term has a past that our
   // log may have lost.
-  void OnForward(MonoTime now, NodeId from, Group& group, Term term, const Forward& forward);
+  void OnForward(NodeId from, Group& group, Term term, const Forward& forward);
   // An answer for a request of another node, heard in our Apply; goes out if we lead `group`.
   void OnAnswer(const Group& group, const RequestId& request, Reply reply);
   // Sends what this turn has gathered.
@@ -90,7 +89,7 @@ class Intake {
     std::vector<ForwardAnswer::One> answers;
   };
   using Key = std::pair<NodeId, GroupId>;
-  Group::Taken TakeOne(MonoTime now, NodeId from, Group& group, const Forward& forward,
+  Group::Taken TakeOne(NodeId from, Group& group, const Forward& forward,
                        const Forward::Request& request);
   void Nack(NodeId to, const Group& group, const Forward& forward, ForwardNack::Why why,
             uint64_t expected);

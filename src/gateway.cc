@@ -15,6 +15,7 @@ constexpr int64_t kRefusedPauseUs = 20 * kUsPerMs;
 constexpr size_t kForwardBytesMax = 1024 * 1024;
 constexpr size_t kForwardRequestsMax = 4096;
 constexpr size_t kAnsweredRunsToldMax = 64;
+constexpr uint64_t kNoSeq = UINT64_MAX;  // Of a SeqMap.
 
 Reply ClusterDown(const Bytes& reason) {
   return Reply::Error("CLUSTERDOWN",
@@ -69,27 +70,30 @@ uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may
   if (full && !own) return 0;
   const uint64_t seq = route.next_seq++;
   route.pending_bytes += op.size();
-  route.pending.emplace_hint(
-      route.pending.end(), seq,
-      Pending{.kind = kind, .may_wait = may_wait, .own = own, .asker = asker, .asked = now,
-              .sent = {}, .op = std::move(op), .answered = {}});
+  route.pending.Add(seq, Pending{.kind = kind,
+                                 .may_wait = may_wait,
+                                 .own = own,
+                                 .asker = asker,
+                                 .asked = now,
+                                 .sent = {},
+                                 .op = std::move(op),
+                                 .answered = nullptr});
   return seq;
 }
 
 void Gateway::Forget(GroupId group, uint64_t seq) {
   const auto route = routes_.find(group);
   if (route == routes_.end()) return;
-  const auto at = route->second.pending.find(seq);
-  if (at != route->second.pending.end()) at->second.asker = Asker{};
+  if (Pending* pending = route->second.pending.Find(seq)) pending->asker = Asker{};
 }
 
 bool Gateway::Withdraw(GroupId group, uint64_t seq) {
   const auto route = routes_.find(group);
   if (route == routes_.end()) return false;
-  const auto at = route->second.pending.find(seq);
-  if (at == route->second.pending.end() || at->second.may_be_logged()) return false;
-  at->second.asker = Asker{};
-  Finish(&route->second, at, Reply::Nil());
+  Pending* pending = route->second.pending.Find(seq);
+  if (pending == nullptr || pending->may_be_logged()) return false;
+  pending->asker = Asker{};
+  Finish(&route->second, seq, Reply::Nil());
   return true;
 }
 
@@ -129,17 +133,14 @@ void Gateway::LoseSession(Route* route) {
                       "node-timeout); opening another", route->group->name().c_str());
   ++route->session.number;
   route->incarnation = 0;
-  for (auto at = route->pending.begin(); at != route->pending.end();) {
-    const auto next = std::next(at);
-    Pending& pending = at->second;
-    pending.answered.clear();
-    if (pending.missed && pending.kind == Kind::kWrite && !pending.own) {
-      Finish(route, at, Uncertain());
+  route->pending.ForEach([&](uint64_t seq, Pending* pending) {
+    pending->answered.reset();
+    if (pending->missed && pending->kind == Kind::kWrite && !pending->own) {
+      Finish(route, seq, Uncertain());
     } else {
-      pending.in_stream = pending.sent_before = pending.missed = false;
+      pending->in_stream = pending->sent_before = pending->missed = false;
     }
-    at = next;
-  }
+  });
   route->answered.clear();
   Restart(route);
 }
@@ -147,9 +148,9 @@ void Gateway::LoseSession(Route* route) {
 void Gateway::OnInstalled(GroupId group) {
   const auto route = routes_.find(group);
   if (route == routes_.end()) return;
-  for (auto& [seq, pending] : route->second.pending) {
-    if (pending.may_be_logged()) pending.missed = true;
-  }
+  route->second.pending.ForEach([](uint64_t, Pending* pending) {
+    if (pending->may_be_logged()) pending->missed = true;
+  });
 }
 
 void Gateway::OpenSession(MonoTime now, Route* route) {
@@ -159,21 +160,21 @@ void Gateway::OpenSession(MonoTime now, Route* route) {
     Bytes logged;
     Writer out(&logged);
     EncodeOpenSession(options_.self, route->session, &out);
-    if (route->group->Write(now, std::move(logged)) != Group::Taken::kYes) route->opening = false;
+    if (route->group->WriteAlone(std::move(logged)) != Group::Taken::kYes) route->opening = false;
     return;
   }
-  Forward forward{route->session, 0, route->stream, route->position++, {}};
-  forward.requests.push_back({Forward::Kind::kOpenSession, 0, 0, {}, {}});
+  Forward forward{route->session, 0, route->stream, route->position++, {}, {}};
+  forward.requests.push_back({Forward::Kind::kOpenSession, 0, {}});
   outbox_->Send(route->leader, bus::Lane::kBulk, bus::MessageType::kForward, route->group->id(),
                 route->term, [&](Writer* out) { EncodeForward(forward, out); });
 }
 
-void Gateway::Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply) {
-  const Asker asker = at->second.asker;
-  const uint64_t seq = at->first;
-  route->pending_bytes -= at->second.op.size();
-  route->pending.erase(at);
-  const bool lowest = route->pending.empty() || seq < route->pending.begin()->first;
+void Gateway::Finish(Route* route, uint64_t seq, Reply reply) {
+  const Pending& pending = route->pending.At(seq);
+  const Asker asker = pending.asker;
+  route->pending_bytes -= pending.op.size();
+  route->pending.Remove(seq);
+  const bool lowest = seq < route->pending.first();
   if (!lowest) route->answered.Add(seq);
   if (asker.client.value != 0) listener_->OnReply(asker, std::move(reply));
 }
@@ -182,8 +183,8 @@ void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
   const auto route = routes_.find(group);
   if (route == routes_.end() || request.origin != options_.self) return;
   if (request.incarnation == 0 || request.incarnation != route->second.incarnation) return;
-  const auto at = route->second.pending.find(request.seq);
-  if (at != route->second.pending.end()) Finish(&route->second, at, std::move(reply));
+  if (route->second.pending.Find(request.seq) == nullptr) return;
+  Finish(&route->second, request.seq, std::move(reply));
 }
 
 void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) {
@@ -204,9 +205,9 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
   Route& route = found->second;
   if (from != route.leader || nack.stream != route.stream) return;
   if (nack.why == ForwardNack::Why::kFull) {
-    for (auto& [seq, pending] : route.pending) {
-      if (pending.in_stream && pending.position >= nack.expected) pending.in_stream = false;
-    }
+    route.pending.ForEach([&](uint64_t, Pending* pending) {
+      if (pending->in_stream && pending->position >= nack.expected) pending->in_stream = false;
+    });
     RefuseWhatWasNeverLogged(&route);
   }
   Restart(&route);
@@ -216,11 +217,9 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
 // The leader is full. What may be in some log already must not be called off: it is sent again
 // until its outcome is known, or given up as uncertain.
 void Gateway::RefuseWhatWasNeverLogged(Route* route) {
-  for (auto at = route->pending.begin(); at != route->pending.end();) {
-    const auto next = std::next(at);
-    if (!at->second.may_be_logged() && !at->second.own) Finish(route, at, TryAgainFull());
-    at = next;
-  }
+  route->pending.ForEach([&](uint64_t seq, Pending* pending) {
+    if (!pending->may_be_logged() && !pending->own) Finish(route, seq, TryAgainFull());
+  });
 }
 
 void Gateway::OnPeerDown(NodeId peer) { unreachable_.insert(peer); }
@@ -234,14 +233,14 @@ void Gateway::OnPeerUp(NodeId peer) {
 
 // Everything pending is sent again, in order, as a new stream.
 void Gateway::Restart(Route* route) {
-  for (auto& [seq, pending] : route->pending) {
-    if (std::exchange(pending.in_stream, false)) pending.sent_before = true;
-  }
+  route->pending.ForEach([](uint64_t, Pending* pending) {
+    if (std::exchange(pending->in_stream, false)) pending->sent_before = true;
+  });
   ++route->stream;
   route->position = 0;
   route->taken = 0;
   route->opening = false;
-  route->first_unsent = route->pending.empty() ? route->next_seq : route->pending.begin()->first;
+  route->first_unsent = std::min(route->pending.first(), route->next_seq);
 }
 
 void Gateway::FollowLeader(MonoTime now, Route* route) {
@@ -255,19 +254,20 @@ void Gateway::FollowLeader(MonoTime now, Route* route) {
   Restart(route);
 }
 
-Forward::Request Gateway::Describe(Route* route, uint64_t seq, Pending* pending) {
-  const uint64_t lowest = route->pending.begin()->first;
-  if (pending->kind == Kind::kWrite && !pending->may_be_logged()) {
-    route->answered.DropBelow(lowest);
-    while (!route->answered.empty() && pending->answered.runs() < kAnsweredRunsToldMax) {
+void Gateway::Tell(Route* route, Pending* pending, Answered* out) {
+  out->below = route->pending.first();
+  route->answered.DropBelow(out->below);
+  if (!pending->may_be_logged() && !route->answered.empty()) {
+    pending->answered = std::make_unique<IntervalSet>();
+    while (!route->answered.empty() && pending->answered->runs() < kAnsweredRunsToldMax) {
       const auto [from, to] = *route->answered.all().begin();
-      pending->answered.AddRun(from, to);
+      pending->answered->AddRun(from, to);
       route->answered.DropBelow(to);
     }
   }
   if (pending->may_be_logged()) ++resent_;
-  const auto kind = pending->kind == Kind::kRead ? Forward::Kind::kRead : Forward::Kind::kWrite;
-  return {kind, seq, lowest, pending->answered, pending->op};
+  if (pending->answered == nullptr) return;
+  for (const auto& [from, to] : pending->answered->all()) out->others.AddRun(from, to);
 }
 
 void Gateway::Flush(MonoTime now) {
@@ -287,49 +287,50 @@ void Gateway::Flush(MonoTime now) {
 }
 
 void Gateway::FlushHere(MonoTime now, Route* route) {
-  for (auto at = route->pending.lower_bound(route->first_unsent); at != route->pending.end();) {
-    Pending& pending = at->second;
-    const RequestId id{options_.self, route->incarnation, at->first};
+  for (uint64_t seq = route->pending.FirstFrom(route->first_unsent); seq != kNoSeq;
+       seq = route->pending.FirstFrom(seq + 1)) {
+    Pending& pending = route->pending.At(seq);
+    const RequestId id{options_.self, route->incarnation, seq};
     Group::Taken taken = Group::Taken::kYes;
     if (pending.kind == Kind::kRead) {
-      taken = route->group->Read(now, id, pending.op);
+      taken = route->group->Read(id, pending.op);
     } else {
-      const Forward::Request request = Describe(route, at->first, &pending);
-      Bytes logged;
-      Writer out(&logged);
-      EncodeRequest({id, request.answered_below, request.answered, request.op}, &out);
-      taken = route->group->Write(now, std::move(logged));
+      Answered answered;
+      Tell(route, &pending, &answered);
+      taken = route->group->Write(id, pending.op, answered);
     }
-    const auto next = std::next(at);
     if (taken == Group::Taken::kYes) {
       pending.in_stream = true;
       pending.sent = now;
-      route->first_unsent = at->first + 1;
+      route->first_unsent = seq + 1;
       route->moved = now;
     } else if (taken == Group::Taken::kFull && !pending.may_be_logged() && !pending.own) {
-      Finish(route, at, TryAgainFull());
+      Finish(route, seq, TryAgainFull());
     } else {
       route->retry_at = now + kRefusedPauseUs;
       return;
     }
-    at = next;
   }
 }
 
 void Gateway::FlushAway(MonoTime now, Route* route) {
-  auto at = route->pending.lower_bound(route->first_unsent);
-  while (at != route->pending.end()) {
-    Forward forward{route->session, route->incarnation, route->stream, route->position, {}};
+  uint64_t seq = route->pending.FirstFrom(route->first_unsent);
+  while (seq != kNoSeq) {
+    Forward forward{route->session, route->incarnation, route->stream, route->position, {}, {}};
     size_t bytes = 0;
-    while (at != route->pending.end() && bytes < kForwardBytesMax &&
-           forward.requests.size() < kForwardRequestsMax) {
-      bytes += at->second.op.size();
-      forward.requests.push_back(Describe(route, at->first, &at->second));
-      at->second.position = route->position + forward.requests.size() - 1;
-      at->second.in_stream = true;
-      at->second.sent = now;
-      route->first_unsent = at->first + 1;
-      ++at;
+    for (; seq != kNoSeq && bytes < kForwardBytesMax &&
+           forward.requests.size() < kForwardRequestsMax;
+         seq = route->pending.FirstFrom(seq + 1)) {
+      Pending& pending = route->pending.At(seq);
+      bytes += pending.op.size();
+      Tell(route, &pending, &forward.answered);
+      const bool is_read = pending.kind == Kind::kRead;
+      forward.requests.push_back(
+          {is_read ? Forward::Kind::kRead : Forward::Kind::kWrite, seq, pending.op});
+      pending.position = route->position + forward.requests.size() - 1;
+      pending.in_stream = true;
+      pending.sent = now;
+      route->first_unsent = seq + 1;
     }
     outbox_->Send(route->leader, bus::Lane::kBulk, bus::MessageType::kForward, route->group->id(),
                   route->term, [&](Writer* out) { EncodeForward(forward, out); });
@@ -360,31 +361,27 @@ MonoTime Gateway::NextWakeup() const {
 void Gateway::GiveUpLate(MonoTime now, Route* route) {
   const bool leaderless = route->leader == kNoNode;
   const int64_t leaderless_us = leaderless ? now - route->leaderless_since : 0;
-  for (auto at = route->pending.begin(); at != route->pending.end();) {
-    const auto next = std::next(at);
-    const Pending& pending = at->second;
-    const bool overdue = !pending.may_wait && now - pending.asked >= options_.uncertain_after_us;
-    if (pending.own) {
+  route->pending.ForEach([&](uint64_t seq, const Pending* pending) {
+    const bool overdue = !pending->may_wait && now - pending->asked >= options_.uncertain_after_us;
+    if (pending->own) {
       // Waits for ever: a Cancel must not be lost.
-    } else if (!pending.may_be_logged() || pending.kind == Kind::kRead) {
+    } else if (!pending->may_be_logged() || pending->kind == Kind::kRead) {
       if (leaderless_us >= options_.leader_wait_us || overdue) {
-        GiveUp(now, route, at, ClusterDown(down_reason_));
+        GiveUp(now, route, seq, ClusterDown(down_reason_));
       }
     } else if (leaderless_us >= options_.uncertain_after_us || overdue) {
-      GiveUp(now, route, at, Uncertain());
+      GiveUp(now, route, seq, Uncertain());
     }
-    at = next;
-  }
+  });
 }
 
-void Gateway::GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::iterator at,
-                     Reply reply) {
-  if (at->second.may_wait && at->second.may_be_logged()) {
+void Gateway::GiveUp(MonoTime now, Route* route, uint64_t seq, Reply reply) {
+  const Pending& pending = route->pending.At(seq);
+  if (pending.may_wait && pending.may_be_logged()) {
     Ask(now, route->group->id(), Kind::kWrite,
-        CancelOp{IdOf(route->group->id(), at->first), CancelOp::Why::kGone}.Encode(), false,
-        Asker{});
+        CancelOp{IdOf(route->group->id(), seq), CancelOp::Why::kGone}.Encode(), false, Asker{});
   }
-  Finish(route, at, std::move(reply));
+  Finish(route, seq, std::move(reply));
 }
 
 // The leader stayed, and yet something that should have been answered was not: a message was lost.
@@ -393,9 +390,10 @@ void Gateway::ResendIfLost(MonoTime now, Route* route) {
   if (route->leader == kNoNode || now - route->moved < kResendAfterUs) return;
   const bool here = route->leader == options_.self;
   bool lost = route->opening || (!here && route->taken < route->position);
-  for (const auto& [seq, pending] : route->pending) {
-    if (lost || here) break;
-    lost = pending.in_stream && !pending.may_wait && now - pending.sent >= kResendAfterUs;
+  if (!here) {
+    route->pending.ForEach([&](uint64_t, const Pending* pending) {
+      lost |= pending->in_stream && !pending->may_wait && now - pending->sent >= kResendAfterUs;
+    });
   }
   if (!lost) return;
   route->moved = now;
@@ -404,12 +402,13 @@ void Gateway::ResendIfLost(MonoTime now, Route* route) {
 
 void Gateway::CheckInvariants() const {
   for (const auto& [id, route] : routes_) {
-    if (route.pending.empty()) continue;
-    CHECK(route.pending.rbegin()->first < route.next_seq);
     size_t bytes = 0;
-    for (const auto& [seq, pending] : route.pending) bytes += pending.op.size();
+    route.pending.ForEach([&](uint64_t seq, const Pending* pending) {
+      CHECK(seq < route.next_seq);
+      CHECK(!route.answered.Contains(seq));
+      bytes += pending->op.size();
+    });
     CHECK(bytes == route.pending_bytes);
-    for (const auto& [seq, pending] : route.pending) CHECK(!route.answered.Contains(seq));
   }
 }
 

@@ -15,10 +15,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
 #include "commands/replica.h"
+#include "src/base/seq_map.h"
 #include "src/forwarding.h"
 #include "src/group.h"
 #include "src/outbox.h"
@@ -99,7 +101,9 @@ class Gateway {
     MonoTime asked;
     MonoTime sent;
     Bytes op;
-    IntervalSet answered;  // What it tells the machine; told again when it is sent again.
+    // What it tells the machine, if it was the first of a message to have something to tell; told
+    // again when it is sent again.
+    std::unique_ptr<IntervalSet> answered;
 
     bool may_be_logged() const { return in_stream || sent_before; }
   };
@@ -119,7 +123,7 @@ class Gateway {
     MonoTime retry_at;        // Not before: the leader refused.
     uint64_t next_seq = 1;
     uint64_t first_unsent = 1;
-    std::map<uint64_t, Pending> pending;
+    SeqMap<Pending> pending;
     size_t pending_bytes = 0;
     IntervalSet answered;     // Above the lowest pending, not yet told.
   };
@@ -131,11 +135,12 @@ class Gateway {
   void Restart(Route* route);
   void FlushHere(MonoTime now, Route* route);
   void FlushAway(MonoTime now, Route* route);
-  Forward::Request Describe(Route* route, uint64_t seq, Pending* pending);
-  void Finish(Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply);
+  // What goes with the request to the machine: told once, by whichever comes first.
+  void Tell(Route* route, Pending* pending, Answered* out);
+  void Finish(Route* route, uint64_t seq, Reply reply);
   void RefuseWhatWasNeverLogged(Route* route);
   void GiveUpLate(MonoTime now, Route* route);
-  void GiveUp(MonoTime now, Route* route, std::map<uint64_t, Pending>::iterator at, Reply reply);
+  void GiveUp(MonoTime now, Route* route, uint64_t seq, Reply reply);
   void ResendIfLost(MonoTime now, Route* route);
 
   Options options_;

@@ -7,10 +7,12 @@
 namespace lockstep {
 namespace {
 
-constexpr uint64_t kHashEvery = 1024;       // Entries between two comparisons of state.
+constexpr uint64_t kHashEvery = 128;        // Entries between two comparisons of state.
 constexpr size_t kHashesKept = 64;
-constexpr size_t kEntriesKeptMax =
-    10'000;  // In memory behind a snapshot, for members a bit behind.
+constexpr size_t kEntriesKeptMax = 10'000;  // In memory behind a snapshot, for members behind.
+// Of requests that share an entry; one that is larger has its own.
+constexpr size_t kEntryBytesMax = size_t{64} << 10;
+constexpr size_t kGatheredBytesMax = size_t{1} << 20;  // Beyond, they do not wait for a disk.
 constexpr int64_t kPulseRetryUs = 10 * kUsPerMs;  // After a refusal: leadership is on the move.
 constexpr size_t kReadsWaitingMax = 1'000'000;
 // By ReplyCost: long answers are given over several turns, so that they are sent before more of
@@ -31,10 +33,18 @@ Group::Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft>
       applied_time_(time),
       snapshot_index_(applied_) {}
 
-Group::Taken Group::Write(MonoTime now, Bytes logged) {
-  const raft::Raft::Proposal proposal =
-      raft_->Propose(now, raft::EntryKind::kOp, std::move(logged));
-  switch (proposal.refusal) {
+// What was gathered in an earlier term is as if it had been in that term's log and been replaced:
+// its gateways ask whoever leads now.
+void Group::ForgetGatheredBefore(Term term) {
+  if (gathered_term_ == term) return;
+  gathered_term_ = term;
+  gathered_.clear();
+  gathered_bytes_ = 0;
+}
+
+Group::Taken Group::Admit(size_t bytes) {
+  ForgetGatheredBefore(raft_->term());
+  switch (raft_->WouldRefuse(bytes, gathered_bytes_)) {
     case raft::Raft::Refusal::kNone:
       return Taken::kYes;
     case raft::Raft::Refusal::kFull:
@@ -44,12 +54,68 @@ Group::Taken Group::Write(MonoTime now, Bytes logged) {
   }
 }
 
-Group::Taken Group::Read(MonoTime now, const RequestId& request, BytesView query) {
-  if (reads_.size() >= kReadsWaitingMax) return Taken::kFull;
-  const uint64_t position = raft_->Read(now);
-  if (position == 0) return Taken::kNotLeader;
-  reads_.push_back({position, request, Bytes(query), std::nullopt});
+Group::Taken Group::Write(const RequestId& request, BytesView op, const Answered& answered) {
+  const Taken taken = Admit(op.size());
+  if (taken != Taken::kYes) return taken;
+  auto* entry = gathered_.empty() ? nullptr : std::get_if<RequestsEntry>(&gathered_.back());
+  const bool joins = entry != nullptr && entry->origin() == request.origin &&
+                     entry->incarnation() == request.incarnation &&
+                     entry->bytes() + op.size() <= kEntryBytesMax;
+  if (!joins) {
+    gathered_.emplace_back(RequestsEntry(request.origin, request.incarnation));
+    entry = &std::get<RequestsEntry>(gathered_.back());
+  }
+  const size_t bytes = joins ? entry->bytes() : 0;
+  entry->Add(request.seq, op);
+  entry->Tell(answered);
+  gathered_bytes_ += entry->bytes() - bytes;
   return Taken::kYes;
+}
+
+Group::Taken Group::WriteAlone(Bytes logged) {
+  const Taken taken = Admit(logged.size());
+  if (taken != Taken::kYes) return taken;
+  gathered_bytes_ += logged.size();
+  gathered_.emplace_back(std::move(logged));
+  return taken;
+}
+
+Group::Taken Group::Read(const RequestId& request, BytesView query) {
+  if (!raft_->is_leader()) return Taken::kNotLeader;
+  if (reads_.size() + gathered_.size() >= kReadsWaitingMax) return Taken::kFull;
+  ForgetGatheredBefore(raft_->term());
+  gathered_.emplace_back(WaitingRead{0, request, Bytes(query), std::nullopt});
+  return Taken::kYes;
+}
+
+// In order, so that a read sees the writes before it.
+void Group::ProposeGathered(MonoTime now) {
+  if (gathered_.empty()) return;
+  ForgetGatheredBefore(raft_->is_leader() ? raft_->term() : Term{});
+  const bool wait = raft_->HasAppendUnderWay() && gathered_bytes_ < kGatheredBytesMax;
+  while (!gathered_.empty()) {
+    auto* read = std::get_if<WaitingRead>(&gathered_.front());
+    if (read != nullptr) {
+      read->position = raft_->Read(now);
+      reads_.push_back(std::move(*read));
+    } else if (wait || !ProposeFirst(now)) {
+      return;
+    }
+    gathered_.pop_front();
+  }
+}
+
+// False: refused for now (leadership is on the move, or there is no room); a later turn tries
+// again.
+bool Group::ProposeFirst(MonoTime now) {
+  auto* requests = std::get_if<RequestsEntry>(&gathered_.front());
+  auto* alone = std::get_if<Bytes>(&gathered_.front());
+  const size_t bytes = requests != nullptr ? requests->bytes() : alone->size();
+  if (raft_->WouldRefuse(bytes, 0) != raft::Raft::Refusal::kNone) return false;
+  Bytes data = requests != nullptr ? requests->Finish() : std::move(*alone);
+  (void)raft_->Propose(now, raft::EntryKind::kOp, std::move(data));
+  gathered_bytes_ -= bytes;
+  return true;
 }
 
 void Group::Tick(MonoTime now) {
@@ -86,6 +152,7 @@ MonoTime Group::NextWakeup(MonoTime now) const {
 }
 
 void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
+  ProposeGathered(now);
   // Applying may lead to more (a single voter commits at once): until nothing is left.
   while (raft_->HasReady()) {
     raft::Ready ready = raft_->Drain(now, write);
@@ -108,19 +175,19 @@ void Group::Apply(Index from, Index to) {
   for (Index index = from; index <= to; index = Next(index)) {
     CHECK(index == Next(applied_));
     const raft::Entry& entry = raft_->entry(index);
-    const Position at{index, entry.time};
     effects_.answers.clear();
     effects_.events.clear();
     if (entry.kind == raft::EntryKind::kOp) {
-      if (!replica_->Apply(at, entry.data, &effects_)) {
+      if (!replica_->Apply(index, entry.time, entry.data, &effects_)) {
         LOCKSTEP_LOG(kError, "%s: entry %lu does not decode; every node passes over it",
                      options_.name.c_str(), index.value);
       }
     } else {
-      replica_->Pulse(at, &effects_);
+      replica_->Pulse(index, entry.time, &effects_);
     }
     applied_ = index;
     applied_id_ = entry.id;
+    applied_bytes_ += entry.data.size();
     applied_time_ = entry.time;
     for (Effects::Answer& answer : effects_.answers) {
       listener_->OnAnswer(*this, answer.request, std::move(answer.reply));
@@ -189,11 +256,14 @@ raft::Snapshot Group::SnapshotNow() const {
 void Group::TakeSnapshotIfDue(uint64_t write, WriteBatch* batch) {
   const uint64_t since = applied_.value - snapshot_index_.value;
   if (since == 0 || compaction_) return;
-  const bool large = raft_->log_bytes() > options_.log_bytes_max && since > kEntriesKeptMax / 2;
+  // The second half: while a follower takes a snapshot, the log behind it stays.
+  const bool large = raft_->log_bytes() > options_.log_bytes_max &&
+                     applied_bytes_ > options_.log_bytes_max / 4;
   if (!large && since < options_.snapshot_entries) return;
 
   store_.PutSnapshot(SnapshotNow(), true, batch);
   snapshot_index_ = applied_;
+  applied_bytes_ = 0;
   ++snapshots_taken_;
   compaction_ = {write, applied_};
 }
@@ -203,7 +273,8 @@ void Group::Persisted(MonoTime now, uint64_t write) {
   raft_->Persisted(now, write);
   if (!compaction_ || write < compaction_->write) return;
   const size_t keep = std::min<size_t>(kEntriesKeptMax, options_.snapshot_entries / 4);
-  raft_->Compact(compaction_->to, keep);
+  // Well below the maximum, or the next snapshot would be due at once.
+  raft_->Compact(compaction_->to, keep, options_.log_bytes_max / 4);
   LOCKSTEP_LOG(kDebug, "%s: snapshot at %lu, %zu bytes of log stay", options_.name.c_str(),
                compaction_->to.value, raft_->log_bytes());
   compaction_.reset();

@@ -6,6 +6,10 @@
 // clients; the leader also tells the gateways elsewhere, which saves them the wait for their own
 // commit index.
 //
+// A leader gathers what comes while its latest append is on its way to the disks: so under load a
+// disk has one write under way and the next one is as large as can be (group commit), and all that
+// comes at once is one entry a gateway.
+//
 // Always true:
 //   1. A read is answered from a state at least as new as everything that was in the leader's log
 //      when the read came: so it sees every write answered before it, and the writes before it on
@@ -19,6 +23,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include "cluster/raft/raft.h"
 #include "commands/replica.h"
@@ -51,10 +56,13 @@ class Group {
         std::unique_ptr<Replica> replica, ClusterTime time, Listener* listener);
 
   // Requests. -------------------------------------------------------------------------------------
+  // kYes: it will be in the log, in the order of these calls, or this node's term as the leader is
+  // over.
   enum class Taken : uint8_t { kYes, kNotLeader, kFull };
-  // `logged`: as EncodeRequest or EncodeSessionsOver made it.
-  Taken Write(MonoTime now, Bytes logged);
-  Taken Read(MonoTime now, const RequestId& request, BytesView query);
+  Taken Write(const RequestId& request, BytesView op, const Answered& answered);
+  // `logged`: as EncodeOpenSession or EncodeSessionOver made it.
+  Taken WriteAlone(Bytes logged);
+  Taken Read(const RequestId& request, BytesView query);
 
   // Raft's inputs. --------------------------------------------------------------------------------
   void Step(MonoTime now, raft::Message message) { raft_->Step(now, std::move(message)); }
@@ -94,11 +102,16 @@ class Group {
     Bytes query;
     std::optional<Index> index;  // Confirmed: to be answered once this is applied.
   };
+  using Gathered = std::variant<RequestsEntry, Bytes, WaitingRead>;  // Bytes: an entry's data.
   struct HashAt {
     Index index;
     uint64_t hash = 0;
   };
 
+  void ForgetGatheredBefore(Term term);
+  Taken Admit(size_t bytes);
+  void ProposeGathered(MonoTime now);
+  bool ProposeFirst(MonoTime now);
   void Apply(Index from, Index to);
   void ConfirmReads(const raft::Ready::Confirmed& confirmed);
   bool ReadIsDue() const;
@@ -127,9 +140,13 @@ class Group {
   std::optional<Compaction> compaction_;
   raft::LogId pulse_;         // The latest pulse proposed.
   MonoTime next_pulse_;       // Not before: the latest was refused.
+  std::deque<Gathered> gathered_;   // In `gathered_term_`, in the order in which it came.
+  Term gathered_term_;
+  size_t gathered_bytes_ = 0;
   std::deque<WaitingRead> reads_;
   std::deque<HashAt> own_hashes_;     // The last few, ascending.
   std::deque<HashAt> leader_hashes_;  // Told of indexes that we have not applied yet.
+  size_t applied_bytes_ = 0;          // Since the latest snapshot.
   Effects effects_;                   // Reused.
   uint64_t snapshots_taken_ = 0;
   uint64_t snapshots_installed_ = 0;

@@ -182,7 +182,7 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
     // Nobody would end what a removed node's clients hold.
     const bool removed = control() != nullptr && control()->removed(from);
     if (group != groups.end() && !removed)
-      intake.OnForward(now, from, *group->second, envelope.header.term, forward);
+      intake.OnForward(from, *group->second, envelope.header.term, forward);
     return true;
   }
   if (envelope.header.type == bus::MessageType::kForwardNack) {
@@ -289,8 +289,10 @@ std::vector<PeerAddress> Node::Parts::WhomToFollow() const {
     for (const auto& [id, node] : machine->nodes()) add(id, node.host, node.bus_port);
     const raft::Raft& raft = groups.at(kControlGroup)->raft();
     for (Index i = Next(raft.applied()); i <= raft.last().index; i = Next(i)) {
-      const std::optional<NodeRecord> node = DecodeAddNode(OperationIn(raft.entry(i).data));
-      if (node) add(node->id, node->host, node->bus_port);
+      for (const BytesView op : OperationsIn(raft.entry(i).data)) {
+        const std::optional<NodeRecord> node = DecodeAddNode(op);
+        if (node) add(node->id, node->host, node->bus_port);
+      }
     }
     for (const auto& [group_id, group] : groups) {
       for (const NodeId id : group->raft().config().All()) {
@@ -422,7 +424,7 @@ void Node::Parts::EndSession(Group& group, NodeId origin) {
   Bytes logged;
   Writer out(&logged);
   EncodeSessionOver(origin, ended.incarnation, &out);
-  if (group.Write(now, std::move(logged)) == Group::Taken::kYes) known = ended;
+  if (group.WriteAlone(std::move(logged)) == Group::Taken::kYes) known = ended;
 }
 
 // Shutting down ----------------------------------------------------------------------------------

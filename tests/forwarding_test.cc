@@ -11,13 +11,13 @@ namespace lockstep {
 namespace {
 
 Forward SomeForward() {
-  Forward forward{{DiskId{7}, 3, 1}, 42, 5, 17, {}};
-  IntervalSet answered;
-  answered.AddRun(20, 25);
-  answered.Add(30);
-  forward.requests.push_back({Forward::Kind::kWrite, 19, 18, answered, "acquire"});
-  forward.requests.push_back({Forward::Kind::kRead, 31, 18, {}, "info"});
-  forward.requests.push_back({Forward::Kind::kOpenSession, 0, 0, {}, {}});
+  Forward forward{{DiskId{7}, 3, 1}, 42, 5, 17, {}, {}};
+  forward.answered.below = 18;
+  forward.answered.others.AddRun(20, 25);
+  forward.answered.others.Add(30);
+  forward.requests.push_back({Forward::Kind::kWrite, 19, "acquire"});
+  forward.requests.push_back({Forward::Kind::kRead, 31, "info"});
+  forward.requests.push_back({Forward::Kind::kOpenSession, 0, {}});
   return forward;
 }
 
@@ -34,7 +34,8 @@ TEST(Forwarding, AForwardComesOutAsItWentIn) {
   EXPECT_EQ(read.incarnation, 42U);
   EXPECT_EQ(read.position, 17U);
   ASSERT_EQ(read.requests.size(), 3U);
-  EXPECT_EQ(read.requests[0].answered, forward.requests[0].answered);
+  EXPECT_EQ(read.answered.below, 18U);
+  EXPECT_EQ(read.answered.others, forward.answered.others);
   EXPECT_EQ(read.requests[0].op, "acquire");
   EXPECT_EQ(read.requests[1].kind, Forward::Kind::kRead);
 }

@@ -372,13 +372,16 @@ TEST_F(NodeMembersTest, OnlyTheLeadersWordOnTheStateStopsANode) {
   Bytes body;
   Writer out(&body);
   bus::EncodeHeader({bus::MessageType::kStateHash, k3, term, kLocksGroup}, &out);
-  out.Put(Index{1024});
+  out.Put(Index{128});
   out.U64(0xbad);
   cluster().node(k2)->Step(cluster().now(), PeerFrame{k3, body, {}});
   const ClientId client = cluster().Connect(k1);
-  for (int i = 0; i < 1100; ++i) cluster().Send(client, "LOCK.ACQUIRE jobs alice");
+  for (int i = 0; i < 128; ++i) {
+    cluster().Send(client, "LOCK.ACQUIRE jobs alice");
+    cluster().Run(5);  // So that each has an entry of its own.
+  }
   EXPECT_TRUE(cluster().RunUntil([&] {
-    return cluster().node(k2)->group(kLocksGroup)->applied() > Index{1024};
+    return cluster().node(k2)->group(kLocksGroup)->applied() > Index{128};
   }));
 }
 

@@ -36,14 +36,18 @@ class ReplicaTest : public testing::Test {
     return Send({kNode, replica.SessionOf(kNode).incarnation, seq}, op);
   }
   std::optional<Reply> Send(const RequestId& id, const Bytes& op) {
-    Bytes data;
-    Writer writer(&data);
-    EncodeRequest({id, answered_below, answered, op}, &writer);
-    Apply(data);
+    Apply(Entry(id.origin, id.incarnation, {{id.seq, op}}));
     for (const Effects::Answer& answer : effects.answers) {
       if (answer.request == id) return answer.reply;
     }
     return std::nullopt;
+  }
+  using Requests = std::vector<std::pair<uint64_t, Bytes>>;
+  Bytes Entry(NodeId origin, uint64_t incarnation, const Requests& requests) const {
+    RequestsEntry entry(origin, incarnation);
+    for (const auto& [seq, op] : requests) entry.Add(seq, op);
+    entry.Tell({answered_below, answered});
+    return entry.Finish();
   }
   // Returns the incarnation that is open then.
   uint64_t Open(NodeId origin, const SessionName& name) {
@@ -64,7 +68,7 @@ class ReplicaTest : public testing::Test {
   bool Apply(const Bytes& data) {
     ++at.index.value;
     effects = {};
-    const bool readable = replica.Apply(at, data, &effects);
+    const bool readable = replica.Apply(at.index, at.time, data, &effects);
     replica.CheckInvariants();
     return readable;
   }
@@ -202,10 +206,8 @@ TEST_F(ReplicaTest, SessionsOfDifferentNodesDoNotMeet) {
 
 TEST_F(ReplicaTest, WhatCannotBeReadChangesNothingButTheTime) {
   Send(1, Take("alice", "x"));
-  Bytes data;
-  Writer writer(&data);
   const uint64_t open = replica.SessionOf(kNode).incarnation;
-  EncodeRequest({{kNode, open, 2}, 1, {}, Take("bob", "y")}, &writer);
+  const Bytes data = Entry(kNode, open, {{2, Take("bob", "y")}, {3, Take("bob", "z")}});
   for (size_t size = 0; size < data.size(); ++size) EXPECT_FALSE(Apply(data.substr(0, size)));
   EXPECT_FALSE(Apply(data + "x"));
   EXPECT_FALSE(Apply("\x07"));
@@ -216,6 +218,61 @@ TEST_F(ReplicaTest, WhatCannotBeReadChangesNothingButTheTime) {
   EXPECT_EQ(HolderOf("x"), "");
 }
 
+TEST_F(ReplicaTest, RequestsOfOneEntryAreAppliedInOrderAndEachHasAPlaceOfItsOwn) {
+  const uint64_t open = replica.SessionOf(kNode).incarnation;
+  Apply(Entry(kNode, open,
+              {{1, Take("alice", "x")},
+               {2, Take("bob", "y")},
+               {3, Take("bob", "x")},
+               {4, LetGo("alice", "x")},
+               {5, Take("bob", "x")}}));
+  const auto index = static_cast<int64_t>(at.index.value);
+  ASSERT_EQ(effects.answers.size(), 5U);
+  EXPECT_EQ(effects.answers[0].reply, Reply::Integer(index));
+  EXPECT_EQ(effects.answers[1].reply, Reply::Integer(index + 1));
+  EXPECT_EQ(effects.answers[2].reply, Reply::Nil());
+  EXPECT_EQ(effects.answers[3].reply, Reply::Integer(1));
+  EXPECT_EQ(effects.answers[4].reply, Reply::Integer(index + 4));
+  // The next entry's place is above all of these, though its index is not.
+  EXPECT_EQ(Send(6, Take("carol", "z")), Reply::Integer(index + 5));
+}
+
+TEST_F(ReplicaTest, OfTwoOwnersInOneEntryTheSecondIsTheYounger) {
+  const uint64_t open = replica.SessionOf(kNode).incarnation;
+  Apply(Entry(kNode, open,
+              {{1, Take("zoe", "x")},
+               {2, Take("adam", "y")},
+               {3, Take("adam", "x", 0)},
+               {4, Take("zoe", "y", 0)}}));
+  ASSERT_EQ(effects.answers.size(), 4U);
+  EXPECT_EQ(effects.answers[2].request.seq, 3U);
+  EXPECT_TRUE(effects.answers[2].reply.is_error());  // adam, though zoe's name comes after his.
+  EXPECT_EQ(HolderOf("y"), "zoe");
+}
+
+TEST_F(ReplicaTest, AnEntryThatComesTwiceChangesNothing) {
+  const uint64_t open = replica.SessionOf(kNode).incarnation;
+  const Bytes entry = Entry(kNode, open, {{1, Take("alice", "x")}, {2, LetGo("alice", "x")}});
+  Apply(entry);
+  const std::vector<Effects::Answer> first = effects.answers;
+  Send(3, Take("bob", "x"));
+  Apply(entry);
+  ASSERT_EQ(effects.answers.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(effects.answers[i].reply, first[i].reply);
+  EXPECT_EQ(HolderOf("x"), "bob");
+}
+
+TEST_F(ReplicaTest, OperationsAreFoundInAnEntryBeforeItIsApplied) {
+  const Bytes entry = Entry(kNode, 7, {{1, "first"}, {2, "second"}});
+  EXPECT_EQ(OperationsIn(entry), (std::vector<BytesView>{"first", "second"}));
+  Bytes other;
+  Writer writer(&other);
+  EncodeSessionOver(kNode, 7, &writer);
+  EXPECT_TRUE(OperationsIn(other).empty());
+  EXPECT_TRUE(OperationsIn(entry + "x").empty());
+  EXPECT_TRUE(OperationsIn("").empty());
+}
+
 TEST_F(ReplicaTest, APulseEndsWaitsAndTheirAnswersAreRemembered) {
   Send(1, Take("alice", "x"));
   Send(2, Take("bob", "x", 500));
@@ -223,7 +280,7 @@ TEST_F(ReplicaTest, APulseEndsWaitsAndTheirAnswersAreRemembered) {
   at.time = at.time + 500;
   ++at.index.value;
   effects = {};
-  replica.Pulse(at, &effects);
+  replica.Pulse(at.index, at.time, &effects);
   ASSERT_EQ(effects.answers.size(), 1U);
   EXPECT_EQ(effects.answers[0].reply, Reply::Nil());
   EXPECT_EQ(Send(2, Take("bob", "x", 500)), Reply::Nil());
@@ -294,12 +351,13 @@ TEST_F(ReplicaTest, TwoReplicasOfOneLogAgreeEvenIfOneIsLoadedAgainAndAgain) {
       const Bytes name = "l" + std::to_string(rng.Below(4));
       const auto wait_ms = static_cast<int64_t>(rng.Below(400));
       const Bytes op = rng.Below(3) == 0 ? LetGo(owner, name) : Take(owner, name, wait_ms);
-      EncodeRequest({id, base > 20 ? base - 20 : 0, {}, op}, &writer);
+      answered_below = base > 20 ? base - 20 : 0;
+      data = Entry(id.origin, id.incarnation, {{id.seq, op}, {id.seq + 1, Take(owner, name)}});
     }
     at.time = at.time + rng.Between(0, 20);
     Apply(data);
     Effects also;
-    other.Apply(at, data, &also);
+    other.Apply(at.index, at.time, data, &also);
     ASSERT_EQ(effects.answers.size(), also.answers.size());
     ASSERT_EQ(replica.Hash(), other.Hash());
     for (const Effects::Answer& answer : effects.answers) {

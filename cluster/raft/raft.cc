@@ -286,6 +286,12 @@ Raft::Proposal Raft::ProposeConfig(MonoTime now, std::vector<Member> voters,
   state_->Advance(now);
   return state_->ProposeConfig(std::move(voters), std::move(learners));
 }
+Raft::Refusal Raft::WouldRefuse(size_t bytes, size_t ahead) const {
+  return state_->WouldRefuse(bytes, ahead);
+}
+bool Raft::HasAppendUnderWay() const {
+  return state_->log.last().index > std::max(state_->commit, state_->log.stable());
+}
 uint64_t Raft::Read(MonoTime now) {
   state_->Advance(now);
   return state_->Read();
@@ -297,8 +303,8 @@ void Raft::Persisted(MonoTime now, uint64_t write) {
 void Raft::ProvideSnapshot(Snapshot snapshot) {
   state_->ProvideSnapshot(std::move(snapshot));
 }
-void Raft::Compact(Index to, size_t keep) {
-  state_->Compact(to, keep);
+void Raft::Compact(Index to, size_t keep, size_t keep_bytes) {
+  state_->Compact(to, keep, keep_bytes);
 }
 bool Raft::TransferLeadership(MonoTime now, NodeId target) {
   state_->Advance(now);

@@ -116,6 +116,11 @@ class Raft {
     Refusal refusal = Refusal::kNone;
     Index index;  // Where it stands in the log, if not refused. It may yet be overwritten.
   };
+  // Whether Propose would refuse that many bytes of data, after others of `ahead` bytes.
+  Refusal WouldRefuse(size_t bytes, size_t ahead) const;
+  // Something that we appended is neither on our disk nor committed. What is proposed now gets its
+  // turn no sooner than what is proposed when that has changed.
+  bool HasAppendUnderWay() const;
   // Appends, stamped with the cluster time of now. kPulse needs no data.
   Proposal Propose(MonoTime now, EntryKind kind, Bytes data);
   // Goes to `voters` and `learners` through a joint configuration; both steps are ours.
@@ -131,9 +136,9 @@ class Raft {
   // The snapshot that wants_snapshot asked for: state as of applied().
   void ProvideSnapshot(Snapshot snapshot);
   // The host has persisted a snapshot at `to` (<= applied), after all writes whose records it
-  // stands for: the log up to there may go. The log's `keep` last entries stay in memory for
-  // followers that are a little behind.
-  void Compact(Index to, size_t keep);
+  // stands for: the log up to there may go. The log's `keep` last entries, as far as `keep_bytes`
+  // hold them, stay in memory for followers that are a little behind.
+  void Compact(Index to, size_t keep, size_t keep_bytes = SIZE_MAX);
 
   // Hands leadership to `target`; given up after an election timeout (trap 15). False: not leader,
   // or the target is no voter.

@@ -52,6 +52,17 @@ std::vector<Entry> RaftLog::Copy(Index from, size_t count, size_t bytes) const {
   return copy;
 }
 
+Index RaftLog::BeforeTail(size_t count, size_t bytes) const {
+  Index before = last().index;
+  for (size_t left = bytes; count > 0 && before > base_.index; --count) {
+    const size_t next = EntryBytes(At(before));
+    if (next > left) break;
+    left -= next;
+    before = Previous(before);
+  }
+  return before;
+}
+
 void RaftLog::Append(Entry entry) {
   CHECK_SAYS(entry.id.index == Next(last().index), "entry %lu cannot follow %lu",
              entry.id.index.value, last().index.value);

@@ -50,6 +50,8 @@ class RaftLog {
   // The last place at or before `id` where a log that ends with `id` can agree with ours: behind it
   // all our terms are above its last. base() when that lies in what is gone, or cannot be at all.
   LogId LastAgreement(LogId id) const;
+  // What the last entries follow: at most `count` of them, and no more than `bytes` hold.
+  Index BeforeTail(size_t count, size_t bytes) const;
   // Copies entries from `from` on: at most `count`, and as many as `bytes` hold but at least one.
   std::vector<Entry> Copy(Index from, size_t count, size_t bytes) const;
 

@@ -10,18 +10,21 @@ namespace lockstep::raft {
 
 Raft::Proposal Raft::State::Propose(EntryKind kind, Bytes data) {
   CHECK(kind == EntryKind::kOp || kind == EntryKind::kPulse);  // The others are ours to make.
-  if (role != Role::kLeader) return {.refusal = Refusal::kNotLeader, .index = {}};
-  if (transfer_target != kNoNode) return {.refusal = Refusal::kTransferring, .index = {}};
+  const Refusal refusal = WouldRefuse(data.size(), 0);
+  if (refusal != Refusal::kNone) return {.refusal = refusal, .index = {}};
+  return {.refusal = Refusal::kNone, .index = AppendOwn(kind, std::move(data))};
+}
+
+Raft::Refusal Raft::State::WouldRefuse(size_t bytes, size_t ahead) const {
+  if (role != Role::kLeader) return Refusal::kNotLeader;
+  if (transfer_target != kNoNode) return Refusal::kTransferring;
 
   // A leader without a quorum must not grow until its memory ends (trap 17). One entry is let in
   // whatever its size, or it could never be.
-  const size_t bytes = kEntryOverheadBytes + data.size();
   // Nor must one whose own disk stands still, while the others go on committing.
-  const size_t held = std::max(uncommitted_bytes, log.unstable_bytes());
-  const bool fits = held + bytes <= options.uncommitted_bytes_max;
-  if (!fits && held > 0) return {.refusal = Refusal::kFull, .index = {}};
-
-  return {.refusal = Refusal::kNone, .index = AppendOwn(kind, std::move(data))};
+  const size_t held = std::max(uncommitted_bytes, log.unstable_bytes()) + ahead;
+  const bool fits = held + bytes + kEntryOverheadBytes <= options.uncommitted_bytes_max;
+  return !fits && held > 0 ? Refusal::kFull : Refusal::kNone;
 }
 
 // Goes out with the next Drain, to the followers and to our disk at the same time (§10.2.1).

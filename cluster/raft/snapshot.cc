@@ -185,13 +185,12 @@ void Raft::State::Install(Snapshot snapshot, NodeId from) {
 
 // Compaction ------------------------------------------------------------------------------------
 
-void Raft::State::Compact(Index to, size_t keep) {
+void Raft::State::Compact(Index to, size_t keep, size_t keep_bytes) {
   CHECK_SAYS(to <= applied, "compact to %lu, applied is %lu", to.value, applied.value);
   if (to <= snapshot_id.index) return;
   snapshot_id = log.IdAt(to);
 
-  const uint64_t last = log.last().index.value;
-  Index cut = std::min(to, Index{last > keep ? last - keep : 0});
+  Index cut = std::min(to, log.BeforeTail(keep, keep_bytes));
   // A follower that takes a snapshot goes on with the entry behind it. While the transfer moves,
   // that one stays, or the next snapshot would have to follow, and the next.
   for (const auto& [node, other] : progress) {

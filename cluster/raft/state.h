@@ -99,6 +99,7 @@ struct Raft::State {
   void OnTimeoutNow(const Message& m);
 
   // replication.cc ------------------------------------------------------------------------------
+  Refusal WouldRefuse(size_t bytes, size_t ahead) const;
   Proposal Propose(EntryKind kind, Bytes data);
   Index AppendOwn(EntryKind kind, Bytes data);
   enum class Due : uint8_t { kNothing, kRequest, kSnapshot, kChunk };
@@ -131,7 +132,7 @@ struct Raft::State {
   bool TakeChunk(const SnapshotChunk& chunk);
   void Install(Snapshot snapshot, NodeId from);
   void GiveUpIdleTransfers();
-  void Compact(Index to, size_t keep);
+  void Compact(Index to, size_t keep, size_t keep_bytes);
 
   // membership.cc -------------------------------------------------------------------------------
   Proposal ProposeConfig(std::vector<Member> voters, std::vector<Member> learners);

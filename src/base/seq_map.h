@@ -1,13 +1,13 @@
 // Values by number, for numbers that are handed out in ascending order and mostly done with in that
 // order: requests under way.
 //
-// The young ones lie in a ring, by number, and cost no allocation each. What outlives many that came
-// after it (a client may wait for a lock for hours) moves to a map, so that it does not hold the
-// ring open.
+// The young ones lie in a ring, by number, and cost no allocation each. What outlives many that
+// came later (a client may wait for a lock for hours) moves to a map: it does not hold the ring
+// open.
 //
 // Always true:
 //   1. The ring is at most kSparse times as long as what lives in it, or kRingMin.
-//   2. Walks go from the lowest number to the highest. Adding and removing while walking is allowed.
+//   2. Walks go from the lowest number to the highest; one may add and remove while walking.
 //   3. What Add and Find return is good until the next Add.
 #pragma once
 
@@ -85,6 +85,16 @@ class SeqMap {
     return kNone;
   }
   uint64_t first() const { return FirstFrom(0); }
+
+  // `visit(seq, T*)`; may add and remove.
+  template <class Visit>
+  void ForEach(const Visit& visit) {
+    for (uint64_t seq = first(); seq != kNone; seq = FirstFrom(seq + 1)) visit(seq, Find(seq));
+  }
+  template <class Visit>
+  void ForEach(const Visit& visit) const {
+    for (uint64_t seq = first(); seq != kNone; seq = FirstFrom(seq + 1)) visit(seq, Find(seq));
+  }
 
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
