@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/base/check.h"
 #include "src/base/limits.h"
 
 namespace lockstep {
@@ -10,6 +11,15 @@ namespace {
 const char* const kNotAnInteger = "value is not an integer or out of range";
 
 }  // namespace
+
+bool Args::Options::Has(BytesView name) const {
+  return std::any_of(all().begin(), all().end(), [name](const char* one) { return name == one; });
+}
+
+void Args::Options::Add(const char* name) {
+  CHECK(count < names.size());
+  names[count++] = name;
+}
 
 BytesView Args::Next() {
   if (failed_) return {};
@@ -37,16 +47,15 @@ BytesView Args::Name(const char* what) {
 
 bool Args::Token(const char* token) {
   if (!More()) return false;
-  const auto same = [token](const char* other) { return BytesView(other) == token; };
   if (!EqualsIgnoreCase(argv_[at_], token)) {
-    if (std::none_of(asked_.begin(), asked_.end(), same)) asked_.push_back(token);
+    if (!asked_.Has(token)) asked_.Add(token);
     return false;
   }
-  if (std::any_of(taken_.begin(), taken_.end(), same)) {
+  if (taken_.Has(token)) {
     SyntaxError();
     return false;
   }
-  taken_.push_back(token);
+  taken_.Add(token);
   ++at_;
   return true;
 }
@@ -93,7 +102,7 @@ void Args::SyntaxError() {
   // The nearest option that was asked for, if it is near enough to be meant.
   const char* nearest = nullptr;
   size_t edits = std::min<size_t>(3, argument.size());  // Fewer than these, and than its letters.
-  for (const char* token : asked_) {
+  for (const char* token : asked_.all()) {
     const size_t distance = EditDistance(Upper(argument.substr(0, kNameBytesMax)), token);
     if (distance >= edits || distance >= BytesView(token).size()) continue;
     nearest = token;

@@ -10,8 +10,8 @@
 //   if (args.failed()) return args.error();
 #pragma once
 
+#include <array>
 #include <span>
-#include <vector>
 
 #include "src/base/bytes.h"
 #include "src/resp/reply.h"
@@ -56,8 +56,16 @@ class Args {
   size_t at_;
   bool failed_ = false;
   Reply error_;
-  std::vector<const char*> asked_;
-  std::vector<const char*> taken_;
+  // No command has more options than these have places.
+  struct Options {
+    std::array<const char*, 16> names;
+    size_t count = 0;
+    bool Has(BytesView name) const;
+    void Add(const char* name);
+    std::span<const char* const> all() const { return {names.data(), count}; }
+  };
+  Options asked_;
+  Options taken_;
 };
 
 }  // namespace lockstep

@@ -23,7 +23,10 @@ enum class Tag : uint8_t {
   kKeyspace = 71,
 };
 
+constexpr size_t kUsualBytes = 112;  // Of an operation: most need no second allocation.
+
 Writer Begin(Tag tag, Bytes* out) {
+  out->reserve(kUsualBytes);
   Writer writer(out);
   writer.U8(static_cast<uint8_t>(tag));
   return writer;

@@ -157,7 +157,7 @@ void Node::Parts::ApplySettings() {
   slow.Configure(s.slowlog_log_slower_than, static_cast<size_t>(s.slowlog_max_len));
   peers.set_node_timeout_us(s.node_timeout * kUsPerMs);
   SetLogLevel(s.loglevel);
-  for (const auto& [id, session] : sessions) ApplyParserLimits(session.get());
+  ForEachSession([&](Session* session) { ApplyParserLimits(session); });
 }
 
 Output Node::Parts::Drain(MonoTime at) {

@@ -17,8 +17,8 @@ constexpr int64_t kAuthDeadlineUs = 10 * kUsPerSecond;
 }  // namespace
 
 Session* Node::Parts::FindSession(ClientId id) {
-  const auto session = sessions.find(id);
-  return session == sessions.end() ? nullptr : session->second.get();
+  std::unique_ptr<Session>* session = sessions.Find(id.value);
+  return session == nullptr ? nullptr : session->get();
 }
 
 void Node::Parts::MakeRunnable(Session* session) {
@@ -56,7 +56,7 @@ void Node::Parts::On(const ClientOpened& input) {
   auto session = std::make_unique<Session>(std::move(client));
   session->stranger_since = now;
   ApplyParserLimits(session.get());
-  sessions[input.id] = std::move(session);
+  sessions.Add(input.id.value, std::move(session));
   ++figures.connections_received;
 }
 
@@ -92,7 +92,8 @@ void Node::Parts::On(const ClientClosed& input) {
 
 // The connection is gone: what it waits for ends, and what was bound to it.
 void Node::Parts::HangUp(Session* session) {
-  for (const Session::Slot& slot : session->slots()) {
+  for (size_t i = 0; i < session->slots().size(); ++i) {
+    const Session::Slot& slot = session->slots()[i];
     if (slot.filled || slot.seq == 0) continue;
     if (gateway.Withdraw(slot.group, slot.seq)) continue;
     gateway.Forget(slot.group, slot.seq);
@@ -109,7 +110,7 @@ void Node::Parts::HangUp(Session* session) {
   channels.Leave(&session->client);
   monitors.erase(session->client.id);
   if (session->client.bus_tap) --taps;
-  sessions.erase(session->client.id);
+  sessions.Remove(session->client.id.value);
 }
 
 void Node::Parts::RunSessions() {
@@ -158,6 +159,7 @@ void Node::Parts::OnReply(const Gateway::Asker& asker, Reply reply) {
 }
 
 void Node::Parts::CollectClients(Output* out) {
+  out->clients.reserve(dirty.size());
   for (const ClientId id : std::exchange(dirty, {})) {
     Session* session = FindSession(id);
     if (session == nullptr) continue;
@@ -223,22 +225,22 @@ void Node::Parts::CloseSession(ClientId id) {
 void Node::Parts::CloseIdleClients() {
   const int64_t timeout_us = settings().timeout * kUsPerSecond;
   std::vector<ClientId> idle;
-  for (const auto& [id, session] : sessions) {
+  ForEachSession([&](Session* session) {
     const Client& client = session->client;
     const bool exempt = client.monitor || client.subscriptions() > 0 || !session->idle();
     const bool silent = timeout_us > 0 && !exempt && now - client.last_active >= timeout_us;
     const bool stranger = PasswordNeeded() && !client.authenticated &&
                           now - session->stranger_since >= kAuthDeadlineUs;
-    if (silent || stranger) idle.push_back(id);
-  }
+    if (silent || stranger) idle.push_back(client.id);
+  });
   for (const ClientId id : idle) CloseSession(id);
 }
 
 // One that takes nothing at all makes no event by which the limit would be looked at.
 void Node::Parts::CloseSlowReaders() {
-  for (const auto& [id, session] : sessions) {
-    if (session->soft_limit_since) EnforceLimits(session.get());
-  }
+  ForEachSession([&](Session* session) {
+    if (session->soft_limit_since) EnforceLimits(session);
+  });
 }
 
 void Node::Parts::FeedMonitors(const Session& watched, std::span<const BytesView> argv) {

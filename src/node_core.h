@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "commands/host.h"
+#include "src/base/seq_map.h"
 #include "src/dispatcher.h"
 #include "src/formation.h"
 #include "src/forwarding.h"
@@ -67,6 +68,10 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
 
   // src/node_clients.cc: sessions. ---------------------------------------------------------------
   Session* FindSession(ClientId id);
+  template <class Visit>
+  void ForEachSession(const Visit& visit) const {
+    sessions.ForEach([&](uint64_t, const std::unique_ptr<Session>* one) { visit(one->get()); });
+  }
   void MakeRunnable(Session* session);
   void MakeDirty(Session* session);
   void RunSessions();
@@ -182,7 +187,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   size_t rss_peak = 0;
   Bytes run_id;
 
-  std::map<ClientId, std::unique_ptr<Session>> sessions;
+  SeqMap<std::unique_ptr<Session>> sessions;  // By ClientId.
   std::deque<ClientId> runnable;
   std::vector<ClientId> dirty;
   std::set<ClientId> monitors;  // In MONITOR.

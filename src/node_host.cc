@@ -93,7 +93,7 @@ Bytes Node::Parts::RandomBytes(size_t n) {
 // Connections ------------------------------------------------------------------------------------
 
 void Node::Parts::ForEachClient(const std::function<void(Client&)>& visit) {
-  for (const auto& [id, session] : sessions) visit(session->client);
+  ForEachSession([&](Session* session) { visit(session->client); });
 }
 
 Client* Node::Parts::FindClient(ClientId id) {
@@ -116,7 +116,7 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
   if (slot == nullptr || slot->seq == 0) return false;
   if (gateway.Withdraw(slot->group, slot->seq)) {
-    OnReply({id, session->NumberOf(*slot)},
+    OnReply({id, session->BackNumber()},
             with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
                        : Reply::Nil());
     return true;
@@ -134,9 +134,9 @@ void Node::Parts::PauseClients(MonoTime until, bool writes_only) {
 
 void Node::Parts::UnpauseClients() {
   dispatcher.Unpause();
-  for (const auto& [id, session] : sessions) {
-    if (session->stalled) MakeRunnable(session.get());
-  }
+  ForEachSession([&](Session* session) {
+    if (session->stalled) MakeRunnable(session);
+  });
 }
 
 void Node::Parts::ResetClient(Client* client) {
@@ -339,7 +339,7 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
 
   info.connected_clients = sessions.size();
   info.clients_max = static_cast<size_t>(settings().maxclients);
-  for (const auto& [id, session] : sessions) {
+  ForEachSession([&](Session* session) {
     const Client& client = session->client;
     info.input_buffer_max = std::max(info.input_buffer_max, client.input_buffered);
     info.output_buffer_max = std::max(info.output_buffer_max, client.output_buffered);
@@ -347,7 +347,7 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
     info.blocked_clients += client.waiting_for.empty() ? 0 : 1;
     info.tracking_clients += client.tracking ? 1 : 0;
     info.pubsub_clients += client.subscriptions() > 0 ? 1 : 0;
-  }
+  });
   info.monitors = monitors.size();
   info.memory_used = system.rss_bytes;
   info.memory_rss = system.rss_bytes;

@@ -221,11 +221,11 @@ bool Node::Parts::OnForming(NodeId from, const bus::Envelope& envelope) {
 
 void Node::Parts::Tap(NodeId to, BytesView body, bool sent) {
   const Reply line = Reply::Simple(DescribeMessage(to, body, sent));
-  for (const auto& [id, session] : sessions) {
-    if (!session->client.bus_tap) continue;
+  ForEachSession([&](Session* session) {
+    if (!session->client.bus_tap) return;
     session->Write(line);
-    MakeDirty(session.get());
-  }
+    MakeDirty(session);
+  });
 }
 
 // Groups -----------------------------------------------------------------------------------------
@@ -469,7 +469,7 @@ void Node::Parts::HandOver() {
   if (!exit)
     LOCKSTEP_LOG(kInfo, "%s", leading ? "gave up handing over: going all the same" : "bye");
   exit = true;
-  for (const auto& [id, session] : sessions) {
+  ForEachSession([&](Session* session) {
     if (Session::Slot* slot = session->Blocking()) {
       slot->filled = true;
       slot->reply = Reply::Error("UNBLOCKED", "this node is shutting down; ask another one again, "
@@ -477,8 +477,8 @@ void Node::Parts::HandOver() {
       session->WriteReady();
     }
     session->closing = true;
-    MakeDirty(session.get());
-  }
+    MakeDirty(session);
+  });
 }
 
 }  // namespace lockstep

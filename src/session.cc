@@ -27,7 +27,7 @@ uint64_t Session::Open(Slot slot) {
   asked_ = slot.group;
   if (slot.read) ++open_reads_;
   slots_.push_back(std::move(slot));
-  return first_slot_ + slots_.size() - 1;
+  return BackNumber();
 }
 
 Session::Slot* Session::Find(uint64_t number) {

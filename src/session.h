@@ -7,7 +7,6 @@
 //      before it have been answered, or are on their way to the same group in order.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,6 +14,7 @@
 
 #include "commands/client.h"
 #include "src/base/ids.h"
+#include "src/base/ring.h"
 #include "src/resp/parser.h"
 #include "src/resp/reply.h"
 
@@ -76,23 +76,16 @@ class Session {
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
   Slot& BackSlot() { return slots_.back(); }
-  uint64_t NumberOf(const Slot& slot) const {
-    uint64_t number = first_slot_;
-    for (const Slot& one : slots_) {
-      if (&one == &slot) break;
-      ++number;
-    }
-    return number;
-  }
+  uint64_t BackNumber() const { return first_slot_ + slots_.size() - 1; }
   // Gives an open slot its reply and writes all that is ready.
   void Fill(uint64_t number, Reply reply);
   void WriteReady();
 
   bool idle() const { return slots_.empty(); }
   size_t open_slots() const { return slots_.size(); }
-  // The slot that blocks the connection, if one does.
+  // The slot that blocks the connection, if one does. It is the last.
   Slot* Blocking();
-  const std::deque<Slot>& slots() const { return slots_; }
+  const Ring<Slot>& slots() const { return slots_; }
   size_t open_reads() const { return open_reads_; }
   // Whether all open slots that are not filled ask this group. (They ask one group by construction:
   // what asks another waits until the session is idle.)
@@ -103,7 +96,7 @@ class Session {
   size_t output_bytes() const { return out_.size() + backlog; }
 
  private:
-  std::deque<Slot> slots_;
+  Ring<Slot> slots_;
   uint64_t first_slot_ = 1;
   GroupId asked_;  // By the latest slot that was opened.
   size_t open_reads_ = 0;  // Not filled yet.
