@@ -2,6 +2,7 @@
 // thing has one deadline at most, and it can be moved or taken out at any time, each in O(log n).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -46,6 +47,7 @@ class DeadlineHeap {
 
  private:
   static constexpr uint32_t kNowhere = UINT32_MAX;
+  static constexpr uint32_t kWidth = 4;  // Children of one parent lie side by side in memory.
 
   static bool Before(const Item& a, const Item& b) {
     return a.deadline != b.deadline ? a.deadline < b.deadline : a.seq < b.seq;
@@ -57,13 +59,16 @@ class DeadlineHeap {
   // Moves the item at `at` up or down to where it belongs.
   void Settle(uint32_t at) {
     const Item item = items_[at];
-    while (at > 0 && Before(item, items_[(at - 1) / 2])) {
-      Put(at, items_[(at - 1) / 2]);
-      at = (at - 1) / 2;
+    while (at > 0 && Before(item, items_[(at - 1) / kWidth])) {
+      Put(at, items_[(at - 1) / kWidth]);
+      at = (at - 1) / kWidth;
     }
     const auto size = static_cast<uint32_t>(items_.size());
-    for (uint32_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && Before(items_[child + 1], items_[child])) ++child;
+    for (uint32_t child = kWidth * at + 1; child < size; child = kWidth * at + 1) {
+      const uint32_t end = std::min(child + kWidth, size);
+      for (uint32_t other = child + 1; other < end; ++other) {
+        if (Before(items_[other], items_[child])) child = other;
+      }
       if (!Before(items_[child], item)) break;
       Put(at, items_[child]);
       at = child;

@@ -59,7 +59,7 @@ struct Lock {
 
 struct Owner {
   PackedName name;
-  uint64_t age = 0;  // Log index of the entry in which it first held or waited. Smaller is older.
+  uint64_t age = 0;  // Place of the operation by which it first held or waited. Smaller is older.
   // After an abort the age outlives everything else until then, so that retries grow old (trap 49).
   ClusterTime remembered_until;
   Slot<Hold> first_hold, last_hold;
