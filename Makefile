@@ -7,7 +7,8 @@
 #   make sim SEEDS=300    simulated clusters; SEED=n runs one again
 #   make asan | tsan      unit tests and simulator under sanitizers
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30)
-#   make bench            against redis-server, on this machine; make microbench: single parts
+#   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
+#   make microbench       single parts
 #   make traces           compare the engines' traces; REWRITE=1 writes them anew
 #   make clang            build everything with clang 14
 #   make coverage         which lines the unit tests run
@@ -158,7 +159,9 @@ DEPS_run := g++:g++ redis-cli:redis-tools libuv1-dev librocksdb-dev libhiredis-d
 DEPS_test := $(DEPS_run) libgtest-dev libgmock-dev python3:python3 python3-redis \
              redis-server:redis-server node:nodejs npm:npm
 DEPS_clang := clang++-14:clang-14 libclang-rt-14-dev
-DEPS_bench := $(DEPS_test) libbenchmark-dev
+DEPS_bench := $(DEPS_run) python3:python3 redis-server:redis-server etcd:etcd-server \
+              libnghttp2-dev gnuplot:gnuplot-nox
+DEPS_microbench := $(DEPS_test) libbenchmark-dev
 DEPS_coverage := gcovr:gcovr
 DEPS_format := clang-format-14:clang-format-14
 
@@ -177,15 +180,17 @@ $$as_root apt-get -qq update; \
 $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing > /dev/null
 endef
 
-.PHONY: deps deps-test deps-clang deps-bench deps-coverage deps-format
+.PHONY: deps deps-test deps-clang deps-bench deps-microbench deps-coverage deps-format
 deps:
 	@$(call install_missing,$(DEPS_run))
 deps-test:
 	@$(call install_missing,$(DEPS_test))
 deps-clang:
-	@$(call install_missing,$(DEPS_test) $(DEPS_clang) $(DEPS_bench))
+	@$(call install_missing,$(DEPS_clang) $(DEPS_microbench))
 deps-bench:
 	@$(call install_missing,$(DEPS_bench))
+deps-microbench:
+	@$(call install_missing,$(DEPS_microbench))
 deps-coverage:
 	@$(call install_missing,$(DEPS_test) $(DEPS_coverage))
 deps-format:
@@ -205,6 +210,7 @@ SEEDS ?= 300
 SEED ?=
 FUZZ_SECONDS ?= 30
 ONLY ?=
+QUICK ?=
 
 .PHONY: run test sim asan tsan fuzz bench microbench traces clang coverage format clean
 run: deps
@@ -235,10 +241,9 @@ fuzz: deps-clang
 
 bench: deps-bench
 	@+$(BUILD) all
-	@+$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
-	@exec redis-tests/bench
+	@exec redis-tests/bench/run $(if $(QUICK),--quick) $(ONLY)
 
-microbench: deps-bench
+microbench: deps-microbench
 	@+$(BUILD) benches
 	@for bench in $(BENCHES); do $$bench; done
 

@@ -1,0 +1,204 @@
+"""What was measured: tables and targets for people, JSON for programs, and a drawing."""
+
+import json
+import statistics
+import subprocess
+
+import memory
+import trouble
+import waiting
+from rig import OUT
+from throughput import DISK, ETCD, FOLLOWER, LEADER, LOADS, MEMORY, SYNCED, row_name
+
+COLUMNS = [LEADER, FOLLOWER, MEMORY, SYNCED, ETCD, DISK]
+SERIES = {  # In the order of the tables: what each is beside.
+    "FDATASYNC": "300 bytes appended and synced, one after the other",
+    "ACQUIRE": "LOCK.ACQUIRE of a free lock beside SET of a new key",
+    "RELEASE": "LOCK.RELEASE of a held lock beside DEL of a key that is there",
+    "CHECK": "LOCK.CHECK of a held lock beside GET",
+    "CYCLE": "ACQUIRE, then RELEASE, beside SET NX and DEL, and etcd's Lock and Unlock by gRPC",
+    "PUT": "etcd's Put by gRPC, for scale",
+}
+WIDTH = 22
+
+
+def ratio(figures, above, below):
+    top, bottom = figures.median(*above), figures.median(*below)
+    return top / bottom if top and bottom else None
+
+
+def lock_memory_mb(figures):
+    """The larger of the two."""
+    both = [figures.median(memory.LOCKS, role, "more_kb") for role in memory.ROLES]
+    return max(both) / 1024 if None not in both else None
+
+
+# What it is, what is wanted of it, and how it is told from the figures.
+TARGETS = [
+    ("ACQUIRE 50x16 / redis in memory, SET 50x16", ">=", 0.25,
+     lambda f: ratio(f, ("ACQUIRE 50x16", LEADER), ("ACQUIRE 50x16", MEMORY))),
+    ("ACQUIRE 50x1 / redis fsync always, SET 50x1", ">=", 2,
+     lambda f: ratio(f, ("ACQUIRE 50x1", LEADER), ("ACQUIRE 50x1", SYNCED))),
+    ("CYCLE 50x1 / etcd's Lock and Unlock, 50 clients", ">=", 20,
+     lambda f: ratio(f, ("CYCLE 50x1", LEADER), ("CYCLE 50x1", ETCD))),
+    ("ACQUIRE 1x1 / the disk's fdatasync rate", ">=", 0.5,
+     lambda f: ratio(f, ("ACQUIRE 1x1", LEADER), ("FDATASYNC 1x1", DISK))),
+    ("CHECK 50x1 / redis in memory, GET 50x1", ">=", 0.5,
+     lambda f: ratio(f, ("CHECK 50x1", LEADER), ("CHECK 50x1", MEMORY))),
+    ("memory of 100,000 locks, MB", "<", 40, lock_memory_mb),
+]
+
+
+def judge(figures):
+    rows = []
+    for title, sense, wanted, tell in TARGETS:
+        value = tell(figures)
+        met = value is not None and (value >= wanted if sense == ">=" else value < wanted)
+        verdict = "not measured" if value is None else "met" if met else "falls short"
+        rows.append({"target": title, "wanted": f"{sense} {wanted:g}", "measured": value,
+                     "verdict": verdict})
+    return rows
+
+
+# Tables ------------------------------------------------------------------------------------------
+
+def print_series(figures, series, words):
+    loads = [load for load in LOADS if row_name(series, load) in figures.rows]
+    if not loads:
+        return
+    columns = [column for column in COLUMNS
+               if any(column in figures.rows[row_name(series, load)] for load in loads)]
+    print(f"\n{series}: {words}")
+    print(f"{'  clients x pipeline':<22}" + "".join(f"{column:>{WIDTH}}" for column in columns))
+    for load in loads:
+        row = row_name(series, load)
+        line = f"{load[0]:>10} x {load[1]:<9}"
+        for column in columns:
+            rate = figures.median(row, column)
+            latency = figures.median(row, column, "p50_ms")
+            cell = "-" if rate is None else f"{rate:,.0f} ({latency:.2f} ms)"
+            line += f"{cell:>{WIDTH}}"
+        print(line)
+
+
+def print_waiting(figures):
+    for row, what in ((waiting.HANDOVER, "hot lock, from a release to the next grant elsewhere"),
+                      (waiting.SHARED, "ACQUIRE SHARED and RELEASE of one lock"),
+                      (waiting.SEVERAL, "MACQUIRE of 3 and RELEASE ALL")):
+        for column in figures.rows.get(row, {}):
+            rate, p50, p99 = (figures.median(row, column, name)
+                              for name in ("rate", "p50_ms", "p99_ms"))
+            print(f"  {what}; {column}: {rate:,.0f} a second, median {p50:.2f} ms, "
+                  f"p99 {p99:.2f} ms")
+
+
+def print_trouble(figures):
+    for cell in figures.rows.get(trouble.FAILOVER, {}).values():
+        gaps = cell["gap_ms"]
+        print(f"  failover gap: median {statistics.median(gaps):.0f} ms, longest "
+              f"{max(gaps):.0f} ms of {len(gaps)}")
+    if trouble.DEADLOCK in figures.rows:
+        told = [f"{column.split()[0]}: {figures.median(trouble.DEADLOCK, column, 'told_ms'):.2f}"
+                for column in figures.rows[trouble.DEADLOCK]]
+        print(f"  deadlock, ms until the victim is told, by owners in the circle: "
+              f"{', '.join(told)}")
+    if trouble.LEASES in figures.rows:
+        def of(column, name):
+            return figures.median(trouble.LEASES, column, name)
+        print(f"  {trouble.LEASE_COUNT:,} leases end at once: the first "
+              f"{of(trouble.STORM, 'late_ms'):.0f} ms after its time, the last "
+              f"{of(trouble.STORM, 'from_first_to_last_ms'):.0f} ms after the first; another "
+              f"client's\n    longest LOCK.ACQUIRE meanwhile {of(trouble.STORM, 'max_ms'):.0f} ms, "
+              f"before {of(trouble.CALM, 'max_ms'):.0f} ms")
+
+
+def print_memory(figures):
+    for role, cell in figures.rows.get(memory.LOCKS, {}).items():
+        more = cell["more_kb"][0]
+        print(f"  {memory.LOCK_COUNT:,} locks, {role}: {more / 1024:.1f} MB more than idle "
+              f"({cell['idle_kb'][0] / 1024:.1f} MB), {more * 1024 / memory.LOCK_COUNT:.0f} bytes "
+              f"each")
+    for role, cell in figures.rows.get(memory.WAITERS, {}).items():
+        more, before = cell["more_kb"][0], cell["connections_kb"][0]
+        count = cell["connections"][0]
+        print(f"  {memory.WAITER_COUNT:,} who wait, {role}: {more / 1024:.1f} MB, "
+              f"{more * 1024 / memory.WAITER_COUNT:.0f} bytes each; its {count:,} connections "
+              f"before: {before / 1024:.1f} MB")
+
+
+def print_report(figures, notes):
+    print("Requests (for CYCLE: rounds) a second, and the median of their times; of several "
+          "repetitions the median.\nLockstep: three nodes, each request synced by two before its "
+          "answer. etcd: three members, as they come.")
+    for series, words in SERIES.items():
+        print_series(figures, series, words)
+    print()
+    print_waiting(figures)
+    print_trouble(figures)
+    print_memory(figures)
+    print(f"\n{'target':<52}{'wanted':>10}{'measured':>12}")
+    for row in judge(figures):
+        value = "-" if row["measured"] is None else f"{row['measured']:.2f}"
+        print(f"{row['target']:<52}{row['wanted']:>10}{value:>12}   {row['verdict']}")
+    for note in notes:
+        print(f"\nDo not believe: {note}")
+
+
+# Files -------------------------------------------------------------------------------------------
+
+def write_json(figures, machine, notes):
+    path = OUT / "figures.json"
+    whole = {"machine": machine, "figures": figures.rows, "targets": judge(figures),
+             "do not believe": notes}
+    path.write_text(json.dumps(whole, indent=1) + "\n")
+    return path
+
+
+def panel_of_series(figures, series):
+    loads = [load for load in LOADS if row_name(series, load) in figures.rows]
+    columns = [column for column in COLUMNS
+               if any(column in figures.rows[row_name(series, load)] for load in loads)]
+    name = f"${series}"
+    lines = [f"{name} << END", " ".join(f'"{column}"' for column in ["load", *columns])]
+    for load in loads:
+        row = row_name(series, load)
+        rates = [figures.median(row, column) for column in columns]
+        lines.append(" ".join([f'"{load[0]}x{load[1]}"', *(f"{r:.0f}" if r else "NaN"
+                                                             for r in rates)]))
+    bars = [f"{name} using {i + 2}:xtic(1) title columnheader({i + 2}) "
+            f"linetype {COLUMNS.index(column) + 1}" for i, column in enumerate(columns)]
+    return [*lines, "END", f'set title "{series}: a second, by clients x pipeline"',
+            "set style data histograms", "set logscale y", "set yrange [10:*]",
+            "plot " + ", ".join(bars)]
+
+
+def panel_of_circles(figures):
+    rows = [f"{column.split()[0]} {figures.median(trouble.DEADLOCK, column, 'told_ms'):.4f}"
+            for column in figures.rows[trouble.DEADLOCK]]
+    return ["$CIRCLES << END", *rows, "END",
+            'set title "DEADLOCK: ms until it is told, by owners in the circle"',
+            "unset logscale", "set logscale x 2", "set yrange [0:*]", 'set format y "%g"',
+            "plot $CIRCLES using 1:2 with linespoints notitle"]
+
+
+def draw(figures):
+    """Nothing if there is nothing to draw."""
+    panels = [panel_of_series(figures, series)
+              for series in ("ACQUIRE", "RELEASE", "CHECK", "CYCLE")
+              if row_name(series, LOADS[0]) in figures.rows]
+    if trouble.DEADLOCK in figures.rows:
+        panels.append(panel_of_circles(figures))
+    if not panels:
+        return None
+    across = min(2, len(panels))
+    down = (len(panels) + 1) // 2
+    path = OUT / "figures.svg"
+    script = [f"set terminal svg size {620 * across},{400 * down} background 'white'",
+              f"set output '{path}'", "set style fill solid 0.8", "set grid ytics",
+              "set key outside bottom center horizontal", 'set format y "%.0s%c"',
+              f"set multiplot layout {down},{across}"]
+    for panel in panels:
+        script += panel
+    subprocess.run(["gnuplot"], input="\n".join([*script, "unset multiplot", ""]), text=True,
+                   check=True)
+    return path
