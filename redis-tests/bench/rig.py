@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 from cluster import (ROOT, ask, clean_environment, end_process, free_port, make_folder,
-                     start_process)
+                     remove_folder, start_process)
 from resp import wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -168,8 +168,8 @@ def sync_rate(seconds):
     """Small synced appends a second to this disk, one after the other: all that follows rests on
     it."""
     times = []
-    path = make_folder() / "sync"
-    with open(path, "wb", buffering=0) as file:
+    folder = make_folder()
+    with open(folder / "sync", "wb", buffering=0) as file:
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             before = time.monotonic()
@@ -177,6 +177,7 @@ def sync_rate(seconds):
             os.fdatasync(file.fileno())
             times.append((time.monotonic() - before) * 1000)
         whole = time.monotonic() - began
+    remove_folder(folder)
     times.sort()
     return {"rate": len(times) / whole, "p50_ms": statistics.median(times),
             "p99_ms": times[len(times) * 99 // 100], "max_ms": times[-1]}
