@@ -126,7 +126,7 @@ def print_memory(figures):
               f"before: {before / 1024:.1f} MB")
 
 
-def print_report(figures, notes):
+def print_report(figures, troubles):
     print("Requests (for CYCLE: rounds) a second, and the median of their times; of several "
           "repetitions the median.\nLockstep: three nodes, each request synced by two before its "
           "answer. etcd: three members, as they come.")
@@ -140,16 +140,16 @@ def print_report(figures, notes):
     for row in judge(figures):
         value = "-" if row["measured"] is None else f"{row['measured']:.2f}"
         print(f"{row['target']:<52}{row['wanted']:>10}{value:>12}   {row['verdict']}")
-    for note in notes:
-        print(f"\nDo not believe: {note}")
+    for each in troubles:
+        print(f"\nTrouble: {each}")
 
 
 # Files -------------------------------------------------------------------------------------------
 
-def write_json(figures, machine, notes):
+def write_json(figures, machine, troubles):
     path = OUT / "figures.json"
     whole = {"machine": machine, "figures": figures.rows, "targets": judge(figures),
-             "do not believe": notes}
+             "troubles": troubles}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     return path
 

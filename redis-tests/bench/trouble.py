@@ -113,7 +113,8 @@ def part_leases(bench):
         leader = cluster.leader()
         leader.ask("LOCK.ACQUIRE", "bench:bystander", "it", "TTL", TTL)
         for repetition in range(bench.repetitions):
-            bench.progress.show(f"leases: repetition {repetition + 1} of {bench.repetitions}")
+            stage = f"leases: repetition {repetition + 1} of {bench.repetitions}"
+            bench.progress.show(stage)
             generate("load", "each", leader.port, 50, 16, LEASE_COUNT,
                      f"LOCK.ACQUIRE bench:{{n}} me TTL {TTL}")
             calm = finish_bystander(bystander(leader, LEASE_MS / 1000))
@@ -129,7 +130,7 @@ def part_leases(bench):
             storm = finish_bystander(process)
             bench.figures.add(LEASES, STORM, **storm, late_ms=(first - due) * 1000,
                               from_first_to_last_ms=(last - first) * 1000)
-        bench.note_if_leader_changed("leases", cluster, leader)
+            bench.keep_leader(stage, cluster, leader)
 
 
 def finish_bystander(process):

@@ -42,10 +42,11 @@ def part_shared(bench):
     with Cluster(3) as cluster:
         leader = cluster.leader()
         for repetition in range(bench.repetitions):
-            bench.progress.show(f"shared: repetition {repetition + 1} of {bench.repetitions}")
+            stage = f"shared: repetition {repetition + 1} of {bench.repetitions}"
+            bench.progress.show(stage)
             for row, clients, commands in ((SHARED, CLIENTS, shared), (SEVERAL, 1, several),
                                            (SEVERAL, CLIENTS, several)):
                 figures = generate("load", "cycle", leader.port, clients, 1, bench.seconds,
                                    *commands)
                 bench.figures.add(row, clients_column(clients), **figures)
-        bench.note_if_leader_changed("shared", cluster, leader)
+            bench.keep_leader(stage, cluster, leader)
