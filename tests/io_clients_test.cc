@@ -226,6 +226,38 @@ TEST_F(ClientsTest, WhatWasAnsweredLeavesWholeThoughTheClientHasShutItsSide) {
   EXPECT_TRUE(client.Receive() == large);
 }
 
+TEST_F(ClientsTest, AClientThatShutItsSideMayBeSlowToTakeItsAnswers) {
+  PlainSocket client = Connect();
+  port_.owed.insert(LatestId());
+  client.Send("PING\r\n");
+  client.FinishSending();
+  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
+  const Bytes large(size_t{8} << 20, 'y');
+  Reply(LatestId(), large);
+  const MonoTime answered = loop_.Now();
+  ASSERT_TRUE(Run([&] { return loop_.Now() - answered > 2 * ClientConn::kHalfClosedGraceUs; }));
+  EXPECT_TRUE(port_.closed.empty());  // What it has not taken shows that it may still be there.
+
+  ASSERT_TRUE(Run([&] { return client.Receive().size() == large.size(); }));
+  Reply(LatestId(), "+MORE\r\n");
+  ASSERT_TRUE(Run([&] { return client.Receive().ends_with("+MORE\r\n"); }));
+  ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));  // Still owed something: the grace.
+}
+
+TEST_F(ClientsTest, AClientThatShutItsSideAndIsGoneIsFoundOutByItsAnswers) {
+  PlainSocket client = Connect();
+  port_.owed.insert(LatestId());
+  client.Send("PING\r\n");
+  client.FinishSending();
+  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
+  client.Close();
+  ASSERT_TRUE(Run([&] {
+    Reply(LatestId(), "+ANSWER\r\n");  // Each would begin the grace anew.
+    return !port_.closed.empty();
+  }));
+  EXPECT_EQ(port_.closed, std::vector{LatestId()});
+}
+
 TEST_F(ClientsTest, AClientThatIsOwedNothingIsGoneAtOnceHoweverLateItSpoke) {
   PlainSocket client = Connect();
   client.Send("PING\r\n");

@@ -32,6 +32,7 @@ void ClientConn::TurnAway(Bytes last_words) {
 void ClientConn::Send(Bytes bytes) {
   if (state_ != State::kServing) return;
   conn_.Write(std::move(bytes));
+  last_bytes_ = loop_->Now();
   if (half_closed_ && !port_->Owes(id_)) Part();
 }
 
@@ -75,6 +76,7 @@ bool ClientConn::ReportBacklog() {
 // A client on a slow line that goes on taking its last bytes is given more time, but not for ever:
 // one byte now and then would keep all of them in our memory.
 void ClientConn::OnDeadline(MonoTime now) {
+  if (state_ == State::kServing && now < GraceEnds()) return Enter(State::kServing, GraceEnds());
   const bool takes_its_bytes = state_ == State::kFlushing && conn_.backlog() < unflushed_;
   if (!takes_its_bytes || now >= flush_by_) return Go();
   Flush(now);
@@ -100,13 +102,20 @@ void ClientConn::OnEnd(const Bytes& why) {
   if (!half_closed_) return Go();
   if (state_ == State::kFlushing) return;  // Its last words go on leaving.
   if (!port_->Owes(id_)) return Part();
-  const MonoTime grace_ends = last_bytes_ + kHalfClosedGraceUs;
-  if (grace_ends <= loop_->Now()) return Go();
-  Enter(State::kServing, grace_ends);
+  if (GraceEnds() <= loop_->Now()) return Go();
+  Enter(State::kServing, GraceEnds());
 }
 
 void ClientConn::OnWritten() {
-  if (state_ == State::kFlushing && conn_.backlog() == 0) Linger();
+  last_bytes_ = loop_->Now();
+  if (conn_.backlog() > 0) return;
+  if (state_ == State::kFlushing) return Linger();
+  if (state_ == State::kServing && half_closed_) Enter(State::kServing, GraceEnds());
+}
+
+// While answers lie here that it has not taken, it has as long as anybody has over last words.
+MonoTime ClientConn::GraceEnds() const {
+  return last_bytes_ + (conn_.backlog() > 0 ? kFlushStepUsMax : kHalfClosedGraceUs);
 }
 
 // The client will ask no more and all is answered: the node forgets it, the answers leave.

@@ -8,10 +8,10 @@
 // and a reset can overtake the last reply and destroy it.
 //
 // A client that has shut its own side (`printf 'PING\r\n' | nc`) looks exactly like one that has
-// died. One that is owed nothing is gone at once, with its place, its waits and what it has bound.
-// What another asked in the last moment is still answered, and then it is gone; but when
-// kHalfClosedGraceUs have passed since its last bytes it is gone all the same, so one that has long
-// been silent, waiting for a lock, does not hold up the next in line.
+// died, until an answer to it is met with a reset. One that is owed nothing is gone at once, with
+// its place, its waits and what it has bound. Another is still answered, however long a pipeline it
+// has sent, and then it is gone; but when for kHalfClosedGraceUs no byte has gone either way it is
+// gone all the same, so one that waits for a lock does not hold up the next in line.
 #pragma once
 
 #include "src/io/node_port.h"
@@ -79,6 +79,7 @@ class ClientConn final : private TcpConn::Events {
   void Linger();
   void Go();
   void TellNode();
+  MonoTime GraceEnds() const;  // Of one that has shut its side.
   void Enter(State state, MonoTime deadline);
 
   Loop* loop_;
@@ -89,7 +90,7 @@ class ClientConn final : private TcpConn::Events {
   State state_ = State::kFlushing;  // Until Open.
   bool node_knows_ = false;
   bool half_closed_ = false;  // The client has said that it will not send.
-  MonoTime last_bytes_;
+  MonoTime last_bytes_;  // Either way.
   MonoTime flush_by_;
   MonoTime deadline_ = kNeverMono;
   size_t backlog_told_ = 0;

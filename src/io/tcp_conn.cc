@@ -193,7 +193,7 @@ void TcpConn::FinishWriting() {
 // The news waits for the end of the turn: we may be deep inside a call of our owner.
 void TcpConn::End(Bytes why) {
   uv_read_stop(stream());
-  if (ended_) return;
+  if (ended_ && (why.empty() || !why_ended_.empty())) return;
   ended_ = true;
   why_ended_ = std::move(why);
   CallMeAfterTurn();

@@ -3,7 +3,8 @@
 // Always true:
 //   1. Nobody waits behind a neighbour: a connection gives at most kReadsPerTurn pieces a turn,
 //      the rest stays in the kernel and pushes back on the sender.
-//   2. OnEnd comes at most once, never from inside a call of ours, and nothing comes after it.
+//   2. OnEnd comes at most once, never from inside a call of ours, and nothing comes after it; but
+//      an orderly end may be followed by an error: the other side was not listening any more.
 //   3. The owner may destroy the connection in any of its callbacks.
 //
 // What waits to be sent has no bound here: whoever writes looks at backlog().
