@@ -316,6 +316,21 @@ TEST_F(ClientsTest, OneClientTooManyIsToldSoAndTheNodeNeverHearsOfIt) {
   EXPECT_TRUE(port_.closed.empty());
 }
 
+TEST_F(ClientsTest, OfAFloodEachOneTooManyIsToldSo) {
+  settings_.maxclients = 1;
+  const PlainSocket first = Connect();
+  std::vector<PlainSocket> flood;
+  for (int i = 0; i < 200; ++i) {
+    flood.push_back(PlainSocket::To(clients_->port()));
+    ASSERT_TRUE(Run([&] { return clients_->turned_away() == flood.size(); }));
+  }
+  for (PlainSocket& one : flood) {
+    ASSERT_TRUE(Run([&] { return one.Ended(); }));
+    EXPECT_EQ(one.Receive(), "-ERR max number of clients reached\r\n");
+    EXPECT_EQ(one.error(), 0);
+  }
+}
+
 TEST_F(ClientsTest, APlaceThatBecameFreeIsTakenByTheNext) {
   settings_.maxclients = 1;
   PlainSocket first = Connect();

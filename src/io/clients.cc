@@ -53,9 +53,11 @@ void Clients::Accept(uv_stream_t* from) {
                  accepted.error().message.c_str());
     return;
   }
-  // Those that are told why they are turned away need descriptors too, for a moment.
+  // Those that are told why they are turned away need descriptors too, for a moment. Of a flood of
+  // them the rest is told and not seen out.
   if (conns_.size() >= ClientsMax() + kTurnedAwayMax) {
     ++turned_away_;
+    conn->TurnAway(kTooMany);
     return;
   }
   conn->KeepAlive(settings_->tcp_keepalive);
