@@ -145,6 +145,7 @@ void Node::Parts::Housekeep() {
     TellAllFormed();
     CloseIdleClients();
     CloseSlowReaders();
+    ReleaseIdleBuffers();
   }
   if (dispatcher.paused_until() != MonoTime{} && now >= dispatcher.paused_until()) UnpauseClients();
   if (terminating) HandOver();

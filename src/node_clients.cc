@@ -236,6 +236,15 @@ void Node::Parts::CloseIdleClients() {
   for (const ClientId id : idle) CloseSession(id);
 }
 
+// A crowd that says little must not hold a buffer each.
+void Node::Parts::ReleaseIdleBuffers() {
+  for (const auto& [id, session] : sessions) {
+    if (now - session->client.last_active < kUsPerSecond) continue;
+    session->parser.ReleaseIdle();
+    session->client.input_capacity = session->parser.capacity();
+  }
+}
+
 // One that takes nothing at all makes no event by which the limit would be looked at.
 void Node::Parts::CloseSlowReaders() {
   ForEachSession([&](Session* session) {

@@ -81,6 +81,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void EnforceLimits(Session* session);
   void CloseIdleClients();
   void CloseSlowReaders();
+  void ReleaseIdleBuffers();
   void ApplyParserLimits(Session* session);
   void FeedMonitors(const Session& session, std::span<const BytesView> argv);
   void Deliver(BytesView channel, BytesView payload, bool shard);

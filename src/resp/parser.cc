@@ -198,6 +198,14 @@ void Parser::Consume() {
   state_ = State::kParsing;
 }
 
+void Parser::ReleaseIdle() {
+  if (!buffer_.empty()) return;
+  buffer_.Release();
+  args_ = {};
+  spans_ = {};
+  inline_args_ = {};
+}
+
 Parser::Stop Parser::Fail(BytesView sentence) {
   error_ = "ERR Protocol error: ";
   error_ += sentence;

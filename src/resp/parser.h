@@ -64,8 +64,8 @@ class Parser {
   size_t buffered() const { return buffer_.size(); }
   size_t capacity() const { return buffer_.capacity(); }
 
-  // For a connection that has been idle: an empty buffer gives its memory back.
-  void ReleaseIdle() { buffer_.Release(); }
+  // For a connection that has been idle: with nothing unread, all memory goes back.
+  void ReleaseIdle();
 
  private:
   enum class State : uint8_t { kParsing, kReady, kFailed };
