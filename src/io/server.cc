@@ -205,7 +205,8 @@ void Server::HandOutPeers(Output* output) {
 void Server::TellFigures(MonoTime now) {
   if (now < next_figures_) return;
   next_figures_ = now + kFiguresEveryUs;
-  const ProcessFigures process = MeasureProcess();
+  ProcessFigures process = MeasureProcess();
+  if (spare_memory_.Look(now, process)) process = MeasureProcess();
   Step(SystemFigures{.rss_bytes = process.rss_bytes,
                      .total_memory_bytes = TotalMemoryBytes(),
                      .cpu_user_seconds = process.cpu_user_seconds,

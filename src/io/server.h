@@ -10,6 +10,7 @@
 #include "src/io/node_port.h"
 #include "src/io/peer_door.h"
 #include "src/io/peer_links.h"
+#include "src/io/spare_memory.h"
 #include "src/io/storage_rocksdb.h"
 
 namespace lockstep::io {
@@ -68,6 +69,7 @@ class Server final : private NodePort {
   bool asked_to_stop_ = false;
   uint64_t persisted_told_ = 0;
   MonoTime next_figures_;
+  SpareMemory spare_memory_;
   MonoTime leave_by_ = kNeverMono;  // Set: the node is done, its last words are on their way.
 };
 

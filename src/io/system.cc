@@ -67,9 +67,11 @@ ProcessFigures MeasureProcess() {
     figures.cpu_system_seconds = Seconds(usage.ru_stime);
   }
   unsigned long pages = 0;
-  const auto statm = ReadFile("/proc/self/statm", 4096);  // Sizes in pages: total, resident, ...
-  if (statm && std::sscanf(statm->c_str(), "%*u %lu", &pages) == 1) {
+  unsigned long of_files = 0;
+  const auto statm = ReadFile("/proc/self/statm", 4096);  // In pages: total, resident, shared, ...
+  if (statm && std::sscanf(statm->c_str(), "%*u %lu %lu", &pages, &of_files) == 2) {
     figures.rss_bytes = pages * PageBytes();
+    figures.own_bytes = (pages - std::min(pages, of_files)) * PageBytes();
   }
   return figures;
 }

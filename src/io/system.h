@@ -19,6 +19,7 @@ int64_t WallClockUs();
 
 struct ProcessFigures {
   size_t rss_bytes = 0;
+  size_t own_bytes = 0;  // Of rss_bytes: without the pages of files, the program's above all.
   double cpu_user_seconds = 0;
   double cpu_system_seconds = 0;
 };
