@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -21,33 +22,59 @@ Piece Filled(size_t bytes) {
   return piece;
 }
 
-TEST(SpareMemoryTest, WhatACrowdHasFreedGoesBackThoughOthersStandBetween) {
-  SpareMemory spare;
-  const size_t before = MeasureProcess().own_bytes;
-  EXPECT_FALSE(spare.Look(MonoTime{1}, MeasureProcess()));
+constexpr int64_t kHourUs = 3600 * kUsPerSecond;
+constexpr size_t kPieces = 4000;
 
-  std::vector<Piece> crowd;
-  std::vector<Piece> others;  // Keep the heap from shrinking at its end.
-  for (int i = 0; i < 4000; ++i) {
-    crowd.push_back(Filled(kPieceBytes));
-    others.push_back(Filled(64));
+// A crowd's pieces, each between two of others that keep the heap from shrinking at its end.
+class SpareMemoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    before_ = MeasureProcess().own_bytes;
+    for (size_t i = 0; i < kPieces; ++i) {
+      crowd_.push_back(Filled(kPieceBytes));
+      others_.push_back(Filled(64));
+    }
   }
-  const MonoTime later{kUsPerSecond * 3600};
-  EXPECT_FALSE(spare.Look(later, MeasureProcess()));  // All of it is in use.
+  // In all, of what the crowd took.
+  double Held() const {
+    const size_t now = MeasureProcess().own_bytes;
+    return static_cast<double>(now - std::min(now, before_)) / (kPieces * kPieceBytes);
+  }
+  bool Look() {
+    now_ = now_ + kHourUs;
+    return spare_.Look(now_, MeasureProcess());
+  }
 
-  crowd.clear();
-  EXPECT_GT(MeasureProcess().own_bytes, before + 4000 * kPieceBytes / 2);
-  EXPECT_TRUE(spare.Look(later + 3600 * kUsPerSecond, MeasureProcess()));
-  EXPECT_LT(MeasureProcess().own_bytes, before + 4000 * kPieceBytes / 4);
+  SpareMemory spare_;
+  MonoTime now_;
+  size_t before_ = 0;
+  std::vector<Piece> crowd_;
+  std::vector<Piece> others_;
+};
+
+TEST_F(SpareMemoryTest, WhatACrowdHasFreedGoesBackThoughOthersStandBetween) {
+  EXPECT_FALSE(Look());  // All of it is in use.
+  crowd_.clear();
+  EXPECT_GT(Held(), 0.9);
+  EXPECT_TRUE(Look());
+  EXPECT_LT(Held(), 0.4);  // The pages at their ends are shared with others.
+  EXPECT_FALSE(Look());  // What is left is scraps.
 }
 
-TEST(SpareMemoryTest, ItLooksAgainOnlyAfterAWhileAndOnlyAfterGrowth) {
-  SpareMemory spare;
-  const ProcessFigures huge{.own_bytes = size_t{1} << 40};  // As if nearly all of it were spare.
-  ASSERT_TRUE(spare.Look(MonoTime{1}, huge));
-  EXPECT_FALSE(spare.Look(MonoTime{2}, huge));
-  EXPECT_FALSE(spare.Look(MonoTime{3600 * kUsPerSecond}, MeasureProcess()));
-  EXPECT_TRUE(spare.Look(MonoTime{3600 * kUsPerSecond}, huge));
+TEST_F(SpareMemoryTest, WhatIsFreedInTwoPartsGoesBackInTwo) {
+  crowd_.resize(kPieces / 2);
+  EXPECT_TRUE(Look());
+  EXPECT_LT(Held(), 0.8);
+  crowd_.clear();
+  EXPECT_TRUE(Look());
+  EXPECT_LT(Held(), 0.4);
+}
+
+TEST_F(SpareMemoryTest, ItDoesNotLookAgainAtOnce) {
+  EXPECT_FALSE(Look());
+  crowd_.clear();
+  EXPECT_FALSE(spare_.Look(now_ + kUsPerSecond, MeasureProcess()));
+  EXPECT_TRUE(Look());
 }
 
 #endif

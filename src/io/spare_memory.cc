@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t kTimesItsCost = 100;
 constexpr int64_t kLookEveryUsMin = 2 * kUsPerSecond;
+constexpr int64_t kLookUsMax = 50 * kUsPerMs;
+constexpr int64_t kSlowLookEveryUs = 3600 * kUsPerSecond;
 
 int64_t ThreadCpuUs() {
   timespec now = {};
@@ -17,26 +19,31 @@ int64_t ThreadCpuUs() {
   return now.tv_sec * kUsPerSecond + now.tv_nsec / 1000;
 }
 
-bool IsWorthwhile(size_t held) {
+size_t BytesInUse() {
   const struct mallinfo2 heap = ::mallinfo2();  // Of all arenas.
-  const size_t used = heap.uordblks + heap.hblkhd;
-  if (held <= used) return false;
-  return held - used >= std::max(SpareMemory::kWorthwhileBytes, used / 4);
+  return heap.uordblks + heap.hblkhd;
 }
+
+size_t Above(size_t bytes, size_t part) { return bytes - std::min(bytes, part); }
 
 }  // namespace
 
 bool SpareMemory::Look(MonoTime now, const ProcessFigures& process) {
-  settled_bytes_ = std::min(settled_bytes_, process.own_bytes);
-  if (now < next_look_ || process.own_bytes - settled_bytes_ < kWorthwhileBytes) return false;
+  if (now < next_look_) return false;
   const int64_t began = ThreadCpuUs();
-  const bool worthwhile = IsWorthwhile(process.own_bytes);
+  const size_t used = BytesInUse();
+  const size_t spare = Above(process.own_bytes, used);
+  const int64_t look_cost = ThreadCpuUs() - began;
+
+  scraps_bytes_ = std::min(scraps_bytes_, spare);
+  const bool worthwhile = spare - scraps_bytes_ >= std::max(kWorthwhileBytes, used / 4);
   if (worthwhile) {
     ::malloc_trim(0);
-    settled_bytes_ = MeasureProcess().own_bytes;
+    scraps_bytes_ = Above(MeasureProcess().own_bytes, used);
   }
   const int64_t cost = ThreadCpuUs() - began;
-  next_look_ = now + std::max(kLookEveryUsMin, kTimesItsCost * cost);
+  const int64_t least = look_cost > kLookUsMax ? kSlowLookEveryUs : kLookEveryUsMin;
+  next_look_ = now + std::max(least, kTimesItsCost * cost);
   return worthwhile;
 }
 

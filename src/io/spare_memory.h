@@ -3,8 +3,9 @@
 // glibc returns only what lies free at the end of its heap. A crowd of clients that has gone leaves
 // its pages in the middle: without this a node that had a bad hour would keep its memory for ever.
 //
-// Looking costs time that grows with the number of free pieces. So it looks only when the process
-// has grown since it last gave back, and never spends more than a hundredth of the time on it.
+// Looking costs time that grows with the number of free pieces, giving back with their pages.
+// Neither takes more than a hundredth of the time, and a heap that is slow to look over is left
+// alone for an hour: nobody waits for a tidy heap.
 #pragma once
 
 #include "src/base/time.h"
@@ -14,7 +15,7 @@ namespace lockstep::io {
 
 class SpareMemory {
  public:
-  // Less than this, and less than a quarter of what is in use, is left for the next burst.
+  // Less than this, or than a quarter of what is in use, is left for the next burst.
   static constexpr size_t kWorthwhileBytes = size_t{4} << 20;
 
   // Now and then, with what was just measured. True: some was given back.
@@ -22,7 +23,7 @@ class SpareMemory {
 
  private:
   MonoTime next_look_;
-  size_t settled_bytes_ = 0;  // What the process held when it last gave back, or less since.
+  size_t scraps_bytes_ = 0;  // Spare, but in pieces smaller than a page: was left last time.
 };
 
 }  // namespace lockstep::io
