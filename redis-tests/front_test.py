@@ -544,6 +544,7 @@ class Malice(FrontTest):
                     connection.rest()
         self.assertEqual(self.connection.do("PING"), "PONG")
         self.assertTrue(self.node.is_ok())
+        self.assertLess(self.node.log.read_text().count(" bus: "), 25)  # Nor is the log flooded.
         wait_until(lambda: sockets_of(self.node.pid) <= sockets, 20, "all are closed")
 
 

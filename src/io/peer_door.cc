@@ -6,6 +6,7 @@ namespace lockstep::io {
 namespace {
 
 constexpr int64_t kSameComplaintEveryUs = 60 * kUsPerSecond;
+constexpr int kComplaintsMax = 20;  // In that time.
 constexpr int64_t kKeepAliveSeconds =
     15;  // A peer that vanished without a word leaves a socket here.
 
@@ -171,7 +172,14 @@ void PeerDoor::Complain(const Bytes& who, const Bytes& why) {
   if (why == complaint_ && now - complained_ < kSameComplaintEveryUs) return;
   complaint_ = why;
   complained_ = now;
-  LOCKSTEP_LOG(kWarn, "bus: %s: %s", who.c_str(), Printable(why, 600).c_str());
+  if (now - complaints_since_ >= kSameComplaintEveryUs) {
+    complaints_since_ = now;
+    complaints_ = 0;
+  }
+  if (complaints_ >= kComplaintsMax) return;
+  const bool last = ++complaints_ == kComplaintsMax;
+  LOCKSTEP_LOG(kWarn, "bus: %s: %s%s", who.c_str(), Printable(why, 600).c_str(),
+               last ? "; more of this minute is not told" : "");
 }
 
 }  // namespace lockstep::io

@@ -52,6 +52,9 @@ class PeerDoor {
   // The last complaint: a stranger that tries again and again costs a line a minute.
   Bytes complaint_;
   MonoTime complained_;
+  // All complaints of a while: one that makes a new mistake each time costs a few lines a minute.
+  int complaints_ = 0;
+  MonoTime complaints_since_;
 };
 
 }  // namespace lockstep::io
