@@ -62,6 +62,13 @@ def reset(connection):
     plain.close()
 
 
+def receive_all(plain, size):
+    data = b""
+    while len(data) < size and (piece := plain.recv(size - len(data))):
+        data += piece
+    return data
+
+
 class Crowd:
     """Many sockets that do the same thing at the same time."""
 
@@ -99,7 +106,7 @@ class Crowd:
 
     def receive(self, size):
         """From each the next so many bytes; what came, without repetitions."""
-        return {one.recv(size, socket.MSG_WAITALL) for one in self.sockets}
+        return {receive_all(one, size) for one in self.sockets}
 
     def ask(self, data, answer):
         self.send(data)
@@ -267,6 +274,18 @@ class Pipelines(FrontTest):
                 self.assertEqual(reply, answer, i)
         self.assertLess(most, 100)
         self.assertLess(sorted(delays)[len(delays) * 9 // 10], 0.2)
+
+    def test_a_crowd_with_long_pipelines_delays_nobody_for_long(self):
+        """A turn of the node has its end, however much there is to do."""
+        with Crowd(self.node.port, 1000) as crowd:
+            crowd.send(b"PING\r\n" * 5000)
+            slowest = 0
+            while crowd.sockets[-1] not in crowd.readable(1, 20):
+                began = time.monotonic()
+                self.assertEqual(self.connection.do("PING"), "PONG")
+                slowest = max(slowest, time.monotonic() - began)
+            self.assertEqual(crowd.receive(7 * 5000), {b"+PONG\r\n" * 5000})
+        self.assertLess(slowest, 1.5)
 
     def test_whoever_shuts_its_side_still_gets_a_long_pipelines_answers(self):
         """Also when it takes them slowly, and though it looks like a client that has died."""

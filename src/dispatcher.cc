@@ -9,7 +9,8 @@
 namespace lockstep {
 namespace {
 
-constexpr int kCommandsATurn = 4096;  // Of one connection, so that no pipeline starves the rest.
+constexpr int kCommandsATurn = 64;  // Of one connection; then the next may go.
+constexpr size_t kReplyBytesAUnit = 1024;  // Making so much costs about what a small command does.
 constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
 constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be long.
 
@@ -32,10 +33,14 @@ void Dispatcher::Pause(MonoTime until, bool writes_only) {
   paused_until_ = std::max(paused_until_, until);
 }
 
-bool Dispatcher::Run(MonoTime now, Session* session) {
+bool Dispatcher::Run(MonoTime now, Session* session, int64_t* budget) {
   const bool authenticated = session->client.authenticated;
-  for (int i = 0; i < kCommandsATurn; ++i) {
-    if (!Next(now, session)) return false;
+  for (int i = 0; i < kCommandsATurn && *budget > 0; ++i) {
+    const size_t before = session->output_bytes();
+    const bool ran = Next(now, session);
+    const size_t made = session->output_bytes() - std::min(before, session->output_bytes());
+    *budget -= static_cast<int64_t>(1 + made / kReplyBytesAUnit);
+    if (!ran) return false;
     // What a stranger may send has other bounds: they are to hold from the next command on.
     if (session->client.authenticated != authenticated) return true;
   }

@@ -18,8 +18,9 @@ class Dispatcher {
   Dispatcher(Host* host, Gateway* gateway, std::function<MonoTime()> clock);
 
   // Runs what the session has received until it must wait: for bytes, an answer, the end of a
-  // pause, or its turn (at most kCommandsATurn at once). True: there is more that could run now.
-  bool Run(MonoTime now, Session* session);
+  // pause, or its turn (kCommandsATurn, or the end of `budget`, from which the work is taken: one
+  // for a command, and more for long answers). True: there is more that could run now.
+  bool Run(MonoTime now, Session* session, int64_t* budget);
 
   // An answer from a group.
   void OnReply(MonoTime now, Session* session, uint64_t slot, Reply reply);

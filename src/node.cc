@@ -12,6 +12,8 @@ namespace {
 
 constexpr int64_t kHousekeepUs = 100 * kUsPerMs;
 constexpr int64_t kPingUs = 500 * kUsPerMs;
+// Commands of all clients between two looks at sockets, disk and peers: some milliseconds.
+constexpr int64_t kWorkADrain = 4096;
 constexpr int kRoundsATurn = 8;  // A reply lets a client's next command run within the same turn.
 
 }  // namespace
@@ -165,12 +167,13 @@ Output Node::Parts::Drain(MonoTime at) {
   CHECK(at >= now);
   now = at;
   Output out;
+  int64_t budget = kWorkADrain;
   for (int round = 0; round < kRoundsATurn; ++round) {
-    RunSessions();
+    RunSessions(&budget);
     gateway.Flush(now);
     WantEvents();
     for (const auto& [id, group] : groups) group->Drain(now, next_write, &batch);
-    if (runnable.empty()) break;
+    if (runnable.empty() || budget <= 0) break;
   }
   intake.Flush();
   SendHeartbeats();

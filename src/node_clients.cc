@@ -113,9 +113,10 @@ void Node::Parts::HangUp(Session* session) {
   sessions.Remove(session->client.id.value);
 }
 
-void Node::Parts::RunSessions() {
-  size_t turns = runnable.size();  // Each once: who is made runnable meanwhile runs next time.
-  while (turns-- > 0) {
+// By turns, a few commands each: a crowd with long pipelines delays nobody by more than a round of
+// it, and never keeps the node from its peers.
+void Node::Parts::RunSessions(int64_t* budget) {
+  while (!runnable.empty() && *budget > 0) {
     const ClientId id = runnable.front();
     runnable.pop_front();
     Session* session = FindSession(id);
@@ -124,7 +125,7 @@ void Node::Parts::RunSessions() {
     Client& client = session->client;
     const bool tapped = client.bus_tap;
     const bool authenticated = client.authenticated;
-    const bool more = dispatcher.Run(now, session);
+    const bool more = dispatcher.Run(now, session, budget);
     if (client.monitor) {
       monitors.insert(id);
     } else if (!monitors.empty()) {
@@ -181,7 +182,7 @@ void Node::Parts::CollectClients(Output* out) {
     // One command may be larger than the pause: of it the parser's own limits are the bound.
     const bool ahead = session->parser.buffered() >= kReadPauseBytes &&
                        session->lack != Session::Lack::kBytes;
-    const bool read = !session->closing && (!ahead || session->runnable);
+    const bool read = !session->closing && !ahead;
     if (read != session->reading) {
       session->reading = read;
       (read ? out->read_again : out->stop_reading).push_back(id);

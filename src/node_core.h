@@ -74,7 +74,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   }
   void MakeRunnable(Session* session);
   void MakeDirty(Session* session);
-  void RunSessions();
+  void RunSessions(int64_t* budget);
   void CollectClients(Output* out);
   void CloseSession(ClientId id);
   void HangUp(Session* session);

@@ -236,6 +236,40 @@ TEST_F(NodeClientsTest, AClientThatIsAheadOfItsAnswersIsNotReadFrom) {
   }));
 }
 
+TEST_F(NodeClientsTest, ACrowdWithLongPipelinesDelaysNobodyByMoreThanARound) {
+  Form(1);
+  constexpr size_t kCrowd = 200;
+  constexpr size_t kCommands = 1000;
+  const Bytes pong = "+PONG\r\n";
+  Bytes pipeline;
+  for (size_t i = 0; i < kCommands; ++i) pipeline += "PING\r\n";
+  std::vector<ClientId> crowd;
+  for (size_t i = 0; i < kCrowd; ++i) crowd.push_back(cluster().Connect(k1));
+  const ClientId other = cluster().Connect(k1);
+  for (const ClientId id : crowd) cluster().SendRaw(id, pipeline);
+  cluster().Send(other, "PING");
+
+  size_t answered = 0;
+  const auto count = [&] {
+    for (const ClientId id : crowd) answered += cluster().Take(id).size() / pong.size();
+  };
+  cluster().Run(1);
+  count();
+  EXPECT_GT(answered, 0u);
+  EXPECT_LT(answered, 10'000u);  // The node looks at its peers and its disk in between.
+  Bytes told;
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    told += cluster().Take(other);
+    return told == pong;
+  }));
+  count();
+  EXPECT_LT(answered, kCrowd * kCommands / 10);
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    count();
+    return answered == kCrowd * kCommands;
+  }));
+}
+
 TEST_F(NodeClientsTest, AReadSeesTheWritesBeforeItInItsPipeline) {
   Form(3);
   const ClientId client = cluster().Connect(follower_);
