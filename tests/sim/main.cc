@@ -3,6 +3,7 @@
 //   lockstep-sim [--seeds N] [--from K]   the seeds that once failed, then N from K on
 //   lockstep-sim --seed N                 that seed, narrated
 //   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
+//   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #include <map>
 #include <set>
 
+#include "tests/sim/judge.h"
 #include "tests/sim/run.h"
 #include "tests/sim/swarm.h"
 
@@ -193,6 +195,7 @@ int main(int argc, char** argv) {
   uint64_t seeds = 300;
   uint64_t from = 1;
   for (int i = 1; i + 1 < argc; i += 2) {
+    if (std::strcmp(argv[i], "--judge") == 0) return JudgeFile(argv[i + 1]);
     const uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
     if (std::strcmp(argv[i], "--seed") == 0) return Replay(value);
     if (std::strcmp(argv[i], "--check-determinism") == 0) return CheckDeterminism(value);
