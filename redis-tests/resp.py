@@ -78,12 +78,13 @@ def pairs(reply):
 
 
 class Connection:
-    def __init__(self, port, protocol=2, timeout=15, receive_buffer=None, depth_max=DEPTH_MAX):
+    def __init__(self, port, protocol=2, timeout=15, receive_buffer=None, depth_max=DEPTH_MAX,
+                 host="127.0.0.1"):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect(("127.0.0.1", port))
+        self.socket.connect((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.at = 0
