@@ -5,6 +5,7 @@
 #   make run              three nodes on 127.0.0.1: 7379, 7380, 7381; Ctrl-C stops them
 #   make test             all tests; ONLY=raft runs those whose name holds "raft"
 #   make sim SEEDS=300    simulated clusters; SEED=n runs one again
+#   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n
 #   make asan | tsan      unit tests and simulator under sanitizers
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30)
 #   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
@@ -158,6 +159,7 @@ DEPS_run := g++:g++ redis-cli:redis-tools libuv1-dev librocksdb-dev libhiredis-d
             libfmt-dev libssl-dev libxxhash-dev libroaring-dev nlohmann-json3-dev
 DEPS_test := $(DEPS_run) libgtest-dev libgmock-dev python3:python3 python3-redis \
              redis-server:redis-server node:nodejs npm:npm
+DEPS_chaos := $(DEPS_run) python3:python3 ip:iproute2
 DEPS_clang := clang++-14:clang-14 libclang-rt-14-dev
 DEPS_bench := $(DEPS_run) python3:python3 redis-server:redis-server etcd:etcd-server \
               libnghttp2-dev gnuplot:gnuplot-nox
@@ -180,11 +182,13 @@ $$as_root apt-get -qq update; \
 $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing > /dev/null
 endef
 
-.PHONY: deps deps-test deps-clang deps-bench deps-microbench deps-coverage deps-format
+.PHONY: deps deps-test deps-chaos deps-clang deps-bench deps-microbench deps-coverage deps-format
 deps:
 	@$(call install_missing,$(DEPS_run))
 deps-test:
 	@$(call install_missing,$(DEPS_test))
+deps-chaos:
+	@$(call install_missing,$(DEPS_chaos))
 deps-clang:
 	@$(call install_missing,$(DEPS_clang) $(DEPS_microbench))
 deps-bench:
@@ -208,11 +212,12 @@ endif
 
 SEEDS ?= 300
 SEED ?=
+CHAOS_SECONDS ?= 60
 FUZZ_SECONDS ?= 30
 ONLY ?=
 QUICK ?=
 
-.PHONY: run test sim asan tsan fuzz bench microbench traces clang coverage format clean
+.PHONY: run test sim chaos asan tsan fuzz bench microbench traces clang coverage format clean
 run: deps
 	@+$(BUILD) all
 	@exec tests/cluster_up $(SERVER)
@@ -225,6 +230,11 @@ test: deps-test
 sim: deps
 	@+$(BUILD) $(SIM)
 	@$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+# CHAOS_SEED and CHAOS_NODES, if they are given, it finds in its environment.
+chaos: deps-chaos
+	@+$(BUILD) all $(SIM)
+	@CHAOS_SECONDS=$(CHAOS_SECONDS) exec redis-tests/chaos
 
 asan tsan: deps-test
 	@+$(BUILD) MODE=$@ tests
