@@ -6,6 +6,7 @@ are: then nothing can be granted, but nothing may be lost either.
 
 import itertools
 import random
+import subprocess
 import time
 
 from chaos_network import CLIENTS
@@ -181,9 +182,12 @@ class Nemesis:
         self.counts["terminations"] += 1
         self.down.add(node)
         self.note(f"terminate {node}", fault=True)
-        code = self.node(node).terminate(STOP_SECONDS)
+        try:
+            code = self.node(node).terminate(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = "none"
         if code != 0:
-            raise Trouble(f"node {node} ended with code {code} when told to stop")
+            raise Trouble(f"node {node} is told to stop: exit code {code}")
         return lambda: self.start(node)
 
     def pause(self, *nodes):
