@@ -9,6 +9,7 @@ searched to its end.
 """
 
 import random
+import re
 import threading
 import time
 
@@ -16,11 +17,13 @@ from chaos_network import PORT, address
 from resp import Closed, Connection, Error, pairs
 
 NAMES_SECONDS = 4
-LEASES = (1000, 1000, 2000, 3000, 20000)
+LEASES = (1000, 2000, 3000, 20000)
+LEASES_TO_OUTLIVE = (150, 400, 700, 1200)
 LONG = 600000  # No run is so long.
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 2.5
 PROBE_SECONDS = 1.0
+WATCH_SECONDS = 0.3
 REFUSALS = {"CLUSTERDOWN", "TRYAGAIN"}  # It has not happened.
 UNKNOWN = "?"
 NOT_SENT = "-NOTSENT"
@@ -76,6 +79,11 @@ class Client(threading.Thread):
 
     def turn(self):
         raise NotImplementedError
+
+    def fought_for(self, letters):
+        """One of these names, as it is called for the time being."""
+        age = int((time.monotonic() - self.chaos.began) / NAMES_SECONDS)
+        return f"{self.dice.choice(letters)}.{age}"
 
     def rest(self, longest_ms):
         self.chaos.ending.wait(self.dice.uniform(0, longest_ms / 1000))
@@ -144,20 +152,16 @@ class Worker(Client):
     """Fights for a few names with the others, in all the ways that there are."""
 
     def turn(self):
-        way = self.dice.choices([self.one_lock, self.upgrade, self.semaphore, self.many_at_once,
-                                 self.one_after_the_other, self.look], [8, 1, 2, 3, 3, 2])[0]
+        way = self.dice.choices(
+            [self.one_lock, self.outlive, self.upgrade, self.semaphore, self.many_at_once,
+             self.one_after_the_other, self.look], [6, 2, 1, 2, 3, 3, 2])[0]
         way()
         self.rest(40)
 
-    def fought_for(self, letters):
-        """One of these names, as it is called for the time being."""
-        age = int((time.monotonic() - self.chaos.began) / NAMES_SECONDS)
-        return f"{self.dice.choice(letters)}.{age}"
-
-    def acquire(self, name, *options, chance_to_wait=0.5, owner=None):
+    def acquire(self, name, *options, chance_to_wait=0.5, owner=None, leases=LEASES):
         block_ms = 0
         words = ["LOCK.ACQUIRE", name, owner or self.owner, *options,
-                 "TTL", self.dice.choice(LEASES)]
+                 "TTL", self.dice.choice(leases)]
         if self.dice.random() < chance_to_wait:
             block_ms = self.dice.randint(30, 900)
             words += ["BLOCK", block_ms]
@@ -170,8 +174,6 @@ class Worker(Client):
         if not token:
             return
         self.hold(name, owner, token)
-        if self.dice.random() < 0.15:
-            return  # Its lease ends by itself.
         with_token = ["TOKEN", token] if self.dice.random() < 0.5 else []
         self.ask("LOCK.RELEASE", name, owner, *with_token)
 
@@ -189,6 +191,18 @@ class Worker(Client):
                 self.acquire(name, owner=owner)  # Once more: the same token, or an upgrade.
             else:
                 self.ask("LOCK.INFO", name)
+
+    def outlive(self):
+        """Waits until its lease is over, which it must not be a moment too early."""
+        name = self.fought_for("abc")
+        token = self.acquire(name, leases=LEASES_TO_OUTLIVE)
+        if token and self.dice.random() < 0.3:
+            self.rest(100)
+            self.ask("LOCK.RENEW", name, self.owner, "TTL", self.dice.choice(LEASES_TO_OUTLIVE))
+        while token and not self.chaos.ending.is_set():
+            self.rest(40)
+            if self.ask("LOCK.CHECK", name, token) != ":1":
+                break
 
     def upgrade(self):
         name, owner = self.fought_for("abc"), self.owner
@@ -242,6 +256,26 @@ class Probe(Client):
         name = f"probe.{self.name}.{len(self.history)}"
         if self.ask("LOCK.ACQUIRE", name, self.owner, "TTL", 1000)[0] == ":":
             self.ask("LOCK.RELEASE", name, self.owner)
+        self.rest(40)
+
+
+class Watcher(Client):
+    """Stays with its node, however that fares, and asks it who holds what: it must never be told of
+    the past. It asks again so soon that a node which was away finds a question younger than what
+    has happened meanwhile."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments, patience=WATCH_SECONDS)
+        self.seen = ("", 0)  # A name, and a token that held it.
+
+    def turn(self):
+        name, token = self.seen
+        if token and self.dice.random() < 0.3:
+            self.ask("LOCK.CHECK", name, token)
+        else:
+            name = self.fought_for("abcxyz")
+            found = re.search(r":(\d+)[,}]", self.ask("LOCK.INFO", name))
+            self.seen = (name, int(found.group(1)) if found else 0)
         self.rest(40)
 
 

@@ -55,9 +55,10 @@ class Trouble(AssertionError):
 
 class Nemesis:
     # A deck of cards: each comes as often as it is here before any comes again.
-    FOR_ONE = ["kill", "kill", "kill", "kill_twice", "pause", "pause", "isolate", "isolate",
+    FOR_ONE = ["kill", "kill", "kill_twice", "pause", "pause", "pause", "isolate", "isolate",
                "unplug", "deaf", "mute", "terminate"]
-    FOR_ALL = ["link", "half_link", "chase", "kill_all", "pause_all", "scatter"]
+    FOR_ALL = ["link", "half_link", "chase", "come_back", "come_back", "kill_all", "pause_all",
+               "scatter"]
 
     def __init__(self, chaos):
         self.chaos = chaos
@@ -94,10 +95,10 @@ class Nemesis:
         self.chaos.sleep(self.dice.choice(BETWEEN))
 
     def victims(self):
-        """A minority; every other time the leader is in it."""
+        """A minority; mostly the leader is in it."""
         number = self.dice.randint(1, (len(self.ids) - 1) // 2)
         victims = self.dice.sample(self.ids, number)
-        leader = self.leader() if self.dice.random() < 0.5 else 0
+        leader = self.leader() if self.dice.random() < 0.6 else 0
         if leader and leader not in victims:
             victims[0] = leader
         return victims
@@ -260,6 +261,20 @@ class Nemesis:
             undo = self.kill(self.leader() or self.dice.choice(self.ids))
             self.chaos.sleep(self.dice.uniform(0.5, 2.5))
             undo()
+
+    def come_back(self):
+        """As soon as those who were cut off are back the leader dies: so they are needed at once,
+        whatever TCP makes of the links that were cut."""
+        leader = self.leader() or self.ids[0]
+        others = [node for node in self.ids if node != leader]
+        away = self.dice.sample(others, (len(self.ids) - 1) // 2)
+        heal = self.cut(self.from_to(away, self.ids) | self.from_to(self.ids, away),
+                        f"isolate {away} each")
+        self.chaos.sleep(self.dice.uniform(1, 8))
+        heal()
+        undo = self.kill(leader)
+        self.chaos.sleep(self.dice.uniform(2, 4))
+        undo()
 
     def kill_all(self):
         undo = self.kill(*self.ids)
