@@ -1,8 +1,8 @@
 """Clients that note each thing they ask and what they were told: the history that is judged.
 
-A client that hears nothing, whose connection breaks or that is told UNCERTAIN knows nothing: what it
-asked may have happened, or may yet. It goes on at another node, half the time under a new owner's
-name, as a process does that starts anew, half the time as the same owner that asks again.
+A client that hears nothing, whose connection breaks or that is told UNCERTAIN knows nothing: what
+it asked may have happened, or may yet. It goes on at another node, half the time under a new
+owner's name, as a process does that starts anew, half the time as the same owner that asks again.
 
 Lock names change every few seconds. So each is fought for by all, and yet has a history that can be
 searched to its end.
@@ -231,7 +231,8 @@ class Worker(Client):
 
     def one_after_the_other(self):
         """In no order, so that circles close."""
-        names, owner = [self.fought_for(letter) for letter in self.dice.sample("xyz", 2)], self.owner
+        names = [self.fought_for(letter) for letter in self.dice.sample("xyz", 2)]
+        owner = self.owner
         if self.acquire(names[0]):
             self.rest(20)
             self.acquire(names[1], chance_to_wait=0.9, owner=owner)

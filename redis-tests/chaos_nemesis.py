@@ -1,7 +1,7 @@
-"""What is done to the nodes, in an order that a seed draws, and when the cluster should have served.
+"""What is done to the nodes, in an order that a seed draws, and when the cluster had to serve.
 
-Mostly a minority is hurt at a time: then the rest must go on granting (`longest_gap`). Sometimes all
-are: then nothing can be granted, but nothing may be lost either.
+Mostly a minority is hurt at a time: then the rest must go on granting (`longest_gap`). Sometimes
+all are: then nothing can be granted, but nothing may be lost either.
 """
 
 import itertools
@@ -74,7 +74,7 @@ class Nemesis:
         self.story = []
         self.note("begin", fault=False)
 
-    # The order of things -----------------------------------------------------------------------------
+    # The order of things -------------------------------------------------------------------------
 
     def go_on(self):
         """One fault, from its beginning to its end and a while longer."""
@@ -118,7 +118,7 @@ class Nemesis:
         for node in list(self.down):
             self.start(node)
 
-    # What is known of it -----------------------------------------------------------------------------
+    # What is known of it -------------------------------------------------------------------------
 
     def serving(self):
         return set(self.ids) - self.down - self.paused
@@ -134,7 +134,7 @@ class Nemesis:
             if node.id not in self.down and not node.is_running:
                 raise Trouble(f"{node!r} has ended by itself, code {node.process.returncode}")
 
-    # One node ----------------------------------------------------------------------------------------
+    # One node ------------------------------------------------------------------------------------
 
     def node(self, node):
         return self.cluster.node(node)
@@ -204,7 +204,7 @@ class Nemesis:
         self.paused.discard(node)
         self.note(f"go on {node}", fault=False)
 
-    # The network -------------------------------------------------------------------------------------
+    # The network ---------------------------------------------------------------------------------
 
     def cut(self, ways, what):
         """These ways besides what is cut already; none at all: everything is healed."""
@@ -241,7 +241,7 @@ class Nemesis:
     def mute(self, node):
         return self.cut(self.from_to([node], self.ids), f"mute {node}")
 
-    # More than one -----------------------------------------------------------------------------------
+    # More than one -------------------------------------------------------------------------------
 
     def link(self):
         one, other = self.dice.sample(self.ids, 2)
