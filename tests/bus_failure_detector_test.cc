@@ -94,10 +94,10 @@ TEST(FailureDetectorTest, TheTimeoutCanChangeWhileRunning) {
   EXPECT_EQ(detector.Tick(At(3'000)).failed, Nodes{kTwo});
 }
 
-TEST(BackoffTest, WaitsDoubleFrom50MillisecondsToTwoSeconds) {
+TEST(BackoffTest, WaitsDoubleFrom50To500Milliseconds) {
   Rng rng(1);
   Backoff backoff(&rng);
-  for (const int64_t step_ms : {50, 100, 200, 400, 800, 1'600, 2'000, 2'000, 2'000}) {
+  for (const int64_t step_ms : {50, 100, 200, 400, 500, 500, 500}) {
     const int64_t delay = backoff.NextDelayUs();
     EXPECT_GE(delay, step_ms * kUsPerMs / 2);
     EXPECT_LE(delay, step_ms * kUsPerMs);

@@ -1,6 +1,7 @@
 // How long to wait before dialling a peer again.
 //
-// Doubles from 50 ms to 2 s: a peer that restarts is found at once, one that is gone costs little.
+// Doubles from 50 ms to 500 ms: a peer that restarts is found at once, one that is gone costs a few
+// dials a second, and one whose cable is mended is there when it is needed for a majority.
 // Half of each wait is drawn, so that nodes which lost a peer at the same moment do not all return
 // at the same moment.
 #pragma once
@@ -13,7 +14,7 @@
 namespace lockstep::bus {
 
 constexpr int64_t kBackoffFirstUs = 50 * kUsPerMs;
-constexpr int64_t kBackoffMaxUs = 2 * kUsPerSecond;
+constexpr int64_t kBackoffMaxUs = 500 * kUsPerMs;
 
 class Backoff {
  public:

@@ -207,8 +207,8 @@ class PeerLinks::Link final : public TcpConn::Events {
   void OnEnd(const Bytes& why) override { Break(why.empty() ? "it has closed the link" : why); }
 
   void OnTimer() {
-    if (dialling_) return Break("no handshake within 5 s");
-    Dial();
+    if (!dialling_) return Dial();
+    Break(Format("no handshake within %ld s", kHandshakeUsMax / kUsPerSecond));
   }
 
   // Whatever went wrong, and at whatever step: say why, forget the attempt, dial again later.

@@ -20,11 +20,13 @@
 
 namespace lockstep::io {
 
-// A handshake that takes longer is no handshake: connecting, hello and answer together.
-constexpr int64_t kHandshakeUsMax = 5 * kUsPerSecond;
+// A handshake that takes longer is no handshake: connecting, hello and answer together. TCP asks at
+// its beginning, after 1 s, after 3 s, and so on: the later ones are left to the next dial.
+constexpr int64_t kHandshakeUsMax = 2 * kUsPerSecond;
 // A link on which nothing is acknowledged for so long is broken. Pings go out several times within
-// it, so a half-open link does not live longer.
-constexpr int64_t kSilenceUsMax = 10 * kUsPerSecond;
+// it, so a half-open link does not live longer. Much longer it must not be: TCP waits twice as long
+// each time before it sends again, and so after a cut of 4 s for up to 4 s more.
+constexpr int64_t kSilenceUsMax = 2 * kUsPerSecond;
 // What may wait unsent before one more frame cuts the link.
 constexpr size_t kControlUnsentBytesMax = size_t{4} << 20;
 constexpr size_t kBulkUnsentBytesMax = size_t{64} << 20;
