@@ -239,11 +239,11 @@ void Node::Parts::CloseIdleClients() {
 
 // A crowd that says little must not hold a buffer each.
 void Node::Parts::ReleaseIdleBuffers() {
-  for (const auto& [id, session] : sessions) {
-    if (now - session->client.last_active < kUsPerSecond) continue;
+  ForEachSession([&](Session* session) {
+    if (now - session->client.last_active < kUsPerSecond) return;
     session->parser.ReleaseIdle();
     session->client.input_capacity = session->parser.capacity();
-  }
+  });
 }
 
 // One that takes nothing at all makes no event by which the limit would be looked at.
