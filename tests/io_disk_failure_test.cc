@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "src/io/file.h"
 #include "tests/storage_fixture.h"
 
 namespace lockstep::io {
@@ -199,6 +200,21 @@ TEST_F(DiskFailureTest, AFolderWhoseMakingFailsAnywhereIsMadeByTheNextStart) {
       if (!was_met) break;
     }
   }
+}
+
+// Trap 7: a rename may be lost with the power as long as its folder is not synced.
+TEST_F(DiskFailureTest, AFileIsReplacedOnlyOnceItsFolderIsSynced) {
+  fs::create_directories(dir_);
+  const Bytes path = Bytes(dir_) + "/file";
+  disk.Arm(dir_, 0, EIO, false);
+  ASSERT_TRUE(ReplaceFile(path, "one").ok());
+  const int last = disk.deeds();
+
+  disk.Arm(dir_, last, EIO, false);
+  const Result<void> replaced = ReplaceFile(path, "two");
+
+  ASSERT_FALSE(replaced.ok());
+  EXPECT_NE(replaced.error().message.find("sync folder"), Bytes::npos) << replaced.error().message;
 }
 
 // RocksDB writes its sorted files in the background, and tells of a failure at the next write.

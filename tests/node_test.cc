@@ -129,6 +129,23 @@ TEST_F(NodeTest, WhatEnteredALogThatNobodyReadsIsUncertain) {
   EXPECT_TRUE(StartsWith(reply, "-UNCERTAIN ")) << reply;
 }
 
+// Trap 33: what another leader has put in its place answers for nobody else.
+TEST_F(NodeTest, ARequestWhoseEntryWasReplacedIsNotAnsweredByWhatStandsThere) {
+  Form(3, "uncertain-after-ms 60000\n");
+  const ClientId client = cluster().Connect(leader_);
+  cluster().CutOff(leader_);
+  cluster().Send(client, "LOCK.ACQUIRE jobs old TTL 600000");
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader() != kNoNode &&
+                                              cluster().Leader() != leader_; }));
+  ASSERT_EQ(cluster().Ask(follower_, "LOCK.ACQUIRE jobs new TTL 600000").front(), ':');
+  ASSERT_EQ(cluster().Take(client), "");
+  cluster().Heal();
+
+  Bytes reply;
+  ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(client)).empty(); }));
+  EXPECT_EQ(reply, "$-1\r\n");  // Asked again under the new leader.
+}
+
 // A leader that hears its followers but sees nothing on their disks fills up. What it then refuses
 // must be what it did not log, however often requests are sent again.
 TEST_F(NodeTest, WhatIsRefusedBecauseTheLeaderIsFullDidNotHappen) {
@@ -203,6 +220,23 @@ TEST_F(NodeTest, AnIsolatedLeaderDoesNotAnswerReads) {
                                               cluster().Leader() != leader_; }));
   ASSERT_EQ(cluster().Ask(follower_, "LOCK.RELEASE jobs alice"), ":1\r\n");
   EXPECT_TRUE(StartsWith(cluster().Ask(reader, "LOCK.INFO jobs"), "-CLUSTERDOWN"));
+}
+
+// Trap 37: the leader's clock says that the lease is over; its entry says so once it is committed.
+TEST_F(NodeTest, ALeaseIsEndedByAnEntryAndByNoClock) {
+  Form(3);
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE jobs alice TTL 300").front(), ':');
+  cluster().CutOff(leader_);
+  const raft::Raft& raft = *cluster().node(leader_)->group(kLocksGroup);
+  const Replica& replica = *cluster().node(leader_)->replica(kLocksGroup);
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    return raft.time(cluster().now()) >= replica.NextDeadline() + 100;
+  }));
+  ASSERT_TRUE(raft.is_leader());
+
+  EXPECT_NE(replica.NextDeadline(), kNeverCluster) << "ended by a leader that cannot commit";
+  cluster().Heal();
+  EXPECT_TRUE(cluster().RunUntil([&] { return replica.NextDeadline() == kNeverCluster; }));
 }
 
 TEST_F(NodeTest, ALeaseEndsByClusterTimeAndTheNextInLineIsServed) {
