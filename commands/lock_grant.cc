@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "commands/lock_table.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
@@ -111,7 +112,7 @@ void LockTable::EndHold(Slot<Hold> slot, Ending ending) {
   Tell(event, lock, owner, hold.token);
   state_.RemoveHold(slot);
   Moved(owner, lock);
-  LineMoved(lock);
+  if (!Planted(Mutant::kReleaseForgetsNext)) LineMoved(lock);
   state_.DropLockIfIdle(lock);
 }
 
@@ -267,7 +268,7 @@ void LockTable::Abort(const std::vector<WaitGraph::Step>& circle) {
     return std::pair(state_.at(circle[i].owner).age, state_.NameOf(circle[i].owner));
   };
   for (size_t i = 1; i < circle.size(); ++i) {
-    if (age(youngest) < age(i)) youngest = i;
+    if ((age(youngest) < age(i)) != Planted(Mutant::kVictimNotYoungest)) youngest = i;
   }
   const Slot<Owner> victim = circle[youngest].owner;
   Deadlock deadlock{.at = at_.time,
@@ -284,7 +285,8 @@ void LockTable::Abort(const std::vector<WaitGraph::Step>& circle) {
   Tell("deadlock", circle[youngest].lock, victim, 0);
   while (state_.at(victim).waits > 0) EndWait(state_.at(victim).first_wait, reply);
   constexpr size_t kReleasedKept = 16;
-  while (state_.at(victim).holds > 0) {
+  const uint32_t kept = Planted(Mutant::kVictimKeepsOneLock) ? 1 : 0;
+  while (state_.at(victim).holds > kept) {
     const Slot<Hold> hold = state_.at(victim).first_hold;
     if (deadlock.released.size() < kReleasedKept) {
       deadlock.released.emplace_back(state_.NameOf(state_.at(hold).lock));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "commands/lock_table.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
@@ -275,6 +276,9 @@ Result<void> LockState::FinishLoad(Reader* in) {
   const uint64_t hash = in->U64();
   if (!in->ok()) return Damaged("it ends too soon");
   if (hash != hash_) return Damaged("its records do not have the hash that was saved");
+  if (Planted(Mutant::kSnapshotWithoutAges)) {
+    for (Slot<Owner> o = owners_.first(); o.valid(); o = owners_.Next(o)) owners_[o].age = 0;
+  }
   return {};
 }
 
@@ -303,6 +307,16 @@ Result<void> LockTable::Load(Reader* in) {
   Clear();
   Result<void> done = LoadAll(in);
   if (!done) Clear();
+  // As if the snapshot, and with it its hash, had left something out.
+  if (Planted(Mutant::kSnapshotWithoutLastToken)) last_token_ = 0;
+  const auto& waits = state_.waits();
+  if (Planted(Mutant::kSnapshotWithoutWaits)) {
+    while (waits.size() > 0) state_.RemoveWait(waits.first());
+  } else if (Planted(Mutant::kSnapshotWithoutDeadlines)) {
+    for (Slot<Wait> w = waits.first(); w.valid(); w = waits.Next(w)) {
+      state_.EditWait(w, [](Wait* wait) { wait->deadline = kNeverCluster; });
+    }
+  }
   return done;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/base/planted.h"
+
 namespace lockstep {
 namespace {
 
@@ -55,7 +57,10 @@ void LockTable::Advance(const Position& at, Effects* out) {
     const auto key = [](const DeadlineHeap& heap) {
       return std::pair(heap.top().deadline, heap.top().seq);
     };
-    if (!due(waits) || (due(leases) && key(leases) < key(waits))) {
+    const auto lease_is_first = [&] {
+      return key(leases) < key(waits) || Planted(Mutant::kWaiterPastItsDeadline);
+    };
+    if (!due(waits) || (due(leases) && lease_is_first())) {
       ExpireHold(Slot<Hold>{leases.top().thing});
     } else {
       const Slot<Wait> wait{waits.top().thing};
@@ -209,7 +214,9 @@ bool LockTable::GrantableAtOnce(const AcquireOp& op) const {
       if (upgrade && lock.holds > 1) return false;
       continue;
     }
-    if (lock.line != nullptr) {
+    const bool overtakes =
+        op.mode == LockMode::kShared && Planted(Mutant::kReaderOvertakesWriter);
+    if (lock.line != nullptr && !overtakes) {
       const bool only_own = lock.line->size() == 1 && owner.valid() &&
                             state_.FindWait(owner, slot).valid();
       if (!only_own) return false;
@@ -290,6 +297,14 @@ void LockTable::BeginWait(const RequestId& request, const AcquireOp& op, Slot<Ow
   const bool upgrades = std::any_of(parts.begin(), parts.end(), [](const Wait::Part& part) {
     return part.place == Wait::Part::Place::kUpgrading;
   });
+  if (Planted(Mutant::kUpgradeLetsGo) && upgrades && parts.size() == 1) {
+    EndHold(state_.FindHold(owner, parts.front().lock), Ending::kReleased);
+  }
+  for (const Wait::Part& part : parts) {
+    if (Planted(Mutant::kMacquireShowsSubset) && IsReadyAt(state_.at(slot), slot, part)) {
+      Grant(owner, {&part.lock, 1}, {op.mode, op.ttl_ms, op.meta, BondOf(request, op), nullptr});
+    }
+  }
   if (upgrades) {
     SuspectAllOf(owner);
   } else {
@@ -321,7 +336,7 @@ std::vector<Slot<Wait>> LockTable::OverlappingWaits(const AcquireOp& op, Slot<Ow
 
 Reply LockTable::Renew(const RenewOp& op) {
   const Slot<Owner> owner = state_.FindOwner(op.owner);
-  if (!owner.valid()) return Reply::Integer(0);
+  if (!owner.valid()) return Reply::Integer(Planted(Mutant::kLateRenewal) ? 1 : 0);
   const ClusterTime deadline = at_.time + op.ttl_ms;
   const auto renew = [deadline](Hold* hold) { hold->deadline = deadline; };
   if (op.all) {
@@ -333,7 +348,7 @@ Reply LockTable::Renew(const RenewOp& op) {
   }
   const Slot<Lock> lock = state_.FindLock(op.name);
   const Slot<Hold> hold = lock.valid() ? state_.FindHold(owner, lock) : Slot<Hold>();
-  if (!hold.valid()) return Reply::Integer(0);
+  if (!hold.valid()) return Reply::Integer(Planted(Mutant::kLateRenewal) ? 1 : 0);
   state_.MarkHeard(hold);
   state_.EditHold(hold, renew);
   return Reply::Integer(1);
@@ -418,6 +433,7 @@ Reply LockTable::Hangup(const HangupOp& op) {
     DropOwnerIfIdle(owner);
   }
   for (const Slot<Hold> hold : holds) {
+    if (Planted(Mutant::kHangupForgetsBound)) break;
     const Slot<Owner> owner = state_.at(hold).owner;
     EndHold(hold, Ending::kReleased);
     DropOwnerIfIdle(owner);

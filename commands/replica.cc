@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/base/hash.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
@@ -198,11 +199,12 @@ void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Ses
                            Effects* out) {
   if (session->NeedsNoMore(request.seq)) return;
   const RequestId id{entry_.origin, entry_.incarnation, request.seq};
-  if (const std::optional<Reply>* answer = session->requests.Find(request.seq)) {
+  const std::optional<Reply>* answer = session->requests.Find(request.seq);
+  if (answer != nullptr && !Planted(Mutant::kRepeatDoneTwice)) {
     if (answer->has_value()) out->Give(id, **answer);
     return;
   }
-  session->requests.Add(request.seq, std::nullopt);
+  if (answer == nullptr) session->requests.Add(request.seq, std::nullopt);
   const size_t first = out->answers.size();
   machine_->Apply(at, id, request.op, out);
   Keep(first, out);
@@ -291,6 +293,10 @@ Result<void> Replica::Load(BytesView bytes) {
     return Damaged("something follows its end");
   }
   sessions_ = std::move(sessions);
+  if (Planted(Mutant::kSnapshotWithoutDedup)) {
+    const auto is_answered = [](const auto& request) { return request.second.has_value(); };
+    for (auto& [origin, session] : sessions_) std::erase_if(session.requests, is_answered);
+  }
   return {};
 }
 

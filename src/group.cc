@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/base/log.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
@@ -162,6 +163,9 @@ void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
     if (ready.reads_lost) reads_.clear();  // Their gateways ask the next leader.
     for (raft::Message& message : ready.messages) listener_->OnMessage(*this, std::move(message));
     for (const raft::Ready::Confirmed& confirmed : ready.reads) ConfirmReads(confirmed);
+    if (Planted(Mutant::kExpiryByLocalClock)) {
+      replica_->Pulse(applied_, raft_->time(now), &effects_);
+    }
     Apply(ready.apply_from, ready.apply_to);
     if (ready.wants_snapshot) raft_->ProvideSnapshot(SnapshotNow());
   }

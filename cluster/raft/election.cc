@@ -3,6 +3,7 @@
 
 #include "cluster/raft/quorum.h"
 #include "cluster/raft/state.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -104,8 +105,10 @@ void Raft::State::OnVoteRequest(const Message& m, const VoteRequest& request) {
 
   hard.vote = m.from;
   RestartElectionTimer();
+  const VoteReply granted{.pre = false, .granted = true};
+  if (Planted(Mutant::kVoteBeforeDisk)) return Send(m.from, granted);
   // The promise must survive a crash, so the answer leaves only once the vote is on disk.
-  Promise(m.from, VoteReply{.pre = false, .granted = true});
+  Promise(m.from, granted);
 }
 
 // Empty: nothing speaks against it. A learner votes: it may be a voter by a configuration that it
@@ -117,7 +120,8 @@ Bytes Raft::State::WhyNoVote(const Message& m, const VoteRequest& request, bool 
   if (sticky && role != Role::kLeader) {
     return Format("heard from leader %lu this timeout", leader.value);
   }
-  if (request.last < log.last()) {  // Compares term, then index.
+  const bool is_behind = request.last < log.last();  // Compares term, then index.
+  if (is_behind && !Planted(Mutant::kVoteForShorterLog)) {
     return Format("its last %s is behind %s", Text(request.last).c_str(), Text(log.last()).c_str());
   }
   if (sticky) return "this node leads";
@@ -125,7 +129,7 @@ Bytes Raft::State::WhyNoVote(const Message& m, const VoteRequest& request, bool 
 
   const bool is_of_later_term = request.pre && m.term > hard.term;
   const bool vote_is_free = hard.vote == kNoNode || hard.vote == m.from;
-  if (!is_of_later_term && !vote_is_free) {
+  if (!is_of_later_term && !vote_is_free && !Planted(Mutant::kVoteTwice)) {
     return Format("voted for %lu in term %lu", hard.vote.value, hard.term.value);
   }
   return {};

@@ -12,6 +12,7 @@
 #include "cluster/raft/types.h"
 #include "src/base/check.h"
 #include "src/base/limits.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -40,8 +41,16 @@ T ReachedByMajorityOf(const std::vector<Member>& voters, const ValueOf& value_of
 // §4.3). O(voters).
 template <class T, class ValueOf>
 T ReachedByQuorum(const Config& config, const ValueOf& value_of) {
+  if (Planted(Mutant::kLearnerCounted) && !config.learners.empty() && !config.joint()) {
+    std::vector<Member> counted = config.voters;
+    counted.back() = config.learners.back();
+    return ReachedByMajorityOf<T>(counted, value_of);
+  }
   const T reached = ReachedByMajorityOf<T>(config.voters, value_of);
   if (!config.joint()) return reached;
+  if (Planted(Mutant::kRemovedMemberCounted)) {
+    return ReachedByMajorityOf<T>(config.outgoing, value_of);
+  }
   return std::min(reached, ReachedByMajorityOf<T>(config.outgoing, value_of));
 }
 

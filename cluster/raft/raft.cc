@@ -6,6 +6,7 @@
 #include "cluster/raft/quorum.h"
 #include "cluster/raft/state.h"
 #include "src/base/hash.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -66,7 +67,8 @@ void Raft::State::Advance(MonoTime to) {
 
 void Raft::State::Tick() {
   if (role != Role::kLeader) {
-    if (MayStand() && now >= election_deadline) Campaign(Ballot::kPre);
+    const Ballot first = Planted(Mutant::kPreVoteSkipped) ? Ballot::kReal : Ballot::kPre;
+    if (MayStand() && now >= election_deadline) Campaign(first);
     return;
   }
   if (now >= quorum_deadline) CheckQuorum();
@@ -94,6 +96,7 @@ MonoTime Raft::State::NextTick() const {
 // one may have been deposed without knowing, and its time ran on while the group's stood still. A
 // leader that took over such a time would end every lease too soon, by as much.
 void Raft::State::HearTime(Term term, ClusterTime heard) {
+  if (Planted(Mutant::kOldLeadersExpiry)) time_term = std::max(time_term, term);
   time = term > time_term ? heard : std::max(time, heard);
   time_term = std::max(time_term, term);
 }

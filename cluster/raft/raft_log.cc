@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/base/check.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -86,13 +87,16 @@ void RaftLog::TruncateFrom(Index from) {
     if (last().index <= stable_) stable_bytes_ -= EntryBytes(entries_.back());
     entries_.pop_back();
   }
-  while (configs_.back().index >= from) configs_.pop_back();
+  while (configs_.back().index >= from && !Planted(Mutant::kConfigNotRolledBack)) {
+    configs_.pop_back();
+  }
 
   // What the disk has, or is about to have, at and above `from` is not our log any more. A write
   // that ends later must not vouch for the entries that take those places.
   const Index kept = Previous(from);
   stable_ = std::min(stable_, kept);
   handed_ = std::min(handed_, kept);
+  if (Planted(Mutant::kStaleDiskCompletion)) return;
   for (WriteMark& mark : writes_) mark.last = std::min(mark.last, kept);
 }
 

@@ -7,6 +7,7 @@
 
 #include "cluster/raft/quorum.h"
 #include "cluster/raft/state.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -26,7 +27,8 @@ void Raft::State::BeginRound() {
   const bool ask_for_reads = round_due && !IDecideAlone();
   if (heartbeat_due || ask_for_reads) {
     for (const auto& [node, other] : progress) {
-      Send(node, HeartbeatRequest{.commit = std::min(commit, other.match()),
+      const bool tell_all = Planted(Mutant::kReplyForOverwritten);
+      Send(node, HeartbeatRequest{.commit = tell_all ? commit : std::min(commit, other.match()),
                                   .read_position = read_round,
                                   .time = Time()});
     }
@@ -55,6 +57,7 @@ void Raft::State::OnHeartbeatReply(const Message& m, const HeartbeatReply& reply
   Progress* other = ProgressOf(m.from);
   if (other == nullptr) return;
   other->OnAlive(now, options.heartbeat_us);
+  if (Planted(Mutant::kReadByAnyRound)) other->OnReadPosition(read_round);
   // The answer to an older round says nothing about a younger read, however late it comes.
   if (reply.read_position <= other->read_position()) return;
   other->OnReadPosition(std::min(reply.read_position, read_round));
@@ -64,10 +67,11 @@ void Raft::State::OnHeartbeatReply(const Message& m, const HeartbeatReply& reply
 void Raft::State::ConfirmReads() {
   // Before an entry of this term has committed, older ones may be committed unknown to us (etcd
   // #7331).
-  if (reads.empty() || !CommittedInThisTerm()) return;
+  const bool knows_commit = CommittedInThisTerm() || Planted(Mutant::kReadBeforeFirstCommit);
+  if (reads.empty() || !knows_commit) return;
   const auto confirmed_round =
       ReachedByQuorum<uint64_t>(log.config(), [this](const Member& member) {
-        if (IsMe(member)) return read_round;
+        if (IsMe(member) || Planted(Mutant::kReadByDeposedLeader)) return read_round;
         const auto other = progress.find(member.node);
         return other == progress.end() ? uint64_t{0} : other->second.read_position();
       });

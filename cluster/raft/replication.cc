@@ -3,6 +3,7 @@
 
 #include "cluster/raft/quorum.h"
 #include "cluster/raft/state.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -130,8 +131,10 @@ void Raft::State::OnAppendRequest(const Message& m, AppendRequest& request) {
 
   const Index match = std::max(end, commit);
   CommitTo(std::min(request.commit, match));
+  const AppendReply reply{.success = true, .match = match, .hint = {}, .rejected = {}};
+  if (Planted(Mutant::kAckBeforeSync)) return Send(m.from, reply);
   // Says "on disk", so it waits until that is true.
-  Promise(m.from, AppendReply{.success = true, .match = match, .hint = {}, .rejected = {}});
+  Promise(m.from, reply);
 }
 
 // `entries` follow an entry that we have. Those that we have too are passed over, not written
@@ -139,6 +142,10 @@ void Raft::State::OnAppendRequest(const Message& m, AppendRequest& request) {
 void Raft::State::StoreEntries(NodeId from, std::vector<Entry> entries) {
   size_t known = 0;
   while (known < entries.size() && log.Matches(entries[known].id)) ++known;
+  if (Planted(Mutant::kOvertakenAppendCuts) && known > 0 && known == entries.size() &&
+      entries.back().id.index < log.last().index) {
+    log.TruncateFrom(Next(entries.back().id.index));
+  }
   if (known == entries.size()) return;
 
   const LogId first = entries[known].id;
@@ -199,6 +206,7 @@ void Raft::State::OnMatch(NodeId from, Progress* other, Index match) {
 // Commit ----------------------------------------------------------------------------------------
 
 Index Raft::State::MatchOf(const Member& member) const {
+  if (IsMe(member) && Planted(Mutant::kLeaderCountsUnsynced)) return log.last().index;
   if (IsMe(member)) return log.stable();  // Not last(): what our own disk has (etcd #14370).
   const auto other = progress.find(member.node);
   return other == progress.end() ? Index{0} : other->second.match();
@@ -210,7 +218,8 @@ void Raft::State::AdvanceCommit() {
       log.config(), [this](const Member& member) { return MatchOf(member); });
   // A quorum's copies commit an entry of this term only; older ones could still be replaced
   // (§5.4.2, figure 8).
-  if (reached <= commit || log.IdAt(reached).term != hard.term) return;
+  if (reached <= commit) return;
+  if (log.IdAt(reached).term != hard.term && !Planted(Mutant::kOldTermCounted)) return;
 
   RAFT_SAYS("commit %lu", reached.value);
   CommitTo(reached);

@@ -5,6 +5,7 @@
 #include "cluster/raft/state.h"
 #include "src/base/crc32c.h"
 #include "src/base/limits.h"
+#include "src/base/planted.h"
 
 namespace lockstep::raft {
 
@@ -119,7 +120,7 @@ void Raft::State::OnSnapshotChunk(const Message& m, const SnapshotChunk& chunk) 
   HearTime(m.term, chunk.time);
   // What we have committed is at least as new (trap 29). It may be ahead of our disk, so the answer
   // waits for it.
-  if (chunk.last.index <= commit) {
+  if (chunk.last.index <= commit && !Planted(Mutant::kOldSnapshotInstalled)) {
     return Promise(
         m.from, SnapshotReply{
                     .last = chunk.last, .offset = chunk.total, .installed = true, .match = commit});
