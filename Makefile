@@ -10,6 +10,7 @@
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30)
 #   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
 #   make microbench       single parts
+#   make mutants          planted bugs, each of which the tests must find
 #   make traces           compare the engines' traces; REWRITE=1 writes them anew
 #   make clang            build everything with clang 14
 #   make coverage         which lines the unit tests run
@@ -38,6 +39,7 @@ MODE ?= release
 CXX := g++
 OPT := -O2 -g1
 SANITIZE :=
+PLANT :=
 ifeq ($(MODE),clang)
   CXX := clang++-14
 else ifeq ($(MODE),asan)
@@ -53,8 +55,12 @@ else ifeq ($(MODE),fuzz)
 else ifeq ($(MODE),coverage)
   SANITIZE := --coverage
   OPT := -O0 -g1
+else ifeq ($(MODE),mutants)
+  # Plants the bug that LOCKSTEP_MUTANT names (src/base/planted.h).
+  PLANT := -DLOCKSTEP_MUTANTS
+  OPT := -O1 -g1
 else ifneq ($(MODE),release)
-  $(error MODE is release, clang, asan, tsan, fuzz or coverage, not '$(MODE)')
+  $(error MODE is release, clang, asan, tsan, fuzz, coverage or mutants, not '$(MODE)')
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -63,7 +69,7 @@ ifneq ($(filter asan tsan,$(MODE)),)
   WARN += -Wno-maybe-uninitialized
 endif
 HARDEN := -D_GLIBCXX_ASSERTIONS -fstack-protector-strong -fPIE
-CXXFLAGS := -std=c++20 $(OPT) $(WARN) $(HARDEN) $(SANITIZE) -DSPDLOG_COMPILED_LIB \
+CXXFLAGS := -std=c++20 $(OPT) $(WARN) $(HARDEN) $(SANITIZE) $(PLANT) -DSPDLOG_COMPILED_LIB \
             -DSPDLOG_FMT_EXTERNAL -I. -MMD -MP
 # Tests are compiled more often than they are run: a fifth less time for each.
 TEST_OPT := $(if $(filter release clang,$(MODE)),-O1)
@@ -217,7 +223,8 @@ FUZZ_SECONDS ?= 30
 ONLY ?=
 QUICK ?=
 
-.PHONY: run test sim chaos asan tsan fuzz bench microbench traces clang coverage format clean
+.PHONY: run test sim chaos mutants asan tsan fuzz bench microbench traces clang coverage format \
+        clean
 run: deps
 	@+$(BUILD) all
 	@exec tests/cluster_up $(SERVER)
@@ -239,6 +246,10 @@ chaos: deps-chaos
 asan tsan: deps-test
 	@+$(BUILD) MODE=$@ tests
 	@exec tests/run_all --build build/$@ --no-processes $(ONLY)
+
+mutants: deps-test
+	@+$(BUILD) MODE=mutants $(shell tests/mutants --binaries build/mutants)
+	@exec tests/mutants --build build/mutants $(ONLY)
 
 fuzz: deps-clang
 	@+$(BUILD) MODE=fuzz fuzzers
