@@ -106,6 +106,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::vector<PeerAddress> WhomToFollow() const;
   void GuideMembership();
   std::map<NodeId, NodeRecord> MembersOfControl(const ControlMachine& machine) const;
+  bool HandOverControl(const ControlMachine& machine);
   void TellDisks(const ControlMachine& machine);
   void TellFormed(NodeId id);    // If it is a member that does not know the cluster (any more).
   void TellAllFormed();

@@ -336,6 +336,8 @@ void Node::Parts::GuideMembership() {
   for (const auto& [id, group] : groups) {
     const std::map<NodeId, NodeRecord> wanted =
         id == kControlGroup ? MembersOfControl(*machine) : machine->nodes();
+    const bool keeps_me = machine->removed(me.node) && wanted.contains(me.node);
+    if (keeps_me && HandOverControl(*machine)) continue;
     std::optional<MembershipStep> step = NextMembershipStep(group->raft(), wanted);
     if (!step) continue;
     group->raft().ProposeConfig(now, std::move(step->voters), std::move(step->learners));
@@ -365,6 +367,19 @@ std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine&
     members[me.node] = {me.node, {}, 0, control_config.DiskOf(me.node)};
   }
   return members;
+}
+
+// A group that has let go of this node tells it no more whom else it has let go of. So one that
+// stays has to judge who is still needed: the one of them that is farthest. False: there is none.
+bool Node::Parts::HandOverControl(const ControlMachine& machine) {
+  raft::Raft& raft = groups.at(kControlGroup)->raft();
+  const raft::MemberStatus* successor = nullptr;
+  const std::vector<raft::MemberStatus> members = raft.members();
+  for (const raft::MemberStatus& status : members) {
+    if (!status.voter || !status.active || !machine.nodes().contains(status.member.node)) continue;
+    if (successor == nullptr || successor->match < status.match) successor = &status;
+  }
+  return successor != nullptr && raft.TransferLeadership(now, successor->member.node);
 }
 
 // Only the process that our link leads to counts, not what a hello once said. Said again and again

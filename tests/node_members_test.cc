@@ -184,6 +184,28 @@ TEST_F(NodeMembersTest, ANodeThatIsRemovedLearnsItBeforeItIsLetGo) {
   EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k2}, k1); }, 20'000));
 }
 
+// Two go in one step of group locks, and one of them leads group control: it is not told of the
+// step's end, and so never sees that the other is let go.
+TEST_F(NodeMembersTest, ALeaderOfControlThatGoesDoesNotWaitForWhatItIsNotTold) {
+  Form(4, 4);
+  ASSERT_TRUE(MoveLeaders(k1));
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    cluster().Ask(k4, "CLUSTER LEADER control 4");
+    cluster().Run(100);
+    return cluster().Leader(kControlGroup) == k4;
+  }));
+  ASSERT_EQ(cluster().Leader(kLocksGroup), k1);
+  bool told = false;  // Both removals reach the leader of locks together.
+  cluster().Lose([&](NodeId, NodeId to, const bus::EnvelopeHeader& header) {
+    return !told && to == k1 && header.group == kControlGroup &&
+           header.type == bus::MessageType::kRaft;
+  });
+  ASSERT_EQ(cluster().Ask(k4, "CLUSTER REMOVE 2"), "+OK\r\n");
+  ASSERT_EQ(cluster().Ask(k4, "CLUSTER REMOVE 4"), "+OK\r\n");
+  told = true;
+  EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k3}, k1); }, 60'000));
+}
+
 // A leader of locks that has just started knows of group control what its snapshot holds. By that a
 // node which came back with another disk since would be a stranger.
 TEST_F(NodeMembersTest, NobodyIsThrownOutByAStateFromBeforeTheStart) {
