@@ -57,10 +57,10 @@ void Raft::State::OnHeartbeatReply(const Message& m, const HeartbeatReply& reply
   Progress* other = ProgressOf(m.from);
   if (other == nullptr) return;
   other->OnAlive(now, options.heartbeat_us);
-  if (Planted(Mutant::kReadByAnyRound)) other->OnReadPosition(read_round);
   // The answer to an older round says nothing about a younger read, however late it comes.
-  if (reply.read_position <= other->read_position()) return;
-  other->OnReadPosition(std::min(reply.read_position, read_round));
+  const uint64_t round = Planted(Mutant::kReadByAnyRound) ? read_round : reply.read_position;
+  if (round <= other->read_position()) return;
+  other->OnReadPosition(std::min(round, read_round));
   ConfirmReads();
 }
 
