@@ -102,11 +102,12 @@ UNIT_TESTS := $(patsubst tests/%.cc,$(B)/tests/%,$(wildcard tests/*_test.cc))
 BENCHES := $(patsubst tests/%.cc,$(B)/tests/%,$(wildcard tests/bench/*.cc))
 FUZZERS := $(patsubst tests/%.cc,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.cc))
 
-.PHONY: all tests benches fuzzers
+.PHONY: all tests benches fuzzers planted
 all: $(SERVER)
 tests: $(UNIT_TESTS) $(SIM)
 benches: $(BENCHES)
 fuzzers: $(FUZZERS)
+planted: $(if $(filter mutants,$(MODE)),$(shell tests/mutants --binaries $(B)))
 
 # How it is built -----------------------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ asan tsan: deps-test
 	@exec tests/run_all --build build/$@ --no-processes $(ONLY)
 
 mutants: deps-test
-	@+$(BUILD) MODE=mutants $(shell tests/mutants --binaries build/mutants)
+	@+$(BUILD) MODE=mutants planted
 	@exec tests/mutants --build build/mutants $(ONLY)
 
 fuzz: deps-clang
