@@ -19,6 +19,20 @@ Error Damaged(GroupId group, const char* what) {
                       what, group.value, kWayOut)};
 }
 
+// What the engine builds on: along a log neither term nor stamp falls, and the node's own term is
+// not behind it. Null: so it is; else what is damaged.
+const char* WhatIsOutOfOrder(const raft::Recovered& recovered) {
+  Term term = recovered.snapshot.last.term;
+  ClusterTime time = recovered.snapshot.time;
+  if (time.ms < 0) return "snapshot";
+  for (const raft::Entry& entry : recovered.entries) {
+    if (entry.id.term < term || entry.time < time) return "log";
+    term = entry.id.term;
+    time = entry.time;
+  }
+  return recovered.hard.term < term ? "hard state" : nullptr;
+}
+
 Result<void> ReadRun(GroupId group, BytesView value, std::vector<raft::Entry>* log) {
   Reader in(value);
   const size_t n = in.Count();
@@ -119,6 +133,7 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
   if (!log.empty() && log.front().id.index != Next(recovered.snapshot.last.index)) {
     return Damaged(group_, "log");
   }
+  if (const char* what = WhatIsOutOfOrder(recovered)) return Damaged(group_, what);
   if (Planted(Mutant::kStartDropsSynced) && !log.empty()) log.pop_back();
   last_ = log.empty() ? recovered.snapshot.last.index : log.back().id.index;
   return loaded;

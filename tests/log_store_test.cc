@@ -20,6 +20,12 @@ raft::Entry EntryAt(uint64_t term, uint64_t index) {
 
 class LogStoreTest : public ::testing::Test {
  protected:
+  void SetUp() override { PutTerm(1'000); }
+  void PutTerm(uint64_t term) {
+    WriteBatch batch;
+    store_.PutHardState({Term{term}, kNoNode}, &batch);
+    disk_.Write(batch);
+  }
   void Append(uint64_t term, uint64_t from, uint64_t to) {
     std::vector<raft::Entry> entries;
     for (uint64_t index = from; index <= to; ++index) entries.push_back(EntryAt(term, index));
@@ -66,6 +72,7 @@ class LogStoreTest : public ::testing::Test {
 };
 
 TEST_F(LogStoreTest, NothingWrittenIsNothingFound) {
+  disk_.Empty();
   const Result<LogStore::Loaded> loaded = store_.Load(disk_);
   ASSERT_TRUE(loaded.ok());
   EXPECT_FALSE(loaded->found);
@@ -123,10 +130,54 @@ TEST_F(LogStoreTest, AMissingRunIsNamed) {
   EXPECT_FALSE(LogStore(GroupId{1}).Load(disk_).ok());
 }
 
+TEST_F(LogStoreTest, RecordsThatContradictEachOtherAreDamageAndNoCrash) {
+  const auto what_is_damaged = [&] {
+    const Result<LogStore::Loaded> loaded = LogStore(GroupId{1}).Load(disk_);
+    EXPECT_FALSE(loaded.ok());
+    const Bytes said = loaded.ok() ? "" : loaded.error().message;
+    return said.substr(0, said.find(" of group 1 on disk does not decode"));
+  };
+  const auto write = [&](const std::vector<raft::Entry>& entries) {
+    disk_.Empty();
+    SetUp();
+    WriteBatch batch;
+    LogStore(GroupId{1}).Append(entries, &batch);
+    disk_.Write(batch);
+  };
+  write({EntryAt(3, 1), EntryAt(2, 2)});
+  EXPECT_EQ(what_is_damaged(), "the log") << "a term falls";
+
+  raft::Entry early = EntryAt(2, 2);
+  early.time = ClusterTime{0};
+  write({EntryAt(2, 1), early});
+  EXPECT_EQ(what_is_damaged(), "the log") << "a stamp falls";
+
+  write({EntryAt(3, 1)});
+  PutTerm(2);
+  EXPECT_EQ(what_is_damaged(), "the hard state") << "the log is ahead of the node's own term";
+}
+
+TEST_F(LogStoreTest, WhatDoesNotDecodeIsNamed) {
+  const auto with = [&](const Bytes& key, const Bytes& value) {
+    disk_.Empty();
+    WriteBatch batch;
+    batch.Put(Bytes("g\0\0\0\1", 5) + key, value);
+    disk_.Write(batch);
+    const Result<LogStore::Loaded> loaded = LogStore(GroupId{1}).Load(disk_);
+    return loaded.ok() ? "" : loaded.error().message.substr(0, 10);
+  };
+  EXPECT_EQ(with("h", "\1"), "the hard s");
+  EXPECT_EQ(with("h", "\1\1\1"), "the hard s");
+  EXPECT_EQ(with("s", "\1\1"), "the snapsh");
+  EXPECT_EQ(with("l12345678", "\2\1"), "the log of");
+  EXPECT_EQ(with("l12345678", Bytes("\0x", 2)), "the log of") << "more than its entries";
+  EXPECT_EQ(with("x", ""), "the key sp");
+}
+
 TEST_F(LogStoreTest, AnyOrderOfWritesComesBack) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
-    SetUp();
     disk_.Empty();
+    SetUp();
     store_ = LogStore(GroupId{1});
     log_.clear();
     snapshot_ = {};
