@@ -219,9 +219,12 @@ Result<void> ControlMachine::Load(Reader* in) {
   departed_.clear();
   epoch_ = in->Varint();
   const size_t members = in->Count();
+  if (members == 0) in->Fail();
+  std::set<std::pair<Bytes, uint16_t>> addresses;
   for (size_t i = 0; i < members && in->ok(); ++i) {
     const NodeRecord node = GetNode(in);
-    if (in->ok() && !nodes_.emplace(node.id, node).second) in->Fail();
+    const bool is_new = nodes_.emplace(node.id, node).second;
+    if (!is_new || !addresses.emplace(node.host, node.bus_port).second) in->Fail();
   }
   const size_t gone = in->Count();
   for (size_t i = 0; i < gone && in->ok(); ++i) {

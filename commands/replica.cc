@@ -307,6 +307,10 @@ Result<void> Replica::LoadSession(Reader* in, std::map<NodeId, Session>* session
   session.open.incarnation = in->Varint();
   session.answered.below = in->Varint();
   session.answered.others = IntervalSet::Decode(in);
+  const auto& runs = session.answered.others.all();
+  if (!runs.empty() && runs.begin()->first <= session.answered.below) {
+    return Damaged("what a session needs no more is told twice");
+  }
   const size_t requests = in->Count(2);
   for (size_t i = 0; i < requests && in->ok(); ++i) {
     const uint64_t seq = in->Varint();
