@@ -254,12 +254,7 @@ mutants: deps-test
 
 fuzz: deps-clang
 	@+$(BUILD) MODE=fuzz fuzzers
-	@for fuzzer in $(notdir $(FUZZERS)); do \
-	  mkdir -p build/fuzz/corpus/$$fuzzer; \
-	  echo "  fuzz $$fuzzer, $(FUZZ_SECONDS) s"; \
-	  build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
-	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$fuzzer; \
-	done
+	@exec tests/fuzz/run --seconds $(FUZZ_SECONDS) build/fuzz/tests/fuzz $(ONLY)
 
 bench: deps-bench
 	@+$(BUILD) all
