@@ -13,7 +13,7 @@
 #   make mutants          planted bugs, each of which the tests must find
 #   make traces           compare the engines' traces; REWRITE=1 writes them anew
 #   make clang            build everything with clang 14
-#   make coverage         which lines the unit tests run
+#   make coverage         which lines the unit tests and a few simulated clusters run
 #   make format | clean
 
 SHELL := /bin/bash
@@ -63,6 +63,7 @@ else ifneq ($(MODE),release)
   $(error MODE is release, clang, asan, tsan, fuzz, coverage or mutants, not '$(MODE)')
 endif
 
+comma := ,
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 # Under a sanitizer g++ 12 takes libstdc++'s own regex for uninitialized (GCC bug 105562).
 ifneq ($(filter asan tsan,$(MODE)),)
@@ -74,6 +75,8 @@ CXXFLAGS := -std=c++20 $(OPT) $(WARN) $(HARDEN) $(SANITIZE) $(PLANT) -DSPDLOG_CO
 # Tests are compiled more often than they are run: a fifth less time for each.
 TEST_OPT := $(if $(filter release clang,$(MODE)),-O1)
 LDFLAGS := $(SANITIZE) -pie -Wl,-z,relro,-z,now
+# The simulator's children leave by _exit: they say themselves what they have run.
+LDFLAGS += $(if $(filter coverage,$(MODE)),-Wl$(comma)-u$(comma)__gcov_dump)
 IO_LIBS := -lrocksdb -lhiredis -luv -lspdlog -lfmt -lcrypto
 PURE_LIBS := -lxxhash -lroaring
 GTEST_LIBS := -lgmock -lgtest -lgtest_main
@@ -221,6 +224,7 @@ SEEDS ?= 300
 SEED ?=
 CHAOS_SECONDS ?= 60
 FUZZ_SECONDS ?= 30
+COVERAGE_SEEDS ?= 20
 ONLY ?=
 QUICK ?=
 
@@ -273,8 +277,9 @@ clang: deps-clang
 
 coverage: deps-coverage
 	@+$(BUILD) MODE=coverage tests
-	@exec tests/run_all --build build/coverage --no-processes $(ONLY)
-	@gcovr --root . --filter 'src/' --filter 'cluster/' --filter 'commands/' build/coverage
+	@find build/coverage -name '*.gcda' -delete
+	@SIM_SEEDS=$(COVERAGE_SEEDS) tests/run_all --build build/coverage --no-processes $(ONLY)
+	@exec tests/coverage build/coverage
 
 format: deps-format
 	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
