@@ -382,6 +382,30 @@ TEST(ConfigEnvironment, ASecretMayStandInAFileOfItsOwn) {
   EXPECT_EQ(FileTwinOf("OTHER_REQUIREPASS_FILE"), "");
 }
 
+TEST(ConfigSources, EachValueIsExplainedByItsSource) {
+  Config config = Reading("port 1\n");
+  ASSERT_TRUE(config.ReadEnvironment({{"LOCKSTEP_MAXCLIENTS", "2"}}).ok());
+  const std::vector<Bytes> args = {"--node-id", "3"};
+  ASSERT_TRUE(config.ReadCommandLine(*ParseCommandLine(args)).ok());
+  ASSERT_TRUE(config.Set({{"timeout", "4"}}).ok());
+  const Bytes explained = config.Explain();
+  const auto line_of = [&](const Bytes& name) {
+    const size_t at = explained.find("\n" + name + " ") + 1;
+    const Bytes line = explained.substr(at, explained.find('\n', at) - at);
+    return line.substr(line.find_last_of(' ', line.find('(') - 3) + 1);
+  };
+  EXPECT_EQ(line_of("port"), "1  (file)");
+  EXPECT_EQ(line_of("maxclients"), "2  (environment)");
+  EXPECT_EQ(line_of("node-id"), "3  (command line)");
+  EXPECT_EQ(line_of("timeout"), "4  (config set)");
+  EXPECT_EQ(line_of("tcp-backlog"), "511  (default)");
+}
+
+TEST(ConfigValues, ThereIsOneStorage) {
+  EXPECT_EQ(FileError("storage rocksdb"), "");
+  EXPECT_NE(FileError("storage redis").find("the one storage there is"), Bytes::npos);
+}
+
 TEST(ConfigCommandLine, AFileMayStandInFrontOfTheSettings) {
   const std::vector<Bytes> args = {"node.conf", "--port", "7000",   "--bind",
                                    "127.0.0.1", "::1",    "--save", ""};

@@ -199,6 +199,15 @@ TEST_F(ConnectionTest, KillTakesAnAddressOrFilters) {
   EXPECT_TRUE(host_.closed_after_replies.empty());
 }
 
+TEST_F(ConnectionTest, AnAddressIsAFilterAndOneselfIsSkippedUnlessAskedFor) {
+  host_.Connect(2);
+  EXPECT_EQ(Run({"CLIENT", "KILL", "ADDR", "127.0.0.1:50001", "SKIPME", "yes"}),
+            Reply::Integer(0));
+  EXPECT_EQ(Run({"CLIENT", "KILL", "ADDR", "127.0.0.1:50002", "SKIPME", "yes"}),
+            Reply::Integer(1));
+  EXPECT_EQ(host_.killed, std::vector<ClientId>{{2}});
+}
+
 TEST_F(ConnectionTest, WhoKillsItselfGetsTheReplyFirst) {
   EXPECT_EQ(Run({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}), Reply::Integer(1));
   // Its own address, in the old form, is not skipped.
@@ -366,6 +375,16 @@ TEST_F(ConnectionTest, CachingIsForOptinAndOptout) {
   EXPECT_TRUE(me_.tracking_options.caching);
   EXPECT_EQ(Run({"CLIENT", "TRACKING", "ON", "OPTOUT"}).text.substr(0, 39),
             "ERR You can't switch OPTIN/OPTOUT mode ");
+}
+
+TEST_F(ConnectionTest, CachingYesIsNotForOptoutAndMaybeIsForNobody) {
+  ASSERT_EQ(Run({"CLIENT", "TRACKING", "ON", "OPTOUT", "NOLOOP"}), Reply::Ok());
+  EXPECT_TRUE(me_.tracking_options.noloop);
+  EXPECT_EQ(Run({"CLIENT", "CACHING", "YES"}),
+            Err("CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."));
+  EXPECT_EQ(Run({"CLIENT", "CACHING", "maybe"}), Err("syntax error"));
+  EXPECT_FALSE(me_.tracking_options.caching);
+  EXPECT_EQ(Run({"CLIENT", "CACHING", "NO"}), Reply::Ok());
 }
 
 TEST_F(ConnectionTest, ARedirectThatIsGoneIsToldAsBroken) {

@@ -188,6 +188,17 @@ TEST_F(LockCommandsTest, FromCommandToAnswerAndBack) {
             "ERR wrong number of arguments for 'lock.acquire' command");
 }
 
+TEST_F(LockCommandsTest, AMistypedOptionIsRefusedWithTheNearestThereIs) {
+  const auto refusal = [&](const std::vector<Bytes>& words) { return host.Run(client, words).text; };
+  EXPECT_EQ(refusal({"LOCK.RELEASE", "x", "a", "TOKN", "1"}),
+            "ERR syntax error near 'TOKN' (did you mean TOKEN?)");
+  EXPECT_EQ(refusal({"LOCK.LIST", "CONT", "1"}),
+            "ERR syntax error near 'CONT' (did you mean COUNT?)");
+  EXPECT_EQ(refusal({"LOCK.ACQUIRE", "x", "a", "SHARED", "EXCLUSIVE"}).substr(0, 16),
+            "ERR syntax error");
+  EXPECT_EQ(host.Run(client, {"LOCK.ACQUIRE", "x", "a", "exclusive"}), Reply::Integer(1));
+}
+
 TEST_F(LockCommandsTest, EveryOperationSurvivesItsEncoding) {
   const RequestId target{NodeId{3}, 9, 1'000'000};
   const BatchOp batch{{{false, RevokeOp{"x", std::nullopt}.Encode()},

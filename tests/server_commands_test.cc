@@ -1,6 +1,9 @@
 // INFO to SHUTDOWN, CONFIG, ACL, LATENCY, MEMORY, DEBUG, and the keyspace.
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "src/base/log.h"
 #include "tests/fake_host.h"
 
 namespace lockstep {
@@ -236,6 +239,28 @@ TEST_F(ServerTest, TheDoctorSaysHowToTurnMonitoringOn) {
   EXPECT_NE(Run({"LATENCY", "DOCTOR"}).text.find("no latency spike"), Bytes::npos);
 }
 
+TEST_F(ServerTest, TheDoctorHasAdviceForEachEventThatThereIs) {
+  host_.latency().Configure(1);
+  const std::map<Bytes, Bytes> advice = {{"command", "SLOWLOG GET"},
+                                         {"fast-command", "SLOWLOG GET"},
+                                         {"disk-sync", "use a faster disk"},
+                                         {"loop", "did not get to run"},
+                                         {"of-another-version", "no advice is known"}};
+  for (const auto& [event, says] : advice) {
+    host_.latency().ResetAll();
+    host_.latency().Add(event, 10, 300'000);
+    EXPECT_NE(Run({"LATENCY", "DOCTOR"}).text.find(says), Bytes::npos) << event;
+  }
+}
+
+TEST_F(ServerTest, AGraphsOldestColumnsCountInDays) {
+  host_.latency().Configure(1);
+  const int64_t now = host_.wall_us / kUsPerSecond;
+  host_.latency().Add("loop", now - 3 * 24 * 3600, 10'000);
+  host_.latency().Add("loop", now - 3600, 20'000);
+  EXPECT_TRUE(Run({"LATENCY", "GRAPH", "loop"}).text.ends_with("\n31\ndh\n"));
+}
+
 TEST_F(ServerTest, HistogramsAreCumulativeInPowersOfTwo) {
   const BytesView argv[] = {"config", "get"};
   const CommandTable& table = CommandTable::Get();
@@ -298,6 +323,20 @@ TEST_F(ServerTest, DebugDoesTheLittleItKnows) {
   EXPECT_EQ(Run({"DEBUG", "HELP"}).kind, Reply::Kind::kArray);
 }
 
+std::vector<Bytes>& Logged() {
+  static std::vector<Bytes> lines;
+  return lines;
+}
+
+TEST_F(ServerTest, DebugLogWritesALineThatNobodyCanForge) {
+  host_.debug_allowed = true;
+  Logged().clear();
+  SetLogSink([](LogLevel, BytesView line) { Logged().emplace_back(line); });
+  EXPECT_EQ(Run({"DEBUG", "LOG", "one\ntwo\a\b"}), Reply::Ok());
+  SetLogSink(nullptr);
+  EXPECT_EQ(Logged(), std::vector<Bytes>{"DEBUG LOG: one\\ntwo\\a\\b"});
+}
+
 TEST_F(ServerTest, DebugProtocolShowsOneReplyOfEachKind) {
   host_.debug_allowed = true;
   me_.protocol = 3;
@@ -324,6 +363,23 @@ TEST_F(ServerTest, LocksAreTheKeysOfTheKeyspace) {
   EXPECT_EQ(Run({"KEYS", "nosuch"}), Reply::Array());
   ASSERT_EQ(Run({"LOCK.RELEASE", "mail", "me"}), Reply::Integer(1));
   EXPECT_EQ(Run({"DBSIZE"}), Reply::Integer(2));
+}
+
+TEST_F(ServerTest, ALockWithAWaiterTakesMoreMemory) {
+  ASSERT_EQ(Run({"LOCK.ACQUIRE", "a", "x"}).kind, Reply::Kind::kInteger);
+  const int64_t alone = Run({"MEMORY", "USAGE", "a"}).integer;
+  ASSERT_EQ(Run({"LOCK.ACQUIRE", "a", "y", "BLOCK", "0"}), Reply::Nothing());
+  EXPECT_GT(Run({"MEMORY", "USAGE", "a"}).integer, alone);
+}
+
+TEST_F(ServerTest, KeysThatDoNotFitOneAnswerAreRefusedWithAWayOut) {
+  for (int i = 0; i < 9'000; ++i) {
+    const Bytes name = Format("%04d", i) + Bytes(1000, 'n');
+    ASSERT_EQ(Run({"LOCK.ACQUIRE", name, "me"}).kind, Reply::Kind::kInteger);
+  }
+  EXPECT_EQ(Run({"KEYS", "*"}),
+            Reply::Error("LIMIT", "more locks match than fit into one answer; use SCAN"));
+  EXPECT_EQ(Run({"KEYS", "0*"}).items.size(), 1'000u);
 }
 
 TEST_F(ServerTest, ScanMeetsEveryKey) {
