@@ -53,12 +53,6 @@ void Gateway::set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us) {
   options_.uncertain_after_us = uncertain_after_us;
 }
 
-size_t Gateway::pending() const {
-  size_t n = 0;
-  for (const auto& [id, route] : routes_) n += route.pending.size();
-  return n;
-}
-
 uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait,
                       const Asker& asker) {
   const auto found = routes_.find(group);

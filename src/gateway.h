@@ -83,7 +83,6 @@ class Gateway {
 
   void set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us);
   void set_down_reason(Bytes reason) { down_reason_ = std::move(reason); }
-  size_t pending() const;
   uint64_t forwarded() const { return forwarded_; }
   uint64_t resent() const { return resent_; }
   void CheckInvariants() const;
