@@ -189,7 +189,9 @@ TEST_F(LockCommandsTest, FromCommandToAnswerAndBack) {
 }
 
 TEST_F(LockCommandsTest, AMistypedOptionIsRefusedWithTheNearestThereIs) {
-  const auto refusal = [&](const std::vector<Bytes>& words) { return host.Run(client, words).text; };
+  const auto refusal = [&](const std::vector<Bytes>& words) {
+    return host.Run(client, words).text;
+  };
   EXPECT_EQ(refusal({"LOCK.RELEASE", "x", "a", "TOKN", "1"}),
             "ERR syntax error near 'TOKN' (did you mean TOKEN?)");
   EXPECT_EQ(refusal({"LOCK.LIST", "CONT", "1"}),
