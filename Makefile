@@ -6,8 +6,8 @@
 #   make test             all tests; ONLY=raft runs those whose name holds "raft"
 #   make sim SEEDS=300    simulated clusters; SEED=n runs one again
 #   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n
-#   make asan | tsan      unit tests and simulator under sanitizers
-#   make fuzz             each fuzzer for FUZZ_SECONDS (30)
+#   make asan | tsan      all tests under sanitizers; takes about an hour
+#   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
 #   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
 #   make microbench       single parts
 #   make mutants          planted bugs, each of which the tests must find
@@ -249,8 +249,9 @@ chaos: deps-chaos
 	@CHAOS_SECONDS=$(CHAOS_SECONDS) exec redis-tests/chaos
 
 asan tsan: deps-test
-	@+$(BUILD) MODE=$@ tests
-	@exec tests/run_all --build build/$@ --no-processes $(ONLY)
+	@+$(BUILD) MODE=$@ all tests
+	@+$(if $(NODE_CLIENTS),$(BUILD) $(NODE_CLIENTS))
+	@exec tests/run_all --build build/$@ $(ONLY)
 
 mutants: deps-test
 	@+$(BUILD) MODE=mutants planted
@@ -275,6 +276,7 @@ traces: deps-test
 clang: deps-clang
 	@+$(BUILD) MODE=clang all tests benches
 
+# Fewer simulated clusters: unoptimized they are slow, and the first few run nearly all lines.
 coverage: deps-coverage
 	@+$(BUILD) MODE=coverage tests
 	@find build/coverage -name '*.gcda' -delete

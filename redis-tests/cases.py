@@ -4,9 +4,17 @@ import itertools
 import unittest
 
 from cluster import Cluster, lock_holders
-from resp import Error, pairs, wait_until
+from resp import SLOWDOWN, Error, pairs, wait_until
 
 LONG = 600000  # A TTL that no test outlives.
+
+
+def not_sanitized(reason):
+    """Leaves a test out where the server is built with a sanitizer: what it measures is that then."""
+    def mark(test):
+        test.left_out = reason if SLOWDOWN != 1 else None
+        return test
+    return mark
 
 
 class ClusterTest(unittest.TestCase):

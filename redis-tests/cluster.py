@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 
 from partition import Network
-from resp import Closed, Connection, Error, pairs, wait_until
+from resp import SLOWDOWN, Closed, Connection, Error, pairs, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVER = os.environ.get("LOCKSTEP_SERVER", str(ROOT / "build/release/lockstep-server"))
@@ -140,7 +140,7 @@ class Node:
     def terminate(self, seconds=20):
         """SIGTERM; the exit code."""
         self.process.terminate()
-        code = self.process.wait(seconds)
+        code = self.process.wait(seconds * SLOWDOWN)
         _processes.pop(self.process.pid, None)
         return code
 

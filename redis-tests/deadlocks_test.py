@@ -4,9 +4,9 @@ import json
 import time
 
 from cases import LONG, LockTest
-from resp import pairs, wait_until
+from resp import SLOWDOWN, pairs, wait_until
 
-DEADLOCK_SECONDS = 0.05
+DEADLOCK_SECONDS = 0.05 * SLOWDOWN
 CIRCLES = 5
 
 

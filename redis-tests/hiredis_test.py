@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from cases import ClusterTest
+from resp import SLOWDOWN
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "hiredis_client.cc"
 
@@ -17,8 +18,8 @@ class Hiredis(ClusterTest):
         subprocess.run(["g++", "-std=c++20", "-O1", "-Wall", "-Wextra", "-o", str(binary),
                         str(SOURCE), "-lhiredis", "-luv"], check=True)
         ports = [str(node.port) for node in cls.cluster.nodes]
-        ran = subprocess.run([str(binary), *ports], capture_output=True, text=True, timeout=60,
-                             check=False)
+        ran = subprocess.run([str(binary), *ports], capture_output=True, text=True,
+                             timeout=60 * SLOWDOWN, check=False)
         cls.lines = ran.stdout.splitlines()
 
     @classmethod

@@ -6,9 +6,10 @@ import re
 import subprocess
 
 from cases import ClusterTest
+from resp import SLOWDOWN
 
 HERE = pathlib.Path(__file__).resolve().parent
-SECONDS = 150
+SECONDS = 150 * SLOWDOWN
 
 
 def sentences_of(script):

@@ -11,9 +11,9 @@ import time
 
 from cases import LONG, ClusterTest
 from cluster import end_process, start_process
-from resp import wait_until
+from resp import SLOWDOWN, wait_until
 
-SECONDS = 60
+SECONDS = 60 * SLOWDOWN
 
 
 class RedisTools(ClusterTest):

@@ -5,9 +5,13 @@ want to see what was really sent. Bulk strings are bytes; in text form they are 
 through surrogateescape, so that binary names survive.
 """
 
+import os
 import socket
 import time
 
+# How many times slower than an ordinary build the server is: sanitizers cost. Each limit of time is
+# longer by that; what a test makes happen takes as long as ever.
+SLOWDOWN = float(os.environ.get("LOCKSTEP_SLOWDOWN", "1"))
 DEPTH_MAX = 8  # hiredis 0.14 reads no deeper, so the server must not nest deeper.
 
 
@@ -83,7 +87,7 @@ class Connection:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(timeout * SLOWDOWN)
         self.socket.connect((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -231,11 +235,11 @@ def shape(value):
 
 def wait_until(fact, seconds, what):
     """Polls until `fact()` is true and returns what it gave; a failure tells what was awaited."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWDOWN
     while True:
         value = fact()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds * SLOWDOWN:g} s: {what}")
         time.sleep(0.005)

@@ -5,10 +5,10 @@ import pathlib
 import signal
 import subprocess
 
-from cases import LONG, ClusterTest
+from cases import LONG, ClusterTest, not_sanitized
 from cluster import (SERVER, Cluster, clean_environment, end_process, free_port, make_folder,
                      remove_folder, start_process)
-from resp import Connection, Error, pairs, wait_until
+from resp import SLOWDOWN, Connection, Error, pairs, wait_until
 
 IDLE_SECONDS = 4
 IDLE_CPU = 0.01
@@ -18,7 +18,7 @@ CONNECTIONS = 1000
 
 def run_server(*words, stdin="", seconds=10, **environment):
     return subprocess.run([SERVER, *map(str, words)], input=stdin, capture_output=True, text=True,
-                          timeout=seconds, env=dict(clean_environment(), **environment),
+                          timeout=seconds * SLOWDOWN, env=dict(clean_environment(), **environment),
                           check=False)
 
 
@@ -131,7 +131,7 @@ class Settings(ClusterTest):
             self.assertEqual(connection.do("CONFIG SET maxclients 777 slowlog-max-len 99"), "OK")
             self.assertEqual(connection.do("CONFIG REWRITE"), "OK")
         process.terminate()
-        self.assertEqual(process.wait(15), 0)
+        self.assertEqual(process.wait(15 * SLOWDOWN), 0)
         text = path.read_text()
         self.assertIn("# my notes", text)
         self.assertIn("# more", text)
@@ -197,7 +197,7 @@ class Settings(ClusterTest):
             if not how.startswith(("SHUTDOWN", "nothing")):
                 process.send_signal(getattr(signal, "SIG" + how))
             if how != "nothing":
-                self.assertEqual(process.wait(15), 0, how)
+                self.assertEqual(process.wait(15 * SLOWDOWN), 0, how)
 
     def test_a_cluster_of_one_forms_at_once_and_takes_tokens_up_after_kill_9(self):
         last = 0
@@ -276,6 +276,7 @@ class Standing(ClusterTest):
     """Three nodes that have nothing to do, then a thousand clients that do nothing."""
     settings = {"enable-debug-command": "local"}
 
+    @not_sanitized("a sanitizer's memory and processor time are its own")
     def test_an_idle_node_costs_next_to_nothing(self):
         before = {node.id: cpu_seconds(node.pid) for node in self.cluster.nodes}
         self.assertFalse(wait_quietly(self.cluster, IDLE_SECONDS))
@@ -284,6 +285,7 @@ class Standing(ClusterTest):
             self.assertLess(share, IDLE_CPU, f"{node!r}: {share:.1%} of a core")
             self.assertLess(resident_megabytes(node.pid), IDLE_MEGABYTES, f"{node!r}")
 
+    @not_sanitized("a sanitizer's memory and processor time are its own")
     def test_a_thousand_idle_connections_are_cheap_and_alive(self):
         node = self.cluster.node(1)
         before = resident_megabytes(node.pid)
