@@ -263,9 +263,11 @@ class Failover(ClusterTest):
         wait_until(has_caught_up, 20, f"{node!r} has applied {goal}")
 
     def wait_until_voter(self, node):
+        """And the change is through: half of it, each decision needs the voters before it too."""
         def votes_everywhere():
-            return all(node.id in group["voters"]
-                       for group in self.cluster.leader().status()["groups"])
+            status = self.cluster.leader().status()
+            return not status["moves"] and all(node.id in group["voters"]
+                                               for group in status["groups"])
         wait_until(votes_everywhere, 30, f"{node!r} is a voter again")
 
 
