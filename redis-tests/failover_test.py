@@ -263,7 +263,8 @@ class Failover(ClusterTest):
         wait_until(has_caught_up, 20, f"{node!r} has applied {goal}")
 
     def wait_until_voter(self, node):
-        """And the change is through: half of it, each decision needs the voters before it too."""
+        """With no move under way: until then the voters before it are needed as well, and those
+        were two."""
         def votes_everywhere():
             status = self.cluster.leader().status()
             return not status["moves"] and all(node.id in group["voters"]

@@ -95,6 +95,43 @@ TEST_F(NodeMembersTest, AnEmptiedNodeIsToldOfItsClusterThoughItCanAskNobody) {
   EXPECT_EQ(cluster().node(k3)->identity().cluster, formed);
 }
 
+// The way back of its vote is a joint configuration of two voters and three. CLUSTER STATUS names
+// it a voter at once, and says under `moves` that it is not to be relied on yet.
+TEST_F(NodeMembersTest, AnEmptiedNodeStandsInForAnotherOnceItsReturnIsNoMoveAnyMore) {
+  Form(3, 3);
+  ASSERT_TRUE(MoveLeaders(k1));
+  Empty(k3);
+  const auto is_learner = [&](GroupId group) {
+    const raft::Raft& raft = *cluster().node(k1)->group(group);
+    return !raft.config_pending() && raft.config().Contains(k3) && !raft.config().IsVoter(k3);
+  };
+  ASSERT_TRUE(cluster().RunUntil(
+      [&] { return is_learner(kControlGroup) && is_learner(kLocksGroup); }, 20'000));
+  cluster().StopDisk(k2, true);
+  cluster().Run(500);
+  const Bytes status = cluster().Ask(k1, "CLUSTER STATUS");
+  EXPECT_TRUE(Has(status, "voters\r\n*3\r\n")) << status;
+  EXPECT_TRUE(Has(status, "moves\r\n*2\r\n")) << status;
+
+  cluster().Kill(k1);  // With it the only disk but one that can decide the change.
+  cluster().StopDisk(k2, false);
+  const auto has_leader = [&] {
+    return cluster().Leader(kLocksGroup) != kNoNode || cluster().Leader(kControlGroup) != kNoNode;
+  };
+  cluster().Run(5000);  // Longer than they believe in the dead one.
+  EXPECT_FALSE(cluster().RunUntil(has_leader, 5000));
+
+  cluster().Start(k1);
+  ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  const auto is_through = [&] {
+    const NodeId leader = cluster().Leader();
+    return leader != kNoNode && Votes(k3, leader) && VotersAre({k1, k2, k3}, leader);
+  };
+  ASSERT_TRUE(cluster().RunUntil(is_through, 20'000));
+  cluster().Kill(cluster().Leader());
+  EXPECT_NE(cluster().AwaitLeader(), kNoNode);
+}
+
 TEST_F(NodeMembersTest, NothingIsFormedWithADiskThatIsNotOnDisk) {
   cluster_ = std::make_unique<NodeCluster>(3);
   cluster().StopDisk(k2, true);

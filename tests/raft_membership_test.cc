@@ -145,6 +145,53 @@ TEST(RaftConfig, ANewLeaderFinishesAChangeThatItsPredecessorBegan) {
   EXPECT_EQ(cluster[leader].config().voters, MembersOf({1, 2, 3, 4, 5}));
 }
 
+// Of two voters neither can be spared, and a third changes that only when the change is through: on
+// all three disks, with its votes, the joint configuration still needs both of the old ones.
+TEST(RaftConfig, TheThirdVoterDoesNotStandInForAnotherWhileTheConfigurationIsJoint) {
+  Cluster cluster(Voters(2, 0, 1));
+  cluster.Elect(1);
+  cluster.Hold(
+      [](const Message& message) { return std::holds_alternative<AppendReply>(message.body); });
+  cluster.Configure(1, MembersOf({1, 2, 3}), {});
+  cluster.Settle();
+  for (const uint64_t n : {1u, 2u, 3u}) ASSERT_TRUE(cluster[n].config().joint());
+  ASSERT_TRUE(cluster[1].config_pending());
+
+  cluster.Crash(1);
+  cluster.LoseAll();
+  cluster.Hold(nullptr);
+
+  EXPECT_FALSE(cluster.RunUntilLeader(20 * kTimeout));
+  cluster.Restart(1);
+  EXPECT_TRUE(cluster.Commits("x"));
+  EXPECT_TRUE(cluster.RunUntil([&] { return !cluster[cluster.leader()].config_pending(); },
+                               20 * kTimeout));
+}
+
+// Whichever of the others does not have the last step yet: the one that has it is elected.
+TEST(RaftConfig, TheThirdVoterStandsInForTheLeaderOnceItSaysThatNoChangeIsUnderWay) {
+  for (const uint64_t behind : {2u, 3u}) {
+    Cluster cluster(Voters(2, 0, 1));
+    cluster.Elect(1);
+    cluster.Hold([](const Message& message) {
+      return std::holds_alternative<AppendReply>(message.body);
+    });
+    cluster.Configure(1, MembersOf({1, 2, 3}), {});
+    cluster.Settle();
+    cluster.Release();
+    cluster.Hold([behind](const Message& message) { return message.to == NodeId{behind}; });
+    cluster.Settle();
+    ASSERT_FALSE(cluster[1].config_pending());
+    ASSERT_TRUE(cluster[behind].config().joint());
+
+    cluster.Crash(1);
+    cluster.LoseAll();
+    cluster.Hold(nullptr);
+
+    EXPECT_TRUE(cluster.Commits("x")) << "node " << behind << " is behind";
+  }
+}
+
 TEST(RaftConfig, AGroupGrowsFromOneToFiveAndShrinksToOneAgain) {
   Cluster cluster(Voters(1, 4));
   cluster.Elect(1);
