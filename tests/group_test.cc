@@ -1,0 +1,97 @@
+// One group on one node: what its leader has taken is in its log, or its term is over.
+#include "src/group.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "commands/lock_ops.h"
+#include "commands/lock_table.h"
+
+namespace lockstep {
+namespace {
+
+class GroupTest : public ::testing::Test, public Group::Listener {
+ protected:
+  static constexpr NodeId kSelf{1};
+  static constexpr size_t kUncommittedMax = 3'000;
+
+  GroupTest() {
+    const raft::Member me{kSelf, DiskId{7}};
+    raft::Options options;
+    options.self = me;
+    options.uncommitted_bytes_max = kUncommittedMax;
+    raft::Recovered recovered;
+    recovered.snapshot.config.voters = {me};
+    group_ = std::make_unique<Group>(
+        Group::Options{kLocksGroup, "locks"}, LogStore(kLocksGroup),
+        std::make_unique<raft::Raft>(options, std::move(recovered), now_, nullptr),
+        std::make_unique<Replica>(std::make_unique<LockTable>()), ClusterTime{}, this);
+    group_->Tick(now_);
+    Settle();
+    Bytes opening;
+    Writer out(&opening);
+    EncodeOpenSession(kSelf, {DiskId{7}, 1, 1}, &out);
+    EXPECT_EQ(group_->WriteAlone(std::move(opening)), Group::Taken::kYes);
+    Settle();
+  }
+
+  // A turn without the disk.
+  void Turn() {
+    now_ = now_ + kUsPerMs;
+    group_->Drain(now_, ++write_, &batch_);
+  }
+  // Turns, each write on disk at once, until nothing moves.
+  void Settle() {
+    for (int i = 0; i < 20; ++i) {
+      Turn();
+      group_->Persisted(now_, write_);
+    }
+  }
+  Group::Taken Write(uint64_t seq, size_t bytes, const Answered& answered = {}) {
+    AcquireOp op;
+    op.names = {Bytes(bytes, 'x')};
+    op.owner = "alice";
+    op.ttl_ms = 1'000;
+    const uint64_t incarnation = group_->replica().SessionOf(kSelf).incarnation;
+    return group_->Write({kSelf, incarnation, seq}, op.Encode(), answered);
+  }
+
+  void OnAnswer(Group&, const RequestId& request, Reply) override { answered_.insert(request.seq); }
+  void OnEvent(const Bytes&, const Bytes&) override {}
+  void OnMessage(Group&, raft::Message) override {}
+  void OnInstalled(Group&) override {}
+  void OnStateHash(Group&, Index, uint64_t) override {}
+
+  MonoTime now_{1'000'000};
+  uint64_t write_ = 0;
+  WriteBatch batch_;
+  std::unique_ptr<Group> group_;
+  std::set<uint64_t> answered_;
+};
+
+// What is told with the requests counts as well where there is hardly room for them.
+TEST_F(GroupTest, WhatWasTakenIsInTheLogThoughTheLeaderIsAlmostFull) {
+  for (size_t gap = 0; gap < 200; ++gap) {
+    answered_.clear();
+    const uint64_t seq = 1 + 4 * gap;
+    Answered told{seq, {}};
+    for (uint64_t run = 0; run < 20; ++run) told.others.Add(1'000'000 + 2 * run);
+    ASSERT_EQ(Write(seq, 10), Group::Taken::kYes);
+    Turn();  // Under way to the disk: what follows is gathered.
+    ASSERT_EQ(Write(seq + 1, 1'000), Group::Taken::kYes);
+    Bytes over;
+    Writer out(&over);
+    EncodeSessionOver(NodeId{9}, 1, &out);
+    ASSERT_EQ(group_->WriteAlone(std::move(over)), Group::Taken::kYes);  // Ends the entry.
+    std::set<uint64_t> taken{seq, seq + 1};
+    for (const uint64_t more : {seq + 2, seq + 3}) {
+      if (Write(more, 800 + gap, told) == Group::Taken::kYes) taken.insert(more);
+    }
+    Settle();
+    ASSERT_EQ(answered_, taken) << gap;
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
