@@ -374,5 +374,20 @@ TEST_F(NodeTest, SnapshotsKeepWaitsAndTokensForANodeThatWasAway) {
   EXPECT_TRUE(Has(cluster().Ask(away, "LOCK.INFO l7"), "bob"));
 }
 
+// A gateway tells what it needs no more; the answers may be many while one client waits.
+TEST_F(NodeTest, OneLongWaitDoesNotMakeAnswersBeRememberedWhereClientsAlsoRead) {
+  Form(3);
+  const ClientId waiting = cluster().Connect(follower_);
+  const ClientId client = cluster().Connect(follower_);
+  ASSERT_EQ(cluster().Ask(client, "LOCK.ACQUIRE jobs alice").front(), ':');
+  cluster().Send(waiting, "LOCK.ACQUIRE jobs bob BLOCK 0");
+  cluster().Run(50);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(cluster().Ask(client, "LOCK.RENEW jobs alice TTL 30000"), ":1\r\n");
+    ASSERT_EQ(cluster().Ask(client, "LOCK.INFO jobs").front(), '*');
+  }
+  EXPECT_LE(cluster().node(leader_)->replica(kLocksGroup)->remembered(), 10U);
+}
+
 }  // namespace
 }  // namespace lockstep
