@@ -74,6 +74,22 @@ TEST(Forwarding, BytesOfAnyKindNeitherCrashNorAskForMoreMemoryThanTheyAre) {
   }
 }
 
+// An operation always has bytes, and the last number is nobody's: what says otherwise would stop
+// the leader, or make an entry unreadable for those who share it.
+TEST(Forwarding, ARequestThatNoGatewayMakesIsRefused) {
+  for (const Forward::Request& bad : {Forward::Request{Forward::Kind::kWrite, 19, {}},
+                                      Forward::Request{Forward::Kind::kWrite, UINT64_MAX, "op"}}) {
+    Forward forward = SomeForward();
+    forward.requests.push_back(bad);
+    Bytes bytes;
+    Writer out(&bytes);
+    EncodeForward(forward, &out);
+    Forward read;
+    Reader in(bytes);
+    EXPECT_FALSE(DecodeForward(&in, &read)) << bad.seq;
+  }
+}
+
 TEST(Forwarding, AnAnswerCarriesItsReplies) {
   ForwardAnswer answer{{DiskId{7}, 3, 1}, 42, 5, 18, {}};
   answer.answers.push_back({19, Reply::Integer(100)});
