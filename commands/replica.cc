@@ -115,7 +115,8 @@ void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out) {
 }
 
 void Replica::Session::ForgetRun(uint64_t from, uint64_t to) {
-  for (uint64_t seq = requests.FirstFrom(from); seq < to; seq = requests.FirstFrom(seq + 1)) {
+  for (uint64_t seq = requests.FirstFrom(from, to); seq != kNoSeq;
+       seq = requests.FirstFrom(seq + 1, to)) {
     requests.Remove(seq);
   }
 }
@@ -294,8 +295,11 @@ Result<void> Replica::Load(BytesView bytes) {
   }
   sessions_ = std::move(sessions);
   if (Planted(Mutant::kSnapshotWithoutDedup)) {
-    const auto is_answered = [](const auto& request) { return request.second.has_value(); };
-    for (auto& [origin, session] : sessions_) std::erase_if(session.requests, is_answered);
+    for (auto& [origin, session] : sessions_) {
+      session.requests.ForEach([&requests = session.requests](uint64_t seq, const auto* reply) {
+        if (reply->has_value()) requests.Remove(seq);
+      });
+    }
   }
   return {};
 }

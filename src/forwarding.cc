@@ -39,7 +39,9 @@ bool DecodeForward(Reader* in, Forward* out) {
     if (kind > static_cast<uint8_t>(Forward::Kind::kOpenSession)) in->Fail();
     request.kind = static_cast<Forward::Kind>(kind);
     request.seq = in->Varint();
+    if (request.seq == UINT64_MAX) in->Fail();
     request.op = in->String();
+    if (request.kind == Forward::Kind::kWrite && request.op.empty()) in->Fail();
   }
   return in->done();
 }
@@ -96,13 +98,13 @@ void Intake::Nack(NodeId to, const Group& group, const Forward& forward, Forward
 }
 
 Group::Taken Intake::TakeOne(NodeId from, Group& group, const Forward& forward,
-                             const Forward::Request& request) {
+                             const Forward::Request& request, const Answered& answered) {
   const RequestId id{from, forward.incarnation, request.seq};
   switch (request.kind) {
     case Forward::Kind::kRead:
       return group.Read(id, request.op);
     case Forward::Kind::kWrite:
-      return group.Write(id, request.op, forward.answered);
+      return group.Write(id, request.op, answered);
     case Forward::Kind::kOpenSession:
       break;
   }
@@ -131,9 +133,12 @@ void Intake::OnForward(NodeId from, Group& group, Term term, const Forward& forw
   }
 
   stream.moved = true;
+  // What the gateway needs no more goes with the first write that is taken.
+  static const Answered kNothing;
+  const Answered* answered = &forward.answered;
   for (size_t i = 0; i < forward.requests.size(); ++i) {
     if (forward.position + i < stream.expected) continue;  // Taken before.
-    const Group::Taken taken = TakeOne(from, group, forward, forward.requests[i]);
+    const Group::Taken taken = TakeOne(from, group, forward, forward.requests[i], *answered);
     if (taken == Group::Taken::kNotLeader) {
       return Nack(from, group, forward, ForwardNack::Why::kNotLeader, stream.expected);
     }
@@ -141,6 +146,7 @@ void Intake::OnForward(NodeId from, Group& group, Term term, const Forward& forw
       stream.closed = true;
       return Nack(from, group, forward, ForwardNack::Why::kFull, stream.expected);
     }
+    if (forward.requests[i].kind == Forward::Kind::kWrite) answered = &kNothing;
     ++stream.expected;
   }
 }

@@ -90,7 +90,7 @@ class Intake {
   };
   using Key = std::pair<NodeId, GroupId>;
   Group::Taken TakeOne(NodeId from, Group& group, const Forward& forward,
-                       const Forward::Request& request);
+                       const Forward::Request& request, const Answered& answered);
   void Nack(NodeId to, const Group& group, const Forward& forward, ForwardNack::Why why,
             uint64_t expected);
 

@@ -167,6 +167,9 @@ void Gateway::Finish(Route* route, uint64_t seq, Reply reply) {
   const Pending& pending = route->pending.At(seq);
   const Asker asker = pending.asker;
   route->pending_bytes -= pending.op.size();
+  if (pending.answered != nullptr && !pending.may_be_logged()) {
+    for (const auto& [from, to] : pending.answered->all()) route->answered.AddRun(from, to);
+  }
   route->pending.Remove(seq);
   const bool lowest = seq < route->pending.first();
   if (!lowest) route->answered.Add(seq);
@@ -252,7 +255,7 @@ void Gateway::Tell(Route* route, Pending* pending, Answered* out) {
   out->below = route->pending.first();
   route->answered.DropBelow(out->below);
   if (!pending->may_be_logged() && !route->answered.empty()) {
-    pending->answered = std::make_unique<IntervalSet>();
+    if (pending->answered == nullptr) pending->answered = std::make_unique<IntervalSet>();
     while (!route->answered.empty() && pending->answered->runs() < kAnsweredRunsToldMax) {
       const auto [from, to] = *route->answered.all().begin();
       pending->answered->AddRun(from, to);
@@ -299,6 +302,7 @@ void Gateway::FlushHere(MonoTime now, Route* route) {
       route->first_unsent = seq + 1;
       route->moved = now;
     } else if (taken == Group::Taken::kFull && !pending.may_be_logged() && !pending.own) {
+      route->first_unsent = seq + 1;
       Finish(route, seq, TryAgainFull());
     } else {
       route->retry_at = now + kRefusedPauseUs;
@@ -317,8 +321,8 @@ void Gateway::FlushAway(MonoTime now, Route* route) {
          seq = route->pending.FirstFrom(seq + 1)) {
       Pending& pending = route->pending.At(seq);
       bytes += pending.op.size();
-      Tell(route, &pending, &forward.answered);
       const bool is_read = pending.kind == Kind::kRead;
+      if (!is_read) Tell(route, &pending, &forward.answered);
       forward.requests.push_back(
           {is_read ? Forward::Kind::kRead : Forward::Kind::kWrite, seq, pending.op});
       pending.position = route->position + forward.requests.size() - 1;

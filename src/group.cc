@@ -109,12 +109,16 @@ void Group::ProposeGathered(MonoTime now) {
 // False: refused for now (leadership is on the move, or there is no room); a later turn tries
 // again.
 bool Group::ProposeFirst(MonoTime now) {
-  auto* requests = std::get_if<RequestsEntry>(&gathered_.front());
-  auto* alone = std::get_if<Bytes>(&gathered_.front());
-  const size_t bytes = requests != nullptr ? requests->bytes() : alone->size();
+  if (auto* requests = std::get_if<RequestsEntry>(&gathered_.front())) {
+    gathered_bytes_ -= requests->bytes();
+    gathered_.front() = requests->Finish();  // Which makes it a bit longer.
+    gathered_bytes_ += std::get<Bytes>(gathered_.front()).size();
+  }
+  Bytes& data = std::get<Bytes>(gathered_.front());
+  const size_t bytes = data.size();
   if (raft_->WouldRefuse(bytes, 0) != raft::Raft::Refusal::kNone) return false;
-  Bytes data = requests != nullptr ? requests->Finish() : std::move(*alone);
-  (void)raft_->Propose(now, raft::EntryKind::kOp, std::move(data));
+  const auto proposal = raft_->Propose(now, raft::EntryKind::kOp, std::move(data));
+  CHECK(proposal.refusal == raft::Raft::Refusal::kNone);  // What was taken is not lost.
   gathered_bytes_ -= bytes;
   return true;
 }

@@ -66,6 +66,7 @@ void Node::Parts::On(const ClientData& input) {
   session->parser.Append(input.bytes);
   figures.net_input_bytes += input.bytes.size();
   MakeRunnable(session);
+  if (session->parser.buffered() >= kReadPauseBytes) MakeDirty(session);  // It may be ahead.
 }
 
 void Node::Parts::On(const ClientRead& input) {
@@ -74,6 +75,7 @@ void Node::Parts::On(const ClientRead& input) {
   session->parser.Commit(input.bytes);
   figures.net_input_bytes += input.bytes;
   MakeRunnable(session);
+  if (session->parser.buffered() >= kReadPauseBytes) MakeDirty(session);  // It may be ahead.
 }
 
 void Node::Parts::On(const ClientBacklog& input) {
@@ -181,7 +183,7 @@ void Node::Parts::CollectClients(Output* out) {
     session->client.output_buffered = session->backlog;
     // One command may be larger than the pause: of it the parser's own limits are the bound.
     const bool ahead = session->parser.buffered() >= kReadPauseBytes &&
-                       session->lack != Session::Lack::kBytes;
+                       (session->lack != Session::Lack::kBytes || session->runnable);
     const bool read = !session->closing && !ahead;
     if (read != session->reading) {
       session->reading = read;

@@ -6,7 +6,8 @@
 // open.
 //
 // Always true:
-//   1. The ring is at most kSparse times as long as what lives in it, or kRingMin.
+//   1. When something is added, the ring spans at most kSparse times as many numbers as live in it,
+//      or kRingMin.
 //   2. Walks go from the lowest number to the highest; one may add and remove while walking.
 //   3. What Add and Find return is good until the next Add.
 #pragma once
@@ -72,14 +73,14 @@ class SeqMap {
     --size_;
   }
 
-  // The lowest number at or above `from`; kNone if there is none.
-  uint64_t FirstFrom(uint64_t from) const {
+  // The lowest number in [from, to); kNone if there is none.
+  uint64_t FirstFrom(uint64_t from, uint64_t to = kNone) const {
     if (from < begin_) {
       const auto at = old_.lower_bound(from);
-      if (at != old_.end()) return at->first;
+      if (at != old_.end()) return at->first < to ? at->first : kNone;
       from = begin_;
     }
-    for (; from < end_; ++from) {
+    for (to = to < end_ ? to : end_; from < to; ++from) {
       if (CellOf(from)) return from;
     }
     return kNone;
@@ -102,12 +103,16 @@ class SeqMap {
  private:
   static constexpr uint64_t kRingMin = 64;
   static constexpr uint64_t kSparse = 4;
+  static constexpr uint64_t kRingKept = 16'384;  // An empty ring that is longer goes.
 
   std::optional<T>& CellOf(uint64_t seq) { return ring_[seq & (ring_.size() - 1)]; }
   const std::optional<T>& CellOf(uint64_t seq) const { return ring_[seq & (ring_.size() - 1)]; }
 
   void MakeRoomFor(uint64_t seq) {
-    if (young_ == 0) begin_ = end_ = seq;
+    if (young_ == 0) {
+      begin_ = end_ = seq;
+      if (ring_.size() > kRingKept) ring_ = std::vector<std::optional<T>>();
+    }
     // Whoever holds a long ring open for few others goes to the map.
     while (seq - begin_ >= kRingMin && seq - begin_ >= young_ * kSparse) {
       old_.emplace_hint(old_.end(), begin_, *std::move(CellOf(begin_)));

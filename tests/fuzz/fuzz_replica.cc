@@ -45,15 +45,20 @@ Bytes AnyEntry(Choices* choices) {
       out.Raw(choices->Some());
       break;
     default: {
-      LoggedRequest request;
-      request.id = {origin, choices->Number(), choices->Number()};
-      request.answered_below = choices->Below(4) == 3 ? choices->Number() : 0;
+      RequestsEntry entry(origin, choices->Number());
+      do {
+        const uint64_t seq = choices->Number();
+        const BytesView op = choices->Some();
+        if (!op.empty()) entry.Add(seq, op);
+      } while (choices->Below(4) == 3);
+      Answered answered;
+      answered.below = choices->Below(4) == 3 ? choices->Number() : 0;
       if (choices->Below(4) == 3) {
         const uint64_t from = choices->Below(256);
-        request.answered.AddRun(from, from + choices->Below(8));
+        answered.others.AddRun(from, from + choices->Below(8));
       }
-      request.op = choices->Some();
-      EncodeRequest(request, &out);
+      entry.Tell(answered);
+      return entry.Finish();
     }
   }
   return data;
@@ -86,8 +91,8 @@ void FuzzEntries(BytesView in, Kind kind) {
     at.time = at.time + static_cast<int64_t>(choices.Number() >> 16);
     const Bytes data = AnyEntry(&choices);
     Effects effects, same;
-    const bool read = one->Apply(at, data, &effects);
-    CHECK(other->Apply(at, data, &same) == read);
+    const bool read = one->Apply(at.index, at.time, data, &effects);
+    CHECK(other->Apply(at.index, at.time, data, &same) == read);
     CHECK(Equal(effects, same));
     CHECK(one->Hash() == other->Hash() && one->NextDeadline() == other->NextDeadline());
     one->CheckInvariants();
@@ -128,19 +133,18 @@ std::vector<Bytes> Seeds() {
     Bytes data;
     Writer out(&data);
     EncodeOpenSession(NodeId{1}, {DiskId{1}, 1, 1}, &out);
-    replica->Apply(at, data, &effects);
+    replica->Apply(at.index, at.time, data, &effects);
   };
   const auto ask = [&](Replica* replica, const Bytes& op, Bytes* entries) {
     static uint64_t seq = 0;
     ++at.index.value;
-    LoggedRequest request{{NodeId{1}, 1, ++seq}, 0, {}, op};
-    Bytes data;
-    Writer out(&data);
-    EncodeRequest(request, &out);
-    replica->Apply(at, data, &effects);
-    // Time, origin, kind, incarnation (the opening's index), seq, nothing answered, the operation.
-    *entries += Bytes{'\0', '\1', '\3', '\2', static_cast<char>(seq), '\0', '\0',
-                      static_cast<char>(op.size())} + op + "\7";
+    RequestsEntry entry(NodeId{1}, 1);
+    entry.Add(++seq, op);
+    replica->Apply(at.index, at.time, entry.Finish(), &effects);
+    // Time, origin, kind, incarnation (the opening's index), seq, the operation, no other, nothing
+    // answered.
+    *entries += Bytes{'\0', '\1', '\3', '\2', static_cast<char>(seq), static_cast<char>(op.size())} +
+                op + Bytes{'\0', '\0', '\0', '\7'};
   };
   const Bytes opening{'\0', '\1', '\0', '\1', '\1', '\1', '\0'};
   entries_of_locks += opening;
