@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cluster/raft/raft.h"
+#include "commands/lock_table.h"
 #include "commands/replica.h"
 #include "src/base/hash.h"
 #include "tests/sim/world.h"
@@ -10,7 +11,7 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr uint64_t kInvariantsEvery = 8;  // Turns.
+constexpr uint64_t kInvariantsEvery = 8;  // Turns, at the most often.
 constexpr uint64_t kKeptMax = 10'000;     // As src/group.cc has it.
 
 uint64_t HashOf(const raft::Entry& entry) {
@@ -24,6 +25,7 @@ uint64_t HashOf(const raft::Entry& entry) {
 
 void ClusterChecker::OnStart(const Process& process) {
   for (const GroupId id : {kControlGroup, kLocksGroup}) seen_[{process.id(), id}] = {};
+  durability_.OnStart(process);
 }
 
 void ClusterChecker::OnTurn(const Process& process) {
@@ -36,7 +38,32 @@ void ClusterChecker::OnTurn(const Process& process) {
   instance = process.instance();
   world_->counters()[Count::kRequestsResent] += process.node()->requests_resent() - resent;
   resent = process.node()->requests_resent();
-  if (++turns_ % kInvariantsEvery == 0) process.node()->CheckInvariants();
+  process.Enter();  // The reference has hashed under a key of its own.
+  CheckInvariants(process);
+}
+
+// A table is looked through every few turns, a large one more seldom, so that a turn costs about
+// the same with each: faults in it stay, and are found a little later. One to which nothing was
+// applied since is as it was.
+void ClusterChecker::CheckInvariants(const Process& process) {
+  LookedThrough& last = looked_through_[process.id()];
+  if (++last.turns < kInvariantsEvery) return;
+  std::map<GroupId, Index> applied;
+  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+    const raft::Raft* raft = process.node()->group(id);
+    if (raft != nullptr) applied[id] = raft->applied();
+  }
+  const bool same = last.instance == process.instance() && last.applied == applied;
+  if (last.turns < (same ? 8 * kInvariantsEvery : last.holds / 4)) {
+    if (last.turns % kInvariantsEvery != 0) return;
+    for (const auto& [id, at] : applied) process.node()->group(id)->CheckInvariants();
+    return;
+  }
+  process.node()->CheckInvariants();
+  last = {process.instance(), std::move(applied), 0, 0};
+  if (const Replica* locks = process.node()->replica(kLocksGroup); locks != nullptr) {
+    last.holds = dynamic_cast<const LockTable&>(locks->machine()).figures().holds;
+  }
 }
 
 void ClusterChecker::LookOver() {
@@ -45,13 +72,22 @@ void ClusterChecker::LookOver() {
     process->Enter();
     process->node()->CheckInvariants();
   }
+  for (const auto& [id, group] : groups_) {
+    if (group.reference != nullptr) group.reference->CheckInvariants();
+  }
 }
 
 void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
   const raft::Raft& raft = *process.node()->group(id);
   Seen& seen = seen_[{process.id(), id}];
   if (seen.instance != process.instance()) {
-    seen = {process.instance(), {}, {}, 0, raft.snapshot_id().index};  // It found that on its disk.
+    seen = Seen{};
+    seen.instance = process.instance();
+    seen.snapshot = raft.snapshot_id().index;  // It found that on its disk.
+  }
+  auto& reference = groups_[id].reference;
+  if (reference == nullptr) {
+    reference = std::make_unique<Reference>(*process.node()->replica(id), id, raft.applied());
   }
 
   CHECK_SIM(raft.term() >= seen.term, "the term of node %lu falls in group %lu", process.id().value,
@@ -63,7 +99,12 @@ void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
     CheckCommitted(process, id, raft, seen);
     CheckState(process, id, raft);
     CountSnapshots(raft, &seen);
+    const bool as_before = raft.is_leader() && seen.led == raft.term() &&
+                           seen.config_index == raft.config_index();
+    if (as_before) durability_.OnCommit(process, id, raft);
   }
+  seen.led = raft.is_leader() ? raft.term() : Term{};
+  seen.config_index = raft.config_index();
   seen.term = raft.term();
   seen.commit = raft.commit();
   world_->Mix(raft.commit().value);
@@ -112,6 +153,7 @@ void ClusterChecker::CheckCommitted(const Process& process, GroupId id, const ra
               "%lu)",
               process.id().value, at.value, id.value, entry.id.term.value, known->second.term);
     known->second.known_in = std::min(known->second.known_in, raft.term().value);
+    if (is_new && at > group.reference->applied()) group.reference->Apply(entry);
     if (!is_new) {
       ++world_->counters()[Count::kEntriesCompared];
     } else if (world_->narrating()) {
@@ -124,10 +166,11 @@ void ClusterChecker::CheckCommitted(const Process& process, GroupId id, const ra
 void ClusterChecker::CheckState(const Process& process, GroupId id, const raft::Raft& raft) {
   const Replica* replica = process.node()->replica(id);
   const uint64_t hash = replica->Hash();
-  const auto [known, is_new] = groups_[id].state_hashes.try_emplace(raft.applied(), hash);
-  CHECK_SIM(known->second == hash, "the replica of node %lu in group %lu differs at %lu",
-            process.id().value, id.value, raft.applied().value);
-  if (!is_new) ++world_->counters()[Count::kHashesCompared];
+  const Reference& reference = *groups_[id].reference;
+  CHECK_SIM(reference.Knows(raft.applied()) && reference.HashAt(raft.applied()) == hash,
+            "the replica of node %lu in group %lu differs at %lu", process.id().value, id.value,
+            raft.applied().value);
+  ++world_->counters()[Count::kHashesCompared];
   world_->Mix(hash);
 }
 

@@ -2,10 +2,11 @@
 //
 //   1. At most one leader a term in each group.
 //   2. What is committed at an index is the same on every node, for all time; a new leader has all
-//   that
-//      was committed before its term (Raft figure 3).
-//   3. Replicas that have applied the same entries are in the same state.
-//   4. Each node's own invariants.
+//      that was committed before its term (Raft figure 3).
+//   3. Replicas that have applied the same entries are in the same state, and have given the same
+//      answers (reference.h).
+//   4. Promises are on disk before they are given (durability.h).
+//   5. Each node's own invariants.
 //
 // Knows nodes by group() and replica() only.
 #pragma once
@@ -13,6 +14,8 @@
 #include <map>
 
 #include "src/base/ids.h"
+#include "tests/sim/durability.h"
+#include "tests/sim/reference.h"
 
 namespace lockstep::raft {
 class Raft;
@@ -26,11 +29,14 @@ class World;
 
 class ClusterChecker {
  public:
-  explicit ClusterChecker(World* world) : world_(world) {}
+  explicit ClusterChecker(World* world) : world_(world), durability_(world) {}
 
   // After each turn of `process`.
   void OnTurn(const Process& process);
   void OnStart(const Process& process);
+  void OnFrame(const Process& from, NodeId to, BytesView body) {
+    durability_.OnFrame(from, to, body);
+  }
   // Every node's own invariants: dearer, so not after each turn.
   void LookOver();
 
@@ -42,7 +48,7 @@ class ClusterChecker {
   };
   struct PerGroup {
     std::map<Index, Committed> committed;
-    std::map<Index, uint64_t> state_hashes;    // Of the replica after that index.
+    std::unique_ptr<Reference> reference;
     std::map<Term, NodeId> leaders;
   };
   // What a process looked like after its last turn.
@@ -52,6 +58,8 @@ class ClusterChecker {
     Term term;
     uint64_t elections = 0;
     Index snapshot;
+    Term led;            // The term that it led; 0: it did not lead.
+    Index config_index;
   };
 
   void CheckGroup(const Process& process, GroupId id);
@@ -59,12 +67,21 @@ class ClusterChecker {
   void CheckLeader(const Process& process, GroupId id, const raft::Raft& raft, Seen* seen);
   void CheckState(const Process& process, GroupId id, const raft::Raft& raft);
   void CountSnapshots(const raft::Raft& raft, Seen* seen);
+  void CheckInvariants(const Process& process);
 
   World* world_;
+  Durability durability_;
   std::map<GroupId, PerGroup> groups_;
   std::map<std::pair<NodeId, GroupId>, Seen> seen_;
   std::map<NodeId, std::pair<uint64_t, uint64_t>> resent_;  // By instance, as last seen.
-  uint64_t turns_ = 0;
+  // A process when its replicas were last looked through.
+  struct LookedThrough {
+    uint64_t instance = 0;
+    std::map<GroupId, Index> applied;
+    uint64_t turns = 0;  // Since.
+    uint64_t holds = 0;  // In its table then.
+  };
+  std::map<NodeId, LookedThrough> looked_through_;
 };
 
 }  // namespace lockstep::sim

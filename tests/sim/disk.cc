@@ -63,6 +63,7 @@ void Disk::Store(const WriteBatch& batch) {
   for (const WriteBatch::Op& op : batch.ops()) {
     switch (op.kind) {
       case WriteBatch::Kind::kPut:
+        log_.Put(op.key, op.value);
         stored_[op.key] = op.value;
         break;
       case WriteBatch::Kind::kDelete:
@@ -70,6 +71,7 @@ void Disk::Store(const WriteBatch& batch) {
         break;
       case WriteBatch::Kind::kDeleteRange:
         if (op.key >= op.value) break;
+        log_.DeleteRange(op.key, op.value);
         stored_.erase(stored_.lower_bound(op.key), stored_.lower_bound(op.value));
         break;
     }
@@ -91,6 +93,7 @@ void Disk::Crash() {
 void Disk::Empty() {
   CHECK(writes_.empty());
   stored_.clear();
+  log_.Clear();
 }
 
 Result<void> Disk::Scan(BytesView from, BytesView to, const Visit& visit) {

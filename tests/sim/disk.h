@@ -12,6 +12,7 @@
 #include <map>
 
 #include "src/storage.h"
+#include "tests/sim/disk_log.h"
 #include "tests/sim/event_queue.h"
 
 namespace lockstep::sim {
@@ -39,6 +40,7 @@ class Disk final : public StorageReader {
 
   bool idle() const { return writes_.empty(); }
   bool empty() const { return stored_.empty(); }
+  const DiskLog& log() const { return log_; }
 
   Result<void> Scan(BytesView from, BytesView to, const Visit& visit) override;
 
@@ -58,6 +60,7 @@ class Disk final : public StorageReader {
   World* world_;
   Failed failed_;
   std::map<Bytes, Bytes, std::less<>> stored_;
+  DiskLog log_;  // What of that is about logs.
   std::deque<Waiting> writes_;
   size_t under_way_ = 0;  // The first so many of `writes_` share the sync that goes on. 0: none.
   uint64_t life_ = 0;  // Of the process; what an earlier one began never finishes.

@@ -21,7 +21,7 @@ class EventQueue {
 
   void After(int64_t delay_us, Event event) {
     CHECK(delay_us >= 0);
-    heap_.push_back({now_us_ + delay_us, made_++, std::move(event)});
+    heap_.push_back({now_us_ + delay_us, made_++, Keep(std::move(event))});
     std::push_heap(heap_.begin(), heap_.end(), Later);
   }
 
@@ -29,11 +29,13 @@ class EventQueue {
   void RunUntil(int64_t until_us, const std::function<bool()>& enough = nullptr) {
     while (!heap_.empty() && heap_.front().at_us <= until_us) {
       std::pop_heap(heap_.begin(), heap_.end(), Later);
-      Item item = std::move(heap_.back());
+      const Item item = heap_.back();
       heap_.pop_back();
       now_us_ = item.at_us;
       ++happened_;
-      item.event();
+      const Event event = std::move(events_[item.place]);
+      free_.push_back(item.place);
+      event();
       if (enough && enough()) return;
     }
     now_us_ = until_us;
@@ -43,13 +45,25 @@ class EventQueue {
   struct Item {
     int64_t at_us;
     uint64_t number;
-    Event event;
+    size_t place;
   };
   static bool Later(const Item& a, const Item& b) {
     return a.at_us != b.at_us ? a.at_us > b.at_us : a.number > b.number;
   }
+  size_t Keep(Event event) {
+    if (free_.empty()) {
+      events_.push_back(std::move(event));
+      return events_.size() - 1;
+    }
+    const size_t place = free_.back();
+    free_.pop_back();
+    events_[place] = std::move(event);
+    return place;
+  }
 
-  std::vector<Item> heap_;
+  std::vector<Item> heap_;      // Small, for the heap moves them about.
+  std::vector<Event> events_;   // By place.
+  std::vector<size_t> free_;
   int64_t now_us_ = 0;
   uint64_t made_ = 0;
   uint64_t happened_ = 0;

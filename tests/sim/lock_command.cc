@@ -76,8 +76,9 @@ LockAnswer ReadError(const LockCommand& command, const Reply& reply) {
 }  // namespace
 
 Bytes MetaOf(const Bytes& name, const Bytes& owner, size_t bytes) {
-  Bytes meta;
-  while (meta.size() < bytes) meta += name + " of " + owner + "\r\n";
+  Bytes meta = name + " of " + owner + "\r\n";
+  meta.reserve(std::max(bytes, meta.size()) * 2);
+  while (meta.size() < bytes) meta.append(meta, 0, bytes - meta.size());
   meta.resize(bytes);
   return meta;
 }

@@ -6,6 +6,7 @@
 //   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,14 @@ struct Outcome {
 void LimitTime() {
   const rlimit limit{kSecondsMax, kSecondsMax};
   if (setrlimit(RLIMIT_CPU, &limit) != 0) std::perror("setrlimit");
+}
+
+// A run asks for large pieces again and again. What is given back to the kernel each time comes back
+// as a fault a page.
+void KeepMemory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 16 << 20);
 }
 
 // Left standing after a failure: what is broken is not taken apart.
@@ -196,6 +205,7 @@ int Replay(uint64_t seed) {
 
 int main(int argc, char** argv) {
   using namespace lockstep::sim;
+  KeepMemory();
   uint64_t seeds = 300;
   uint64_t from = 1;
   for (int i = 1; i + 1 < argc; i += 2) {

@@ -264,6 +264,7 @@ void Network::Send(NodeId from, NodeId to, bus::Lane lane, BytesView frames) {
     CHECK_SIM(body.ok(), "node %lu sends a broken frame: %s", from.value,
               body.error().message.c_str());
     if (!*body) break;
+    world_->checker().OnFrame(world_->process(from), to, **body);
     SendFrame(key, &link, **body);
   }
   CHECK_SIM(reader.buffered() == 0, "node %lu sends part of a frame", from.value);
@@ -281,7 +282,7 @@ void Network::SendFrame(const Key& key, Link* link, BytesView body) {
     return;
   }
   if (world_->swarm().harsh_links && !calm_) {
-    SendHarsh(key, link, Bytes(body));
+    SendHarsh(key, *link, Bytes(body));
   } else {
     SendTame(key, link, Bytes(body));
   }
@@ -310,7 +311,7 @@ void Network::SendTame(const Key& key, Link* link, Bytes body) {
                          });
 }
 
-void Network::SendHarsh(const Key& key, Link* link, const Bytes& body) {
+void Network::SendHarsh(const Key& key, const Link& link, Bytes body) {
   const Swarm& swarm = world_->swarm();
   if (Holds(key)) return;
   if (world_->Chance(swarm.drop_ppm)) {
@@ -329,12 +330,14 @@ void Network::SendHarsh(const Key& key, Link* link, const Bytes& body) {
       delay_us += world_->rng().Between(0, 20 * swarm.latency_us);
       if (world_->Chance(50'000)) delay_us += world_->rng().Between(0, 3'000'000);
     }
-    world_->events().After(delay_us, [this, key, ends = link->ends, body] {
+    Bytes copy = copies > 1 ? body : std::move(body);
+    world_->events().After(delay_us, [this, key, ends = link.ends,
+                                      frame = std::move(copy)]() mutable {
       // A frame that is late may outlive its connection, but not the processes that this joined.
       const Ends& accepted = At(key).accepted;
       if (accepted.from_instance != ends.from_instance) return;
       if (accepted.to_instance != ends.to_instance || Holds(key)) return;
-      Arrive(key, ends, body);
+      Arrive(key, ends, std::move(frame));
     });
   }
 }

@@ -84,7 +84,7 @@ class Network {
 
   void SendFrame(const Key& key, Link* link, BytesView body);
   void SendTame(const Key& key, Link* link, Bytes body);
-  void SendHarsh(const Key& key, Link* link, const Bytes& body);
+  void SendHarsh(const Key& key, const Link& link, Bytes body);
   void Arrive(const Key& key, const Ends& ends, Bytes body);
   int64_t Latency(NodeId from, NodeId to, size_t bytes);
 

@@ -56,8 +56,15 @@ void Process::Start() {
   CHECK_SIM(opened.ok(), "node %lu does not start: %s", id_.value, opened.error().message.c_str());
   SetSpeaker(kNoNode);
   node_ = std::move(*opened);
+  NoteIdentity();
   world_->checker().OnStart(*this);
   ScheduleTurn();
+}
+
+void Process::NoteIdentity() {
+  const bus::Identity identity = node_->identity();
+  disk_id_ = identity.disk;
+  cluster_id_ = identity.cluster;
 }
 
 // Nodes hash under different keys, so nothing that is replicated can rest on the order of a hash
@@ -168,8 +175,7 @@ void Process::Turn() {
   Output output = node_->Drain(LocalNow());
   world_->checker().OnTurn(*this);
   SetSpeaker(kNoNode);
-  disk_id_ = node_->identity().disk;
-  cluster_id_ = node_->identity().cluster;
+  if (cluster_id_.value == 0) NoteIdentity();  // It is found once, and stays.
   const bool exits = output.exit;
   Take(std::move(output));
   if (exits) {

@@ -51,6 +51,7 @@ class Process {
   Node* node() { return node_.get(); }
   const Node* node() const { return node_.get(); }
   Disk& disk() { return disk_; }
+  const Disk& disk() const { return disk_; }
   // As last seen: also of a process that is down. 0: it has none, or an empty one.
   DiskId disk_id() const { return disk_id_; }
   ClusterId cluster_id() const { return cluster_id_; }
@@ -71,6 +72,7 @@ class Process {
   void ExitOnDiskFailure(const char* why);
   void Die();
   NodeOptions Options() const;
+  void NoteIdentity();
   void GuardAgainstSpinning();
 
   World* world_;

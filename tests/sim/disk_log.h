@@ -1,0 +1,39 @@
+// What a node's disk says of each group's log: the reading side of src/log_store.h, written apart
+// from it, and small enough to be asked at each message.
+//
+// Always true: tells what the batches that have reached the disk say, and nothing of those under
+// way.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "cluster/raft/types.h"
+#include "src/storage.h"
+
+namespace lockstep::sim {
+
+class DiskLog {
+ public:
+  void Put(BytesView key, BytesView value);
+  void DeleteRange(const Bytes& from, const Bytes& to);
+  void Clear();
+
+  // Zero if there is none.
+  raft::HardState hard(GroupId group) const;
+  Index snapshot(GroupId group) const;
+  // The term of the entry at `index`; nothing if no run has it.
+  std::optional<Term> TermAt(GroupId group, Index index) const;
+  // An entry of that term stands there, or a snapshot stands for it.
+  bool Has(GroupId group, raft::LogId id) const;
+  // Where the log or the snapshot ends.
+  Index last(GroupId group) const;
+
+ private:
+  std::map<Bytes, std::vector<Term>> runs_;  // By key.
+  std::map<GroupId, raft::HardState> hard_;
+  std::map<GroupId, Index> snapshots_;
+};
+
+}  // namespace lockstep::sim
