@@ -4,7 +4,7 @@
 #   make                  build the server: build/release/lockstep-server
 #   make run              three nodes on 127.0.0.1: 7379, 7380, 7381; Ctrl-C stops them
 #   make test             all tests; ONLY=raft runs those whose name holds "raft"
-#   make sim SEEDS=300    simulated clusters; SEED=n runs one again
+#   make sim SEEDS=300    simulated clusters; SEED=n runs one again, SHRINK=1 with fewer faults
 #   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n
 #   make asan | tsan      all tests under sanitizers; takes about an hour
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
@@ -223,6 +223,9 @@ endif
 SEEDS ?= 300
 SEED ?=
 CHAOS_SECONDS ?= 60
+FROM ?=
+KEEP ?=
+SHRINK ?=
 FUZZ_SECONDS ?= 30
 COVERAGE_SEEDS ?= 20
 ONLY ?=
@@ -241,7 +244,8 @@ test: deps-test
 
 sim: deps
 	@+$(BUILD) $(SIM)
-	@$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	@$(SIM) $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP)) $(if $(SHRINK),--shrink),\
+	  --seeds $(SEEDS) $(if $(FROM),--from $(FROM)))
 
 # CHAOS_SEED and CHAOS_NODES, if they are given, it finds in its environment.
 chaos: deps-chaos

@@ -35,7 +35,7 @@ int64_t Actor::Patience(const LockCommand& command) {
   return us;
 }
 
-void Actor::Do(const LockCommand& command, Then then) {
+void Actor::DoOn(Session* session, const LockCommand& command, Then then) {
   const size_t ticket = checker_->Issue(command);
   const std::vector<Bytes> argv = Argv(command);
   if (world_->narrating()) {
@@ -44,8 +44,9 @@ void Actor::Do(const LockCommand& command, Then then) {
     world_->Say("#%zu%s", ticket, line.c_str());
   }
   // A client's wait may have no end; its patience has.
-  session_.Call(argv, Patience(command),
-                [this, command, ticket, then = std::move(then)](const Reply* reply, bool sent) {
+  session->Call(argv, Patience(command),
+                [this, session, command, ticket, then = std::move(then)](const Reply* reply,
+                                                                         bool sent) {
                   const LockAnswer answer = Interpret(command, reply, sent);
                   if (world_->narrating()) {
                     const Bytes text = reply == nullptr ? "none" : reply->text;
@@ -53,10 +54,10 @@ void Actor::Do(const LockCommand& command, Then then) {
                                 static_cast<int>(answer.kind), answer.number, text.c_str());
                   }
                   CountAnswer(reply);
-                  checker_->Conclude(ticket, answer, session_.last_socket());
+                  checker_->Conclude(ticket, answer, session->last_socket());
                   then(answer);
                 });
-  if (Chance(hang_up_percent_)) HangUpSoon(100'000);
+  if (session == &session_ && Chance(hang_up_percent_)) HangUpSoon(100'000);
 }
 
 void Actor::CountAnswer(const Reply* reply) {

@@ -38,7 +38,8 @@ class Actor {
   // The round is over; the next begins within `pause_us`.
   void Next(int64_t pause_us);
 
-  void Do(const LockCommand& command, Then then);
+  void Do(const LockCommand& command, Then then) { DoOn(&session_, command, std::move(then)); }
+  void DoOn(Session* session, const LockCommand& command, Then then);
   // Again and again, under the same owner, until the outcome is known.
   void Insist(const LockCommand& command, Then then);
   // MULTI, all of them, EXEC. Answers in the same order.

@@ -11,6 +11,8 @@ namespace lockstep::sim {
 enum class Count : uint8_t {
   // Faults.
   kCrashes,
+  kCrashesInWrites,
+  kCrashesAtSnapshots,
   kPowerCuts,
   kPauses,
   kTerminations,
@@ -21,6 +23,7 @@ enum class Count : uint8_t {
   kWritesLanded,
   kSyncsUnheard,
   kDiskStalls,
+  kStalledDeposed,
   kSyncErrors,
   kWritesWithoutRoom,
   kClockJumps,
@@ -67,6 +70,8 @@ enum class Count : uint8_t {
   kBatches,
   kTwinsCompared,
   kReads,
+  kLateRenewals,
+  kLooksElsewhere,
   kScans,
   kEchoes,
   kPipelinesInOrder,
@@ -93,6 +98,8 @@ enum class Count : uint8_t {
 
 constexpr std::array<const char*, static_cast<size_t>(Count::kEnd)> kCountNames = {
     "crashes",
+    "crashes in a write",
+    "crashes in the write of a snapshot",
     "power cuts of all nodes",
     "pauses",
     "terminations",
@@ -103,6 +110,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::kEnd)> kCountNames 
     "writes landed in a crash",
     "syncs done, and crashed before it was heard",
     "disk stalls",
+    "leaders deposed while their disk was slow",
     "syncs that failed",
     "writes to a full disk",
     "clock jumps",
@@ -148,6 +156,8 @@ constexpr std::array<const char*, static_cast<size_t>(Count::kEnd)> kCountNames 
     "EXEC batches",
     "twins compared",
     "linearizable reads",
+    "renewals at the end of a lease",
+    "looks through other nodes at once",
     "scans of all locks",
     "echoes in a pipeline",
     "pipelines answered in order",

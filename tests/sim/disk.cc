@@ -1,5 +1,8 @@
 #include "tests/sim/disk.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
@@ -18,6 +21,28 @@ void Disk::Begin() {
   int64_t takes_us = world_->rng().Between(typical_us / 2, typical_us * 2);
   if (world_->Chance(20'000)) takes_us *= 20;
   world_->events().After(takes_us + slow_us_, [this, life = life_] { Finish(life); });
+  if (!on_next_write_ || (only_snapshot_ && !WritesSnapshot())) return;
+  const int64_t at_us = world_->rng().Between(0, takes_us + slow_us_ + world_->swarm().turn_us);
+  auto then = std::exchange(on_next_write_, nullptr);
+  world_->events().After(at_us, [this, life = life_, then = std::move(then)] {
+    if (life == life_) then();
+  });
+}
+
+void Disk::OnNextWrite(bool of_snapshot, std::function<void()> then) {
+  on_next_write_ = std::move(then);
+  only_snapshot_ = of_snapshot;
+}
+
+bool Disk::WritesSnapshot() const {
+  const auto is_head = [](const WriteBatch::Op& op) {
+    return op.kind == WriteBatch::Kind::kPut && op.key.size() == 6 && op.key[5] == 's';
+  };
+  return std::any_of(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(under_way_),
+                     [&](const Waiting& waiting) {
+                       const auto& ops = waiting.batch.ops();
+                       return std::any_of(ops.begin(), ops.end(), is_head);
+                     });
 }
 
 void Disk::Finish(uint64_t life) {
@@ -47,6 +72,7 @@ void Disk::Mend() {
   slow_us_ = 0;
   sync_fails_ = false;
   full_ = false;
+  on_next_write_ = nullptr;
 }
 
 void Disk::StoreFirst(size_t writes) {
@@ -57,6 +83,7 @@ void Disk::Forget() {
   writes_.clear();
   under_way_ = 0;
   ++life_;
+  on_next_write_ = nullptr;
 }
 
 void Disk::Store(const WriteBatch& batch) {

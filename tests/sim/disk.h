@@ -36,6 +36,9 @@ class Disk final : public StorageReader {
   void FailNextSync() { sync_fails_ = true; }
   // While it is full every write fails.
   void Fill(bool full) { full_ = full; }
+  // Once: at some moment of the next sync (the next one of a snapshot, if asked for), or just after
+  // it.
+  void OnNextWrite(bool of_snapshot, std::function<void()> then);
   void Mend();
 
   bool idle() const { return writes_.empty(); }
@@ -51,6 +54,7 @@ class Disk final : public StorageReader {
     Finished finished;
   };
   void Begin();
+  bool WritesSnapshot() const;
   void Finish(uint64_t life);
   void Fail();
   void Store(const WriteBatch& batch);
@@ -67,6 +71,8 @@ class Disk final : public StorageReader {
   int64_t slow_us_ = 0;
   bool sync_fails_ = false;
   bool full_ = false;
+  std::function<void()> on_next_write_;
+  bool only_snapshot_ = false;
 };
 
 }  // namespace lockstep::sim

@@ -444,7 +444,7 @@ void LockChecker::CheckHistory(const Bytes& name, Lock* lock) {
                 lock->history.size(), verdict.states_max,
                 verdict.kind == Verdict::Kind::kTooHard ? ", too hard" : "");
   }
-  CHECK_SIM(verdict.kind != Verdict::Kind::kIllegal, "'%s' is not linearizable: %s", name.c_str(),
+  CHECK_SIM(verdict.kind != Verdict::Kind::kIllegal, "'%s' is not linearizable:\n%s", name.c_str(),
             verdict.why.c_str());
   if (lock->ties.size() > 1) ++world_->counters()[Count::kHistoriesContended];
   ++world_->counters()[verdict.kind == Verdict::Kind::kLegal ? Count::kHistoriesChecked

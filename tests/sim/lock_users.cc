@@ -1,5 +1,7 @@
 // Clients that use one lock at a time: exclusive locks, semaphores, leases that nobody gives back,
 // readers and writers.
+#include <algorithm>
+
 #include "tests/sim/actor.h"
 #include "tests/sim/world.h"
 
@@ -115,7 +117,13 @@ class Lessee final : public Actor {
 
   void HeartBeat(const LockCommand& lease, uint64_t token) {
     if (beats_-- <= 0) return Wait(lease, token);
-    After(lease.ttl_ms * kUsPerMs, [this, lease, token] {
+    // Now and then just before its end, or just after.
+    int64_t wait_us = Between(0, lease.ttl_ms * kUsPerMs);
+    if (Chance(30)) {
+      wait_us = std::max<int64_t>(0, lease.ttl_ms * kUsPerMs + Between(-5000, 60'000));
+      ++world_->counters()[Count::kLateRenewals];
+    }
+    world_->events().After(wait_us, [this, lease, token] {
       LockCommand renew = About(Chance(50) ? Kind::kRenew : Kind::kRenewAll, lease.name());
       renew.ttl_ms = lease.ttl_ms;
       Do(renew, [this, lease, token](const LockAnswer& answer) {

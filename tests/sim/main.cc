@@ -1,13 +1,13 @@
 // lockstep-sim: runs seeds, or one seed again with all that it has to tell.
 //
 //   lockstep-sim [--seeds N] [--from K]   the seeds that once failed, then N from K on
-//   lockstep-sim --seed N                 that seed, narrated
+//   lockstep-sim --seed N [--keep PARTS]  that seed, or these of its parts (plan.h), narrated
+//   lockstep-sim --seed N --shrink        the fewest of its faults and clients that make it fail
 //   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
 //   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
 #include <malloc.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,12 +15,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <map>
-#include <set>
+#include <optional>
 
 #include "tests/sim/judge.h"
 #include "tests/sim/run.h"
+#include "tests/sim/shrink_seed.h"
 #include "tests/sim/swarm.h"
 
 // There in a build that counts which lines were run.
@@ -29,7 +29,6 @@ extern "C" void __gcov_dump() __attribute__((weak));
 namespace lockstep::sim {
 namespace {
 
-constexpr rlim_t kSecondsMax = 60;      // Of processor time, for one seed.
 constexpr size_t kProcesses = 2;
 constexpr uint64_t kCountersFrom = 300; // Seeds from which every counter has to have moved.
 
@@ -38,11 +37,6 @@ struct Outcome {
   Counters counters;
   uint64_t story_hash = 0;
 };
-
-void LimitTime() {
-  const rlimit limit{kSecondsMax, kSecondsMax};
-  if (setrlimit(RLIMIT_CPU, &limit) != 0) std::perror("setrlimit");
-}
 
 // A run asks for large pieces again and again. What is given back to the kernel each time comes back
 // as a fault a page.
@@ -53,22 +47,19 @@ void KeepMemory() {
 }
 
 // Left standing after a failure: what is broken is not taken apart.
-Outcome RunSeed(uint64_t seed, bool narrating) {
-  SetCheckFailureHook([](const Bytes& what) { throw Failure{what}; });
-  auto* run = new Run(seed, narrating);
+Outcome RunSeed(uint64_t seed, bool narrating, const Plan& plan = {}) {
+  auto* run = new Run(seed, narrating, plan);
+  const Ending ending = run->GoToTheEnd();
   Outcome outcome;
-  try {
-    run->Go();
-    outcome.passed = true;
-  } catch (const Failure& failure) {
-    std::printf("at %.6f s: %s\n", static_cast<double>(run->world().now_us()) / kUsPerSecond,
-                failure.what.c_str());
-  } catch (const std::exception& exception) {
-    std::printf("exception: %s\n", exception.what());
-  }
+  outcome.passed = !ending.failed;
   outcome.counters = run->world().counters();
   outcome.story_hash = run->world().story_hash();
-  if (outcome.passed) delete run;
+  if (outcome.passed) {
+    delete run;
+  } else {
+    std::printf("at %.6f s: %s\n", static_cast<double>(run->world().now_us()) / kUsPerSecond,
+                ending.what.c_str());
+  }
   return outcome;
 }
 
@@ -134,7 +125,8 @@ class Runner {
     } else {
       ++failed_;
       if (WIFSIGNALED(status)) std::printf("ended by signal %d\n", WTERMSIG(status));
-      std::printf("make sim SEED=%" PRIu64 "\n", ended.seed);
+      std::printf("make sim SEED=%" PRIu64 "  (SHRINK=1 finds the fewest faults that do it)\n",
+                  ended.seed);
     }
     std::fflush(stdout);
   }
@@ -193,11 +185,46 @@ int CheckDeterminism(uint64_t seed) {
   return first == second ? 0 : 1;
 }
 
-int Replay(uint64_t seed) {
+int Replay(uint64_t seed, const Plan& plan) {
   LimitTime();
-  const bool passed = RunSeed(seed, true).passed;
+  const bool passed = RunSeed(seed, true, plan).passed;
   std::printf("seed %" PRIu64 ": %d passed, %d failed\n", seed, passed ? 1 : 0, passed ? 0 : 1);
   return passed ? 0 : 1;
+}
+
+struct Asked {
+  uint64_t seeds = 300;
+  uint64_t from = 1;
+  std::optional<uint64_t> seed;
+  bool shrink = false;
+  bool determinism = false;
+  Plan plan;
+};
+
+std::optional<Asked> Parse(int argc, char** argv) {
+  Asked asked;
+  for (int i = 1; i < argc; ++i) {
+    const BytesView option = argv[i];
+    if (option == "--shrink") {
+      asked.shrink = true;
+      continue;
+    }
+    if (++i == argc) return std::nullopt;
+    const uint64_t value = std::strtoull(argv[i], nullptr, 10);
+    if (option == "--seed" || option == "--check-determinism") {
+      asked.seed = value;
+      asked.determinism = option != "--seed";
+    } else if (option == "--keep") {
+      asked.plan = ParsePlan(argv[i]);
+    } else if (option == "--seeds") {
+      asked.seeds = value;
+    } else if (option == "--from") {
+      asked.from = value;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return asked;
 }
 
 }  // namespace
@@ -206,18 +233,18 @@ int Replay(uint64_t seed) {
 int main(int argc, char** argv) {
   using namespace lockstep::sim;
   KeepMemory();
-  uint64_t seeds = 300;
-  uint64_t from = 1;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--judge") == 0) return JudgeFile(argv[i + 1]);
-    const uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
-    if (std::strcmp(argv[i], "--seed") == 0) return Replay(value);
-    if (std::strcmp(argv[i], "--check-determinism") == 0) return CheckDeterminism(value);
-    if (std::strcmp(argv[i], "--seeds") == 0) seeds = value;
-    if (std::strcmp(argv[i], "--from") == 0) from = value;
+  if (argc == 3 && std::strcmp(argv[1], "--judge") == 0) return JudgeFile(argv[2]);
+  const std::optional<Asked> asked = Parse(argc, argv);
+  if (!asked || (asked->shrink && !asked->seed)) {
+    std::fprintf(stderr, "lockstep-sim [--seeds N] [--from K] | --seed N [--keep PARTS] [--shrink] "
+                         "| --check-determinism N | --judge FILE\n");
+    return 2;
   }
+  if (asked->determinism) return CheckDeterminism(*asked->seed);
+  if (asked->shrink) return ShrinkSeed(*asked->seed, asked->plan);
+  if (asked->seed) return Replay(*asked->seed, asked->plan);
   Runner runner;
   for (const uint64_t seed : SeedsThatOnceFailed()) runner.Add(seed);
-  for (uint64_t seed = from; seed < from + seeds; ++seed) runner.Add(seed);
+  for (uint64_t seed = asked->from; seed < asked->from + asked->seeds; ++seed) runner.Add(seed);
   return runner.Finish() ? 0 : 1;
 }

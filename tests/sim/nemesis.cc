@@ -3,18 +3,27 @@
 #include <algorithm>
 #include <numeric>
 
+#include "src/base/hash.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
 namespace {
 
+constexpr uint64_t kDice = 0xFA17;
 constexpr int64_t kExitWithinUs = 8'000'000;  // shutdown-timeout, and what a slow disk adds.
 
 }  // namespace
 
-Nemesis::Nemesis(World* world) : world_(world), membership_(world), operator_(world) {}
+// Its dice are its own, and each fault's another: so that a fault is the same whatever else
+// happens (plan.h).
+Nemesis::Nemesis(World* world)
+    : world_(world),
+      membership_(world),
+      operator_(world),
+      when_and_what_(HashMix(world->seed(), kDice)),
+      dice_(kDice) {}
 
-int64_t Nemesis::Between(int64_t low, int64_t high) { return world_->rng().Between(low, high); }
+int64_t Nemesis::Between(int64_t low, int64_t high) { return dice_.Between(low, high); }
 
 void Nemesis::Start() {
   if (world_->swarm().fault_every_ms > 0) ScheduleNext();
@@ -22,12 +31,17 @@ void Nemesis::Start() {
 
 void Nemesis::ScheduleNext() {
   const int64_t every_us = world_->swarm().fault_every_ms * kUsPerMs;
-  world_->events().After(Between(every_us / 4, every_us * 2), [this] {
+  world_->events().After(when_and_what_.Between(every_us / 4, every_us * 2), [this] {
     if (stopped_) return;
     const Fault fault = Draw();
-    if (fault != Fault::kEnd) {
+    const Bytes part = Format("f%lu", ++number_);
+    if (fault != Fault::kEnd && world_->Happens(part)) {
       world_->Disturb();
+      dice_ = Rng(HashMix(HashMix(world_->seed(), kDice), number_));
+      world_->set_at_part(true);
+      world_->Say("%s: %s", part.c_str(), NameOf(fault));
       Cause(fault);
+      world_->set_at_part(false);
     }
     ScheduleNext();
   });
@@ -37,7 +51,7 @@ Fault Nemesis::Draw() {
   const auto& weights = world_->swarm().fault_weight;
   const uint64_t all = std::accumulate(weights.begin(), weights.end(), uint64_t{0});
   if (all == 0) return Fault::kEnd;
-  uint64_t at = world_->rng().Below(all);
+  uint64_t at = when_and_what_.Below(all);
   for (size_t i = 0; i < weights.size(); ++i) {
     if (at < weights[i]) return static_cast<Fault>(i);
     at -= weights[i];
@@ -49,12 +63,14 @@ void Nemesis::Cause(Fault fault) {
   switch (fault) {
     case Fault::kCrash: return Crash(AnyProcess());
     case Fault::kCrashLeader: return Crash(Leader());
+    case Fault::kCrashInWrite: return CrashInWrite();
     case Fault::kPowerCut: return PowerCut();
     case Fault::kPause: return Pause(AnyProcess());
     case Fault::kPauseLeader: return Pause(Leader());
     case Fault::kTerminate: return Terminate(AnyProcess());
     case Fault::kEmptyDisk: return EmptyDisk(20);
-    case Fault::kDiskStall: return StallDisk();
+    case Fault::kDiskStall: return StallDisk(AnyProcess());
+    case Fault::kDeposeStalled: return DeposeStalled();
     case Fault::kSyncError: return FailSync();
     case Fault::kFullDisk: return FillDisk();
     case Fault::kClockJump: return JumpClock();
@@ -83,7 +99,7 @@ std::vector<NodeId> Nemesis::Shuffled() {
   for (const auto& [id, process] : world_->processes()) {
     if (!process->removed()) ids.push_back(id);
   }
-  for (size_t i = ids.size(); i > 1; --i) std::swap(ids[i - 1], ids[world_->rng().Below(i)]);
+  for (size_t i = ids.size(); i > 1; --i) std::swap(ids[i - 1], ids[dice_.Below(i)]);
   return ids;
 }
 
@@ -108,7 +124,20 @@ void Nemesis::Crash(Process* process) {
   if (!process->up()) return;
   ++world_->counters()[Count::kCrashes];
   process->Crash();
-  StartLater(process, world_->Chance(700'000) ? 300'000 : 4'000'000);
+  StartLater(process, dice_.ChanceInMillion(700'000) ? 300'000 : 4'000'000);
+}
+
+void Nemesis::CrashInWrite() {
+  Process* process = dice_.ChanceInMillion(500'000) ? Leader() : AnyProcess();
+  if (!process->up()) return;
+  const bool of_snapshot = dice_.ChanceInMillion(400'000);
+  const int64_t back_within_us = dice_.ChanceInMillion(400'000) ? 10'000 : 500'000;
+  process->disk().OnNextWrite(of_snapshot, [=, this, instance = process->instance()] {
+    if (stopped_ || process->instance() != instance || !process->up()) return;
+    ++world_->counters()[of_snapshot ? Count::kCrashesAtSnapshots : Count::kCrashesInWrites];
+    process->Crash();
+    StartLater(process, back_within_us);
+  });
 }
 
 void Nemesis::PowerCut() {
@@ -120,7 +149,7 @@ void Nemesis::Pause(Process* process) {
   if (!process->running()) return;
   ++world_->counters()[Count::kPauses];
   process->Pause();
-  const int64_t for_us = world_->Chance(500'000) ? Between(10'000, 500'000)
+  const int64_t for_us = dice_.ChanceInMillion(500'000) ? Between(10'000, 500'000)
                                                  : Between(500'000, 6'000'000);
   world_->events().After(for_us, [process, instance = process->instance()] {
     if (process->instance() == instance && process->state() == Process::State::kPaused) {
@@ -157,12 +186,22 @@ void Nemesis::EmptyDisk(int patience) {
   StartLater(process, 1'000'000);
 }
 
-void Nemesis::StallDisk() {
-  Process* process = AnyProcess();
+void Nemesis::StallDisk(Process* process) {
   ++world_->counters()[Count::kDiskStalls];
   world_->Say("the disk of node %lu is slow", process->id().value);
-  process->disk().Slow(Between(10'000, world_->Chance(300'000) ? 3'000'000 : 200'000));
+  process->disk().Slow(Between(10'000, dice_.ChanceInMillion(300'000) ? 3'000'000 : 200'000));
   world_->events().After(Between(200'000, 5'000'000), [process] { process->disk().Slow(0); });
+}
+
+// What it has written it hears of in another term, when the log may have gone another way.
+void Nemesis::DeposeStalled() {
+  Process* process = Leader();
+  StallDisk(process);
+  world_->events().After(Between(5000, 300'000), [this, process] {
+    if (stopped_ || process->removed()) return;
+    ++world_->counters()[Count::kStalledDeposed];
+    Isolate(process);
+  });
 }
 
 // The node exits, as src/io does, and starts again with what had been synced.
@@ -299,7 +338,7 @@ void Nemesis::CutLane() {
   const std::vector<NodeId> ids = Shuffled();
   if (ids.size() < 2) return;
   ++world_->counters()[Count::kLaneCuts];
-  const bus::Lane lane = world_->Chance(700'000) ? bus::Lane::kBulk : bus::Lane::kControl;
+  const bus::Lane lane = dice_.ChanceInMillion(700'000) ? bus::Lane::kBulk : bus::Lane::kControl;
   world_->Say("lane %d is cut %lu -> %lu", static_cast<int>(lane), ids[0].value, ids[1].value);
   world_->network().CutLane(ids[0], ids[1], lane);
   world_->events().After(Between(100'000, 8'000'000), [this, from = ids[0], to = ids[1]] {
@@ -334,7 +373,7 @@ void Nemesis::CutClients() {
 // The operator -----------------------------------------------------------------------------------
 
 void Nemesis::MoveLeader() {
-  const bool locks = world_->Chance(700'000);
+  const bool locks = dice_.ChanceInMillion(700'000);
   operator_.Call({"CLUSTER", "LEADER", locks ? "locks" : "control",
                   std::to_string(AnyProcess()->id().value)},
                  5'000'000, [this](const Reply* reply, bool) {
@@ -374,10 +413,10 @@ std::vector<NodeId> Nemesis::Core(bool core_only) {
 
 void Nemesis::SendAway(Process* process, const std::vector<NodeId>& from) {
   world_->Say("node %lu stays away", process->id().value);
-  if (world_->Chance(500'000)) return process->Crash();
+  if (dice_.ChanceInMillion(500'000)) return process->Crash();
   for (const NodeId other : from) {
     world_->network().Cut(process->id(), other);
-    if (world_->Chance(500'000)) world_->network().Cut(other, process->id());
+    if (dice_.ChanceInMillion(500'000)) world_->network().Cut(other, process->id());
   }
 }
 

@@ -35,11 +35,13 @@ class Nemesis {
   void Cause(Fault fault);
 
   void Crash(Process* process);
+  void CrashInWrite();
   void PowerCut();
   void Pause(Process* process);
   void Terminate(Process* process);
   void EmptyDisk(int patience);
-  void StallDisk();
+  void StallDisk(Process* process);
+  void DeposeStalled();
   void FailSync();
   void FillDisk();
   void JumpClock();
@@ -67,6 +69,9 @@ class Nemesis {
   World* world_;
   Membership membership_;
   Session operator_;
+  Rng when_and_what_;    // Of faults.
+  Rng dice_;             // Of the latest fault.
+  uint64_t number_ = 0;  // Of faults drawn.
   bool stopped_ = false;
 };
 

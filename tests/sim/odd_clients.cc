@@ -1,5 +1,7 @@
 // Clients with a purpose of their own: those that never take an answer at its word, that keep what
 // they have for ever, that tie locks to connections, and the operator.
+#include <utility>
+
 #include "tests/sim/actor.h"
 #include "tests/sim/world.h"
 
@@ -150,6 +152,59 @@ class Operator final : public Actor {
   }
 };
 
+// Takes a lock and gives it back, and after each looks at once through several nodes: what was
+// answered must be seen everywhere, above all by a leader of a moment ago and by a fresh one.
+class Watcher final : public Actor {
+ public:
+  Watcher(World* world, LockChecker* checker, uint32_t number)
+      : Actor(world, checker, Format("watcher%u", number)) {
+    for (int i = 0; i < 3; ++i) eyes_.push_back(std::make_unique<Session>(world));
+  }
+
+ private:
+  // Another lock every two seconds, or the histories would be long.
+  void Round() override {
+    name_ = Format("%s-%ld", owner().c_str(), world_->now_us() / (2 * kUsPerSecond));
+    LockCommand command = Acquire(name_);
+    command.ttl_ms = 60'000;
+    Do(command, [this](const LockAnswer& answer) {
+      if (!answer.granted()) return Next(50'000);
+      token_ = answer.number;
+      Look([this] { GiveUp(); });
+    });
+  }
+
+  void GiveUp() {
+    Do(About(Kind::kRelease, name_), [this](const LockAnswer&) {
+      Look([this] { Next(20'000); });
+    });
+  }
+
+  void Look(std::function<void()> then) {
+    open_ = eyes_.size();
+    then_ = std::move(then);
+    for (const auto& eye : eyes_) {
+      if (Chance(5)) eye->HangUp();  // To another node.
+      LockCommand check = About(Kind::kCheck, name_);
+      check.token = token_;
+      DoOn(eye.get(), check, [this](const LockAnswer& answer) {
+        if (answer.kind == LockAnswer::Kind::kNumber) {
+          ++world_->counters()[Count::kLooksElsewhere];
+        }
+        if (--open_ > 0) return;
+        const auto next = std::exchange(then_, nullptr);
+        next();
+      });
+    }
+  }
+
+  std::vector<std::unique_ptr<Session>> eyes_;
+  Bytes name_;
+  uint64_t token_ = 0;
+  size_t open_ = 0;
+  std::function<void()> then_;
+};
+
 }  // namespace
 
 std::unique_ptr<Actor> MakeOddClient(Work work, World* world, LockChecker* checker,
@@ -158,6 +213,7 @@ std::unique_ptr<Actor> MakeOddClient(Work work, World* world, LockChecker* check
     case Work::kRetries: return std::make_unique<Retrier>(world, checker, number);
     case Work::kKeepers: return std::make_unique<Keeper>(world, checker, number);
     case Work::kBound: return std::make_unique<Bound>(world, checker, number);
+    case Work::kWatchers: return std::make_unique<Watcher>(world, checker, number);
     case Work::kOperator: return std::make_unique<Operator>(world, checker, number);
     default: return nullptr;
   }

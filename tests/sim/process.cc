@@ -10,6 +10,8 @@
 namespace lockstep::sim {
 namespace {
 
+constexpr int64_t kDayUs = 86'400 * kUsPerSecond;
+constexpr int64_t kYear2026Us = 56 * 365 * kDayUs;
 constexpr int64_t kIdleTurnsMax = 20'000;  // In a second, without any input.
 
 }  // namespace
@@ -34,7 +36,7 @@ NodeOptions Process::Options() const {
   CHECK_SIM(checked.ok(), "configuration of node %lu: %s", id_.value,
             checked.error().message.c_str());
   options.seed = seed_;
-  options.wall_clock_us = world_->now_us();
+  options.wall_clock_us = wall_clock_us_;
   options.process_id = instance_;
   options.clock = [this] { return LocalNow(); };
   return options;
@@ -51,6 +53,8 @@ void Process::Start() {
 
   state_ = State::kRunning;
   seed_ = world_->rng().Next();
+  // Set by anybody, back as well as forth: it decides nothing.
+  wall_clock_us_ = kYear2026Us + world_->rng().Between(-kDayUs, kDayUs);
   Enter();
   Result<std::unique_ptr<Node>> opened = Node::Open(Options(), disk_, LocalNow());
   CHECK_SIM(opened.ok(), "node %lu does not start: %s", id_.value, opened.error().message.c_str());

@@ -97,6 +97,7 @@ class Process {
 
   // The machine's clock: starts anew with each start, runs at its own rate.
   int64_t clock_ppm_ = 0;
+  int64_t wall_clock_us_ = 0;
   int64_t started_us_ = 0;
   int64_t clock_base_us_ = 0;
 };

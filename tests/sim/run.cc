@@ -1,6 +1,7 @@
 #include "tests/sim/run.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "cluster/raft/raft.h"
 #include "commands/replica.h"
@@ -12,8 +13,8 @@ constexpr int64_t kSecond = kUsPerSecond;
 
 }  // namespace
 
-Run::Run(uint64_t seed, bool narrating)
-    : world_(seed, narrating), locks_(&world_), nemesis_(&world_) {}
+Run::Run(uint64_t seed, bool narrating, Plan plan)
+    : world_(seed, narrating, std::move(plan)), locks_(&world_), nemesis_(&world_) {}
 
 Run::~Run() = default;
 
@@ -27,6 +28,22 @@ void Run::Go() {
   locks_.Check();
 }
 
+Ending Run::GoToTheEnd() {
+  SetCheckFailureHook([](const Bytes& what) { throw Failure{what}; });
+  Ending ending;
+  ending.failed = true;
+  try {
+    Go();
+    ending.failed = false;
+  } catch (const Failure& failure) {
+    ending.what = failure.what;
+  } catch (const std::exception& exception) {
+    ending.what = Format("exception: %s", exception.what());
+  }
+  ending.parts = world_.parts();
+  return ending;
+}
+
 void Run::Setup() {
   const Swarm& swarm = world_.swarm();
   world_.Say("%zu nodes, election timeout %ld ms, snapshot every %ld entries, %s links",
@@ -38,9 +55,20 @@ void Run::Setup() {
     Process* process = &world_.AddProcess(id, nodes);
     world_.events().After(world_.rng().Between(0, 300'000), [process] { process->Start(); });
   }
+  SetupActors();
+}
+
+void Run::SetupActors() {
+  const Swarm& swarm = world_.swarm();
+  size_t part = 0;
   for (size_t work = 0; work < swarm.actors.size(); ++work) {
     for (uint32_t number = 0; number < swarm.actors[work]; ++number) {
+      const Bytes name = Format("a%zu", part++);
+      if (!world_.Happens(name)) continue;
       actors_.push_back(MakeActor(static_cast<Work>(work), &world_, &locks_, number));
+      world_.set_at_part(true);
+      world_.Say("%s: %s", name.c_str(), actors_.back()->owner().c_str());
+      world_.set_at_part(false);
     }
   }
 }

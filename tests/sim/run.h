@@ -12,22 +12,26 @@
 #include "tests/sim/lock_checker.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/quiet.h"
+#include "tests/sim/shrink.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
 
 class Run {
  public:
-  Run(uint64_t seed, bool narrating);
+  Run(uint64_t seed, bool narrating, Plan plan = {});
   ~Run();
 
   // Throws Failure.
   void Go();
+  // Does not throw.
+  Ending GoToTheEnd();
 
   World& world() { return world_; }
 
  private:
   void Setup();
+  void SetupActors();
   void Safety();
   void Liveness();
   void ExpectAgreement();

@@ -13,7 +13,41 @@ T Pick(Rng* rng, std::initializer_list<T> choices) {
 
 bool Chance(Rng* rng, uint64_t percent) { return rng->Below(100) < percent; }
 
+constexpr std::array<const char*, kFaults> kFaultNames = {
+    "crash",
+    "crash of the leader",
+    "crash in a write",
+    "power cut",
+    "pause",
+    "pause of the leader",
+    "termination",
+    "emptied disk",
+    "slow disk",
+    "leader deposed while its disk is slow",
+    "failed sync",
+    "full disk",
+    "clock jump",
+    "reset of a link",
+    "one-way cut",
+    "isolation",
+    "isolation of the leader",
+    "halving",
+    "ring",
+    "bridge",
+    "clogged link",
+    "cut lane",
+    "dead link",
+    "clients cut off",
+    "leader moved",
+    "node added",
+    "node removed",
+};
+
 }  // namespace
+
+const char* NameOf(Fault fault) {
+  return fault == Fault::kEnd ? "none" : kFaultNames[static_cast<size_t>(fault)];
+}
 
 Swarm::Swarm(uint64_t seed) {
   Rng rng(seed * 0x2545F4914F6CDD1DULL + 1);

@@ -13,12 +13,14 @@ namespace lockstep::sim {
 enum class Fault : uint8_t {
   kCrash,
   kCrashLeader,
+  kCrashInWrite,  // Before, during or just after a sync, perhaps of a snapshot.
   kPowerCut,     // All nodes at once.
   kPause,
   kPauseLeader,
   kTerminate,
   kEmptyDisk,
   kDiskStall,
+  kDeposeStalled,  // The leader, while its disk is slow.
   kSyncError,
   kFullDisk,
   kClockJump,
@@ -39,6 +41,7 @@ enum class Fault : uint8_t {
   kEnd,
 };
 constexpr size_t kFaults = static_cast<size_t>(Fault::kEnd);
+const char* NameOf(Fault fault);
 
 enum class Work : uint8_t {
   kContention,
@@ -52,6 +55,7 @@ enum class Work : uint8_t {
   kTwins,
   kBound,
   kOperator,
+  kWatchers,
   kHauls,
   kPages,
   kPipelines,

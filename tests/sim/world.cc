@@ -27,11 +27,12 @@ void PrintLine(BytesView line) {
 
 void SetSpeaker(NodeId node) { g_speaker = node; }
 
-World::World(uint64_t seed, bool narrating)
+World::World(uint64_t seed, bool narrating, Plan plan)
     : seed_(seed),
       narrating_(narrating),
+      plan_(std::move(plan)),
       swarm_(seed),
-      rng_(seed),
+      rng_(plan_.roll == 0 ? seed : HashMix(seed, plan_.roll)),
       network_(this),
       wires_(this),
       checker_(this) {
@@ -39,11 +40,27 @@ World::World(uint64_t seed, bool narrating)
   g_speaker = kNoNode;
   SetLogSink(narrating ? [](LogLevel, BytesView line) { PrintLine(line); } : LogSink(nullptr));
   SetLogLevel(LogLevel::kDebug);
+  LeaveOut();
+}
+
+bool World::Happens(const Bytes& part) {
+  if (!plan_.Has(part)) return false;
+  parts_.push_back(part);
+  return true;
+}
+
+// What lasts for a whole run.
+void World::LeaveOut() {
+  if (swarm_.drop_ppm > 0 && !Happens("drop")) swarm_.drop_ppm = 0;
+  if (swarm_.repeat_ppm > 0 && !Happens("repeat")) swarm_.repeat_ppm = 0;
+  if (swarm_.reorder_ppm > 0 && !Happens("reorder")) swarm_.reorder_ppm = 0;
+  if (swarm_.clock_ppm_max > 0 && !Happens("clocks")) swarm_.clock_ppm_max = 0;
+  if (swarm_.core_only && !Happens("minority")) swarm_.core_only = false;
 }
 
 void World::Say(const char* format, ...) {
   Mix(Hash64(format));
-  if (!narrating_) return;
+  if (!narrating_ && !(at_part_ && plan_.tells_parts)) return;
   va_list args;
   va_start(args, format);
   char line[1024];

@@ -14,6 +14,7 @@
 #include "tests/sim/event_queue.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/network.h"
+#include "tests/sim/plan.h"
 #include "tests/sim/process.h"
 #include "tests/sim/swarm.h"
 #include "tests/sim/wires.h"
@@ -25,7 +26,7 @@ void SetSpeaker(NodeId node);
 
 class World {
  public:
-  World(uint64_t seed, bool narrating);
+  World(uint64_t seed, bool narrating, Plan plan = {});
 
   uint64_t seed() const { return seed_; }
   const Swarm& swarm() const { return swarm_; }
@@ -66,6 +67,12 @@ class World {
     if (disturbed_at_fast_us_ == INT64_MAX) disturbed_at_fast_us_ = FastUs();
   }
 
+  // Whether this part of what the seed has drawn is to happen. Asked when its time has come.
+  bool Happens(const Bytes& part);
+  const std::vector<Bytes>& parts() const { return parts_; }  // That have happened, in order.
+  // What is said from now on is about a part that happens.
+  void set_at_part(bool at_part) { at_part_ = at_part; }
+
   // The story of this run, and its hash: equal for equal runs.
   bool narrating() const { return narrating_; }
   void Say(const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -73,8 +80,13 @@ class World {
   uint64_t story_hash() const { return story_hash_; }
 
  private:
+  void LeaveOut();
+
   uint64_t seed_;
   bool narrating_;
+  Plan plan_;
+  std::vector<Bytes> parts_;
+  bool at_part_ = false;
   Swarm swarm_;
   Rng rng_;
   EventQueue events_;

@@ -1,0 +1,30 @@
+// Which parts of what a seed draws are to happen: all of them, or those that a shrinker has left.
+//
+// Parts have names. "f7" is the seventh fault, "a2" the third client; "drop", "repeat", "reorder",
+// "clocks" and "minority" last for a whole run. A part keeps its name and its time whatever else
+// is left out, since faults are drawn by dice of their own, each by its number. What the others do
+// meanwhile does shift: so a plan may name another roll of the world's dice, "r2".
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "src/base/bytes.h"
+
+namespace lockstep::sim {
+
+struct Plan {
+  bool all = true;
+  std::set<Bytes> kept;     // Unless all.
+  uint64_t roll = 0;        // 0: the seed's own dice.
+  bool tells_parts = false; // Says which parts happen, and when, as they do.
+
+  bool Has(const Bytes& part) const { return all || kept.contains(part); }
+};
+
+Plan PlanOf(const std::vector<Bytes>& parts, uint64_t roll);
+// "f7,a2,drop"; "none" if nothing is kept.
+Bytes Text(const Plan& plan);
+Plan ParsePlan(BytesView text);
+
+}  // namespace lockstep::sim
