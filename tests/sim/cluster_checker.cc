@@ -86,7 +86,8 @@ void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
     seen.snapshot = raft.snapshot_id().index;  // It found that on its disk.
   }
   auto& reference = groups_[id].reference;
-  if (reference == nullptr) {
+  // Until something was applied, a cluster may be forgotten, and formed anew of other disks.
+  if (reference == nullptr || reference->applied().value == 0) {
     reference = std::make_unique<Reference>(*process.node()->replica(id), id, raft.applied());
   }
 

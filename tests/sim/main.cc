@@ -38,8 +38,8 @@ struct Outcome {
   uint64_t story_hash = 0;
 };
 
-// A run asks for large pieces again and again. What is given back to the kernel each time comes back
-// as a fault a page.
+// A run asks for large pieces again and again: what is given back to the kernel each time comes
+// back as a fault a page.
 void KeepMemory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);

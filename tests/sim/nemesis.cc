@@ -78,6 +78,7 @@ void Nemesis::Cause(Fault fault) {
     case Fault::kOneWayCut: return CutOneWay();
     case Fault::kIsolate: return Isolate(AnyProcess());
     case Fault::kIsolateLeader: return Isolate(Leader());
+    case Fault::kStaleLeader: return MakeLeaderStale();
     case Fault::kHalve: return Halve();
     case Fault::kRing: return Ring();
     case Fault::kBridge: return Bridge();
@@ -278,6 +279,29 @@ void Nemesis::Isolate(Process* process) {
   if (pairs.empty()) return;
   ++world_->counters()[Count::kIsolations];
   CutPairs(std::move(pairs), Between(100'000, 6'000'000));
+}
+
+// The others choose anew, while what they have said before still comes to the leader of old: who
+// counts that as fresh believes to lead on.
+void Nemesis::MakeLeaderStale() {
+  const NodeId leader = Leader()->id();
+  const int64_t late_us = Between(300'000, 3'000'000);
+  std::vector<std::pair<NodeId, NodeId>> pairs;
+  std::vector<NodeId> others;
+  for (const NodeId id : Shuffled()) {
+    if (id == leader) continue;
+    pairs.push_back({leader, id});
+    others.push_back(id);
+    world_->network().Clog(id, leader, late_us);
+  }
+  if (pairs.empty()) return;
+  ++world_->counters()[Count::kStaleLeaders];
+  const int64_t for_us = late_us + Between(100'000, 2'000'000);
+  CutPairs(std::move(pairs), for_us);
+  world_->events().After(for_us, [this, leader, others = std::move(others)] {
+    if (stopped_) return;
+    for (const NodeId id : others) world_->network().Mend(id, leader);
+  });
 }
 
 void Nemesis::Halve() {

@@ -48,6 +48,7 @@ class Nemesis {
   void ResetLinks();
   void CutOneWay();
   void Isolate(Process* process);
+  void MakeLeaderStale();
   void Halve();
   void Ring();
   void Bridge();

@@ -31,6 +31,7 @@ constexpr std::array<const char*, kFaults> kFaultNames = {
     "one-way cut",
     "isolation",
     "isolation of the leader",
+    "leader that hears late",
     "halving",
     "ring",
     "bridge",

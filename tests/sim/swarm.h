@@ -28,6 +28,7 @@ enum class Fault : uint8_t {
   kOneWayCut,
   kIsolate,
   kIsolateLeader,
+  kStaleLeader,  // It is not heard any more, and hears late.
   kHalve,
   kRing,         // Each node reaches its two neighbours only.
   kBridge,       // Two halves that share one node.
