@@ -10,6 +10,7 @@ namespace lockstep::sim {
 namespace {
 
 constexpr uint64_t kDice = 0xFA17;
+constexpr int64_t kStaleSteps = 10;
 constexpr int64_t kExitWithinUs = 8'000'000;  // shutdown-timeout, and what a slow disk adds.
 
 }  // namespace
@@ -282,23 +283,30 @@ void Nemesis::Isolate(Process* process) {
 }
 
 // The others choose anew, while what they have said before still comes to the leader of old: who
-// counts that as fresh believes to lead on.
+// counts that as fresh believes to lead on, and reads what is old. The answers to it come later and
+// later, but one always before its patience ends; then nobody hears it any more.
 void Nemesis::MakeLeaderStale() {
   const NodeId leader = Leader()->id();
-  const int64_t late_us = Between(300'000, 3'000'000);
-  std::vector<std::pair<NodeId, NodeId>> pairs;
-  std::vector<NodeId> others;
-  for (const NodeId id : Shuffled()) {
-    if (id == leader) continue;
-    pairs.push_back({leader, id});
-    others.push_back(id);
-    world_->network().Clog(id, leader, late_us);
-  }
-  if (pairs.empty()) return;
+  std::vector<NodeId> others = Shuffled();
+  std::erase(others, leader);
+  if (others.empty()) return;
   ++world_->counters()[Count::kStaleLeaders];
-  const int64_t for_us = late_us + Between(100'000, 2'000'000);
-  CutPairs(std::move(pairs), for_us);
-  world_->events().After(for_us, [this, leader, others = std::move(others)] {
+  const int64_t patience_us = world_->swarm().election_timeout_ms * kUsPerMs;
+  std::vector<std::pair<NodeId, NodeId>> pairs;
+  for (const NodeId id : others) {
+    pairs.push_back({leader, id});
+    for (int64_t step = 1; step <= kStaleSteps; ++step) {
+      world_->events().After(step * patience_us / 2, [=, this] {
+        if (!stopped_) world_->network().Clog(id, leader, step * patience_us * 2 / 5);
+      });
+    }
+  }
+  const int64_t cut_at_us = (kStaleSteps + 1) * patience_us / 2;
+  const int64_t for_us = 4 * patience_us + Between(100'000, 1'000'000);
+  world_->events().After(cut_at_us, [this, pairs, for_us] {
+    if (!stopped_) CutPairs(pairs, for_us);
+  });
+  world_->events().After(cut_at_us + for_us, [this, leader, others] {
     if (stopped_) return;
     for (const NodeId id : others) world_->network().Mend(id, leader);
   });
