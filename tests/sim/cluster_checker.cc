@@ -87,7 +87,8 @@ void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
   }
   auto& reference = groups_[id].reference;
   // Until something was applied, a cluster may be forgotten, and formed anew of other disks.
-  if (reference == nullptr || reference->applied().value == 0) {
+  const bool forgotten = raft.applied().value == 0 && groups_[id].committed.empty();
+  if (reference == nullptr || forgotten) {
     reference = std::make_unique<Reference>(*process.node()->replica(id), id, raft.applied());
   }
 
