@@ -119,6 +119,7 @@ void Swarm::DrawWork(Rng* rng) {
   if (haulers == 0) return;
   snapshot_entries = std::max<int64_t>(snapshot_entries, 100);
   uncommitted_bytes = 1 << 20;
+  log_max_bytes = std::min<int64_t>(log_max_bytes, 8 << 20);  // Or nodes copy little else.
 }
 
 }  // namespace lockstep::sim
