@@ -329,7 +329,7 @@ TEST(ReferenceTest, IsAsAReplicaThatHasAppliedTheSameAndNotAsOneThatHasNot) {
   Writer out(&opening);
   EncodeOpenSession(NodeId{1}, {DiskId{5}, 1, 1}, &out);
   Effects effects;
-  ASSERT_TRUE(replica.Apply({Index{1}, ClusterTime{10}}, opening, &effects));
+  ASSERT_TRUE(replica.Apply(Index{1}, ClusterTime{10}, opening, &effects));
 
   reference.Apply({.id = {Term{1}, Index{1}}, .time = ClusterTime{10},
                    .kind = raft::EntryKind::kOp, .data = opening});

@@ -34,11 +34,10 @@ void Reference::Apply(const raft::Entry& entry) {
   Enter();
   effects_.answers.clear();
   effects_.events.clear();
-  const Position at{entry.id.index, entry.time};
   if (entry.kind == raft::EntryKind::kOp) {
-    replica_->Apply(at, entry.data, &effects_);
+    replica_->Apply(entry.id.index, entry.time, entry.data, &effects_);
   } else {
-    replica_->Pulse(at, &effects_);
+    replica_->Pulse(entry.id.index, entry.time, &effects_);
   }
   hashes_.push_back(replica_->Hash());
 }
