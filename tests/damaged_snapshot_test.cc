@@ -15,7 +15,8 @@ constexpr NodeId kOrigin{1};
 Bytes WithAnswered(uint64_t from, uint64_t to) {
   Bytes saved;
   Writer out(&saved);
-  out.U8(1);  // The format.
+  out.U8(2);  // The format.
+  out.Put(Index{9});
   out.U64(0);
   out.Varint(1);
   out.Put(kOrigin);
@@ -46,14 +47,15 @@ TEST(DamagedSnapshotTest, WhatASessionNeedsNoMoreIsToldOnce) {
 
 TEST(DamagedSnapshotTest, AnotherFormatIsNamedAsSuch) {
   Bytes saved = WithAnswered(6, 9);
-  saved[0] = 2;
+  saved[0] = 1;
   EXPECT_NE(ErrorOf(saved).find("format is not known"), Bytes::npos);
 }
 
 TEST(DamagedSnapshotTest, ASessionStandsOnce) {
   Bytes saved;
   Writer out(&saved);
-  out.U8(1);
+  out.U8(2);
+  out.Put(Index{9});
   out.U64(0);
   out.Varint(2);
   for (int i = 0; i < 2; ++i) {

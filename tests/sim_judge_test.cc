@@ -110,7 +110,7 @@ TEST(JudgeTest, AGrantThatWasLostIsRefused) {
 c1 1 1000 2000 :5 LOCK.ACQUIRE a ann TTL 60000
 c2 2 3000 4000 {}0 LOCK.INFO a
 )",
-                "'a' is not linearizable: nothing explains [3.000 4.000] info");
+                "nothing explains [3.000 4.000] info");
 }
 
 TEST(JudgeTest, ARefusalWithNobodyInTheWayIsRefused) {

@@ -252,6 +252,7 @@ class DiskLogTest : public SimDiskTest {
 };
 
 TEST_F(DiskLogTest, ReadsALogThatWasCutAndWrittenAnew) {
+  store_.PutHardState({Term{2}, NodeId{2}}, &batch_);
   Append(1, 1, 10);
   Append(1, 11, 12);
   ExpectAsLoaded();

@@ -143,8 +143,8 @@ std::vector<Bytes> Seeds() {
     replica->Apply(at.index, at.time, entry.Finish(), &effects);
     // Time, origin, kind, incarnation (the opening's index), seq, the operation, no other, nothing
     // answered.
-    *entries += Bytes{'\0', '\1', '\3', '\2', static_cast<char>(seq), static_cast<char>(op.size())} +
-                op + Bytes{'\0', '\0', '\0', '\7'};
+    *entries += Bytes{'\0', '\1', '\3', '\2', static_cast<char>(seq)};
+    *entries += static_cast<char>(op.size()) + op + Bytes{'\0', '\0', '\0', '\7'};
   };
   const Bytes opening{'\0', '\1', '\0', '\1', '\1', '\1', '\0'};
   entries_of_locks += opening;
