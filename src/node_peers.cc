@@ -345,13 +345,13 @@ void Node::Parts::GuideMembership() {
 }
 
 // Group control lets go of a node last: the node may lead another group, which it must learn from
-// control to leave. (This node knows already, and may be the one to whom the other groups have
-// stopped talking.)
+// control to leave. That goes for this node too: once control has let go of it, it hears no more of
+// control, and a leader that does not know whether it is current changes nothing.
 std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine& machine) const {
   std::map<NodeId, NodeRecord> members = machine.nodes();
   const raft::Config& control_config = groups.at(kControlGroup)->raft().config();
   for (const NodeRecord& gone : machine.departed()) {
-    if (gone.id == me.node || !control_config.Contains(gone.id)) continue;
+    if (!control_config.Contains(gone.id)) continue;
     for (const auto& [id, group] : groups) {
       const raft::Raft& raft = group->raft();
       const bool needed = id != kControlGroup && (raft.config().Contains(gone.id) ||
@@ -369,7 +369,7 @@ std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine&
   return members;
 }
 
-// A group that has let go of this node tells it no more whom else it has let go of. So one that
+// A group that has let go of this node tells it no more, not even that it has. So one that
 // stays has to judge who is still needed: the one of them that is farthest. False: there is none.
 bool Node::Parts::HandOverControl(const ControlMachine& machine) {
   raft::Raft& raft = groups.at(kControlGroup)->raft();

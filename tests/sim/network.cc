@@ -248,7 +248,9 @@ void Network::MendAll() {
 int64_t Network::Latency(NodeId from, NodeId to, size_t bytes) {
   const Swarm& swarm = world_->swarm();
   int64_t us = swarm.latency_us + world_->rng().Between(0, swarm.latency_us / 2);
-  if (world_->Chance(20'000)) us = world_->rng().Between(us, swarm.latency_tail_us);
+  int64_t tail_us = swarm.latency_tail_us;
+  if (calm_) tail_us = std::min(tail_us, swarm.election_timeout_ms * kUsPerMs / 4);
+  if (world_->Chance(20'000)) us = world_->rng().Between(us, std::max(us, tail_us));
   const auto clog = clogs_.find({from, to});
   if (clog != clogs_.end()) us += world_->rng().Between(clog->second / 2, clog->second);
   return us + static_cast<int64_t>(bytes / 100);  // 100 bytes a microsecond.

@@ -38,7 +38,8 @@ class Network {
   void MendAll();
   void Clog(NodeId from, NodeId to, int64_t delay_us) { clogs_[{from, to}] = delay_us; }
   void Reset(NodeId a, NodeId b);  // All connections between the two.
-  void CalmDown() { calm_ = true; }  // No more losing, repeating, overtaking.
+  // No more losing, repeating, overtaking; and nothing takes so long that leaders lose their lead.
+  void CalmDown() { calm_ = true; }
 
   bool IsCut(NodeId from, NodeId to) const { return cuts_.contains({from, to}); }
   bool Linked(NodeId from, NodeId to) const;

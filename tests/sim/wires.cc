@@ -74,7 +74,7 @@ void Wires::Send(ClientId id, BytesView bytes, size_t piece_max) {
 
 void Wires::ToNode(ClientId id, Bytes bytes) {
   Socket& socket = sockets_.at(id);
-  if (!NodeHas(socket) || cut_off_.contains(socket.node)) return;
+  if (!NodeHas(socket) || socket.cut) return;
   if (!socket.reading) {
     socket.unread += bytes;
     return;
@@ -139,7 +139,7 @@ void Wires::ToClient(ClientId id, Bytes bytes, bool close) {
   if (socket.lazy && NodeHas(socket)) {
     world_->process(socket.node).Post(ClientBacklog{id, socket.backlog});
   }
-  const bool reaches = socket.client_open && !cut_off_.contains(socket.node);
+  const bool reaches = socket.client_open && !socket.cut;
   if (reaches && !bytes.empty()) socket.end->OnBytes(id, bytes);
   if (!close) return;
   CloseNodeSide(id, 100);
@@ -163,6 +163,7 @@ void Wires::CutOff(NodeId id) {
   cut_off_.insert(id);
   for (auto& [number, socket] : sockets_) {
     if (socket.node != id || !socket.client_open || !socket.node_open) continue;
+    socket.cut = true;
     NoteClosed(&socket);
     CloseClientSide(number, world_->rng().Between(1000, 500'000));
     CloseNodeSide(number, world_->rng().Between(1000, 6'000'000));

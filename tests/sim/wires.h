@@ -53,6 +53,7 @@ class Wires {
     bool node_open = false;
     bool reading = true;
     bool lazy = false;       // Its client reads slowly.
+    bool cut = false;        // Bytes were lost on it, so none that follow arrive.
     Bytes unread;            // In the kernel: the node has stopped reading.
     size_t backlog = 0;      // Given by the node, not taken by the client yet.
     int64_t to_node_at_us = 0;
