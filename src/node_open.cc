@@ -13,6 +13,8 @@
 namespace lockstep {
 namespace {
 
+constexpr int64_t kCommitNoticeUs = kUsPerMs;
+
 // Where a node that cluster-nodes does not name is to be found. "Everywhere" is nowhere to dial;
 // nodes that it dials itself learn its address from that (bus::Identity).
 Bytes OwnHost(const Settings& settings) {
@@ -139,6 +141,7 @@ raft::Options Node::Parts::RaftOptions(GroupId id) const {
   raft.self = {me.node, me.disk};
   raft.election_timeout_us = from.raft_election_timeout_ms * kUsPerMs;
   raft.heartbeat_us = from.raft_heartbeat_ms * kUsPerMs;
+  raft.commit_notice_us = kCommitNoticeUs;
   raft.window_entries_max = static_cast<size_t>(from.raft_window_entries);
   raft.window_bytes_max = static_cast<size_t>(from.raft_window_bytes);
   raft.append_bytes_max = static_cast<size_t>(from.raft_append_bytes);

@@ -390,6 +390,45 @@ TEST(RaftBounds, WhatIsCommittedMakesRoom) {
 
 // Flow control -------------------------------------------------------------------------------
 
+TEST(RaftReplication, ACommitRidesOnTheNextEntriesOrIsToldWhenItsTimeIsUp) {
+  Options options;
+  options.commit_notice_us = 1000;
+  Solo node({.options = options});
+  node.Lead();
+  EXPECT_TRUE(Only<AppendRequest>(node.Ack(2, 1)).empty());
+  EXPECT_EQ(node.raft().commit(), Index{1});
+  node.Ack(3, 1);
+  const std::vector<Message> entries = node.Propose("a");
+  for (const uint64_t peer : {2U, 3U}) {
+    EXPECT_EQ(BodyOf<AppendRequest>(Find<AppendRequest>(entries, peer)).commit, Index{1});
+  }
+  node.Sync();
+  EXPECT_TRUE(Only<AppendRequest>(node.Ack(2, 2)).empty());
+  node.Ack(3, 2);
+  EXPECT_LE(node.raft().NextTick() - node.now(), 1000);
+  const std::vector<Message> notices = node.Wait(1000);
+  for (const uint64_t peer : {2U, 3U}) {
+    EXPECT_EQ(BodyOf<AppendRequest>(Find<AppendRequest>(notices, peer)).commit, Index{2});
+  }
+  EXPECT_TRUE(Only<AppendRequest>(node.Wait(20'000)).empty());
+}
+
+// Nobody is waited for who cannot be told now, or the leader would never sleep.
+TEST(RaftReplication, ACommitThatADeadFollowerWasNotToldOfKeepsNobodyAwake) {
+  Options options;
+  options.commit_notice_us = 1000;
+  Solo node({.options = options});
+  node.Lead();
+  node.Ack(2, 1);
+  node.Ack(3, 1);
+  node.Propose("a");
+  node.Sync();
+  node.Ack(2, 2);
+  node.raft().Unreachable(NodeId{3});
+  node.Wait(1000);
+  EXPECT_GT(node.raft().NextTick(), node.now());
+}
+
 // A large batch does not wait for one round trip per message, nor fly without bound.
 TEST(RaftReplication, TheWindowBoundsWhatIsInFlight) {
   Options options;

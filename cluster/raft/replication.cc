@@ -64,9 +64,19 @@ Raft::State::Due Raft::State::DueTo(const Progress& other) const {
   }
   const bool has_entries = other.next() <= log.last().index &&
                            other.WindowIsOpen(options.window_entries_max, options.window_bytes_max);
-  // A follower answers its own clients when it learns of a commit: it is told at once.
-  const bool has_commit = std::min(commit, Previous(other.next())) > other.told_commit();
+  const bool has_commit = AwaitsNotice(other) && now >= notice_deadline;
   return has_entries || has_commit || other.asks() ? Due::kRequest : Due::kNothing;
+}
+
+// There is a commit that it has the entries of and was not told of.
+bool Raft::State::AwaitsNotice(const Progress& other) const {
+  return other.mode() == Progress::Mode::kReplicate &&
+         std::min(commit, Previous(other.next())) > other.told_commit();
+}
+
+bool Raft::State::AnyAwaitsNotice() const {
+  return std::any_of(progress.begin(), progress.end(),
+                     [this](const auto& member) { return AwaitsNotice(member.second); });
 }
 
 // All that came in one turn leaves in one request to each, as far as limits allow; what is more
@@ -232,6 +242,7 @@ void Raft::State::CommitTo(Index index) {
   CHECK_SAYS(index <= log.last().index, "commit %lu of a log that ends at %lu", index.value,
              log.last().index.value);
   if (role == Role::kLeader) {
+    if (!AnyAwaitsNotice()) notice_deadline = now + options.commit_notice_us;
     for (Index i = Next(commit); i <= index; i = Next(i)) {
       uncommitted_bytes -= EntryBytes(log.At(i));
     }

@@ -104,6 +104,8 @@ struct Raft::State {
   Index AppendOwn(EntryKind kind, Bytes data);
   enum class Due : uint8_t { kNothing, kRequest, kSnapshot, kChunk };
   Due DueTo(const Progress& progress) const;
+  bool AwaitsNotice(const Progress& progress) const;
+  bool AnyAwaitsNotice() const;
   void Replicate();
   void SendAppend(NodeId to, Progress* progress);
   void OnAppendRequest(const Message& m, AppendRequest& request);
@@ -173,6 +175,7 @@ struct Raft::State {
   std::map<NodeId, Progress> progress;  // Of all other members: at most kNodesMax.
   size_t uncommitted_bytes = 0;
   MonoTime heartbeat_deadline;
+  MonoTime notice_deadline;  // Of the oldest commit that some follower was not told of.
   bool heartbeat_due = false;
   MonoTime quorum_deadline;  // Until then a quorum has surely been heard from in time.
   NodeId transfer_target = kNoNode;
