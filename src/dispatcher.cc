@@ -18,6 +18,14 @@ bool IsReplicated(const CommandSpec& leaf) {
   return (leaf.categories & (kCatLock | kCatKeyspace)) != 0;
 }
 
+// Changes nothing and sees nothing, so it can be answered while those before it are under way; the
+// answer waits in its slot, and many of them must not cost much.
+bool IsEcho(const CommandSpec& leaf, std::span<const BytesView> argv) {
+  constexpr size_t kHeldBytesMax = 256;
+  const BytesView name = leaf.name;
+  return (name == "PING" || name == "ECHO") && (argv.size() < 2 || argv[1].size() <= kHeldBytesMax);
+}
+
 Bytes Subject(std::span<const BytesView> argv) {
   return argv.size() > 1 ? Bytes(argv[1].substr(0, 128)) : Bytes();
 }
@@ -104,7 +112,7 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
   const std::optional<Reply> refusal = Refusal(*session, call);
   if (!refusal && !client.in_multi()) {
     const CommandSpec& leaf = call.found.leaf();
-    if (MustWait(*session, leaf)) return false;
+    if (MustWait(*session, call)) return false;
     session->stalled = HeldByPause(now, leaf);
     if (session->stalled) return false;
   }
@@ -181,8 +189,9 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
 // Rule 2 of the session: what goes to the same group may follow on its heels. But a write waits for
 // the reads before it: a read has no place in the log, and would see a write that is applied before
 // it is answered.
-bool Dispatcher::MustWait(const Session& session, const CommandSpec& leaf) const {
-  if (session.idle()) return false;
+bool Dispatcher::MustWait(const Session& session, const Call& call) const {
+  const CommandSpec& leaf = call.found.leaf();
+  if (session.idle() || IsEcho(leaf, call.argv)) return false;
   if (!IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup)) return true;
   if ((leaf.flags & kReadonly) == 0) return session.open_reads() > 0;
   return (leaf.flags & kFast) == 0 && session.open_reads() >= kLongReadsMax;

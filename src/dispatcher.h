@@ -48,7 +48,7 @@ class Dispatcher {
   void WarnOfHttp(MonoTime now, const Session& session);
   bool Execute(MonoTime now, Session* session, std::span<const BytesView> argv);
   std::optional<Reply> Refusal(const Session& session, const Call& call) const;
-  bool MustWait(const Session& session, const CommandSpec& leaf) const;
+  bool MustWait(const Session& session, const Call& call) const;
   bool HeldByPause(MonoTime now, const CommandSpec& leaf) const;
   bool HeldByPause(MonoTime now, const Session& session) const;  // Any of what EXEC would run.
   void AnswerRefusal(Session* session, const Call& call, const Reply& refusal);

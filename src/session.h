@@ -4,7 +4,8 @@
 //   1. Replies leave in the order of the commands. A command whose answer comes from a replicated
 //      group opens a slot; what is answered behind it waits in a slot of its own.
 //   2. Commands take effect in the order in which they were sent: a command runs only when those
-//      before it have been answered, or are on their way to the same group in order.
+//      before it have been answered, or are on their way to the same group in order, or when it has
+//      no effect (PING).
 #pragma once
 
 #include <memory>

@@ -278,6 +278,28 @@ TEST_F(NodeClientsTest, AReadSeesTheWritesBeforeItInItsPipeline) {
   EXPECT_TRUE(Has(cluster().Take(client), "first"));
 }
 
+TEST_F(NodeClientsTest, APingAmongLocksKeepsItsPlaceAndHoldsNobodyUp) {
+  Form(3);
+  const ClientId client = cluster().Connect(follower_);
+  cluster().Send(client, "LOCK.ACQUIRE x me");
+  cluster().Run(500);
+  cluster().Take(client);
+  Bytes pipeline, replies;
+  for (int i = 0; i < 200; ++i) {
+    pipeline += "LOCK.RENEW x me\r\nPING\r\nECHO hi\r\n";
+    replies += ":1\r\n+PONG\r\n$2\r\nhi\r\n";
+  }
+  cluster().SendRaw(client, pipeline);
+  cluster().Run(50);  // Far less than 200 times the way to the leader and back.
+  EXPECT_EQ(cluster().Take(client), replies);
+  // What blocks the connection blocks them too.
+  cluster().SendRaw(client, "LOCK.ACQUIRE x other BLOCK 100\r\nPING\r\n");
+  cluster().Run(50);
+  EXPECT_EQ(cluster().Take(client), "");
+  cluster().Run(200);
+  EXPECT_EQ(cluster().Take(client), "$-1\r\n+PONG\r\n");
+}
+
 TEST_F(NodeClientsTest, ATransactionHappensAsOne) {
   Form(3);
   const ClientId client = cluster().Connect(follower_);
