@@ -243,6 +243,34 @@ TEST_F(NodeMembersTest, ALeaderOfControlThatGoesDoesNotWaitForWhatItIsNotTold) {
   EXPECT_TRUE(cluster().RunUntil([&] { return VotersAre({k1, k3}, k1); }, 60'000));
 }
 
+// Else nobody would tell it to leave what it leads, and it would not know whether to.
+TEST_F(NodeMembersTest, ControlKeepsANodeThatGoesUntilEveryGroupHasLetGoOfItAlsoIfItLeads) {
+  Form(5, 5);
+  ASSERT_TRUE(MoveLeaders(k1));
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    cluster().Ask(k2, "CLUSTER LEADER control 2");
+    cluster().Run(100);
+    return cluster().Leader(kControlGroup) == k2;
+  }));
+  bool deaf = true;  // The leader of locks, to control.
+  cluster().Lose([&](NodeId, NodeId to, const bus::EnvelopeHeader& header) {
+    return deaf && to == k1 && header.group == kControlGroup &&
+           header.type == bus::MessageType::kRaft;
+  });
+  ASSERT_EQ(cluster().Ask(k2, "CLUSTER REMOVE 2"), "+OK\r\n");
+  cluster().Run(3000);
+  ASSERT_EQ(cluster().Leader(kLocksGroup), k1);
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    cluster().Ask(k1, "CLUSTER LEADER locks 2");
+    cluster().Run(100);
+    const raft::Raft* locks = cluster().node(k1)->group(kLocksGroup);
+    return cluster().Leader(kLocksGroup) == k2 || !locks->config().Contains(k2);  // It has left.
+  }));
+  deaf = false;
+  EXPECT_TRUE(cluster().RunUntil(
+      [&] { return VotersAre({k1, k3, k4, NodeId{5}}, k3); }, 60'000));
+}
+
 // A leader of locks that has just started knows of group control what its snapshot holds. By that a
 // node which came back with another disk since would be a stranger.
 TEST_F(NodeMembersTest, NobodyIsThrownOutByAStateFromBeforeTheStart) {
