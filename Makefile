@@ -79,7 +79,7 @@ LDFLAGS := $(SANITIZE) -pie -Wl,-z,relro,-z,now
 LDFLAGS += $(if $(filter coverage,$(MODE)),-Wl$(comma)-u$(comma)__gcov_dump)
 IO_LIBS := -lrocksdb -lhiredis -luv -lspdlog -lfmt -lcrypto
 PURE_LIBS := -lxxhash -lroaring
-GTEST_LIBS := -lgmock -lgtest -lgtest_main
+GTEST_LIBS := -lgmock -lgtest_main -lgtest
 CCACHE := $(shell command -v ccache 2>/dev/null)
 
 # What there is to build ----------------------------------------------------------------------------
