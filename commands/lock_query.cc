@@ -121,7 +121,7 @@ Reply LockTable::WaiterRow(ClusterTime now, const Wait& wait) const {
   return row;
 }
 
-// `age` is the place in the log by which the owner is older or younger than others; 0: not known here.
+// `age` is the place in the log by which the owner is older or younger; 0: not known here.
 // `holding` and `pending` count all; `locks` and `waiting` list the first of them.
 Reply LockTable::Answer(ClusterTime now, const OwnerQuery& query) const {
   Rows locks(kLockRowsMax);

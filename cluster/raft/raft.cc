@@ -88,7 +88,8 @@ MonoTime Raft::State::NextTick() const {
   if (role != Role::kLeader) return MayStand() ? election_deadline : kNeverMono;
   MonoTime next = quorum_deadline;
   if (!progress.empty()) next = std::min(next, heartbeat_deadline);
-  if (AnyAwaitsNotice()) next = std::min(next, notice_deadline);
+  // Later it is Drain's business, not the clock's.
+  if (now < notice_deadline && AnyAwaitsNotice()) next = std::min(next, notice_deadline);
   if (transfer_target != kNoNode) next = std::min(next, transfer_deadline);
   return next;
 }
