@@ -33,7 +33,7 @@ ClientId Wires::Open(NodeId to, ClientEnd* end) {
   Socket& socket = sockets_[id];
   socket.node = to;
   socket.end = end;
-  socket.lazy = world_->Chance(10'000);
+  socket.lazy = world_->Chance(10'000) && !calm_;
   world_->events().After(world_->rng().Between(50, 500), [this, id] { Accept(id); });
   return id;
 }

@@ -42,7 +42,11 @@ class Wires {
   // No client reaches the node any more, and those that did are cut off; the node notices late.
   void CutOff(NodeId id);
   void Mend(NodeId id) { cut_off_.erase(id); }
-  void MendAll() { cut_off_.clear(); }
+  // And from now on every client reads what it is sent.
+  void MendAll() {
+    cut_off_.clear();
+    calm_ = true;
+  }
 
  private:
   struct Socket {
@@ -72,6 +76,7 @@ class Wires {
   World* world_;
   std::map<ClientId, Socket> sockets_;
   std::set<NodeId> cut_off_;
+  bool calm_ = false;
   uint64_t next_ = 1;
 };
 
