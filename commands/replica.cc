@@ -346,7 +346,7 @@ void Replica::CheckInvariants() const {
   for (const auto& [origin, session] : sessions_) {
     const auto& runs = session.answered.others.all();
     CHECK(runs.empty() || runs.begin()->first > session.answered.below);
-    session.requests.ForEach([&](uint64_t seq, const std::optional<Reply>*) {
+    session.requests.ForEach([&session = session](uint64_t seq, const std::optional<Reply>*) {
       CHECK(!session.NeedsNoMore(seq));
     });
   }

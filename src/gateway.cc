@@ -401,7 +401,7 @@ void Gateway::ResendIfLost(MonoTime now, Route* route) {
 void Gateway::CheckInvariants() const {
   for (const auto& [id, route] : routes_) {
     size_t bytes = 0;
-    route.pending.ForEach([&](uint64_t seq, const Pending* pending) {
+    route.pending.ForEach([&bytes, &route = route](uint64_t seq, const Pending* pending) {
       CHECK(seq < route.next_seq);
       CHECK(!route.answered.Contains(seq));
       bytes += pending->op.size();

@@ -124,10 +124,10 @@ std::vector<Bytes> Seeds() {
     seeds.push_back("\1" + Encoded([&](Writer* out) { raft::EncodeEntry(entry, out); }));
   }
   seeds.push_back("\2" + encoded);
-  Forward forward{{DiskId{7}, 1, 2}, 3, 4, 5, {}};
+  Forward forward{{DiskId{7}, 1, 2}, 3, 4, 5, {}, {}};
   forward.requests.resize(2);
   forward.requests[0].op = "abc";
-  forward.requests[1].answered.AddRun(7, 9);
+  forward.answered.others.AddRun(7, 9);
   seeds.push_back("\3" + Encoded([&](Writer* out) { EncodeForward(forward, out); }));
   const ForwardNack nack{forward.session, 4, ForwardNack::Why::kFull, 6};
   seeds.push_back("\4" + Encoded([&](Writer* out) { EncodeForwardNack(nack, out); }));
