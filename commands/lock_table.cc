@@ -116,12 +116,12 @@ std::optional<Reply> LockTable::Acquire(const RequestId& request, const AcquireO
   if (auto refusal = Refusal(op)) return refusal;
 
   if (GrantableAtOnce(op)) {
-    if (!wanted_.owner.valid()) wanted_.owner = state_.AddOwner(op.owner, at_.index.value);
+    const Slot<Owner> owner = WantedOwner(op);
     // The newest request has the answer. An older one, granted later, would change the token or
     // the mode of what the owner has just been given.
-    if (EndOverlappingWaits(op, wanted_.owner)) LookUp(op);
+    if (EndOverlappingWaits(op, owner)) LookUp(op);
     for (size_t i = 0; i < op.names.size(); ++i) AddIfMissing(op, op.names[i], &wanted_.locks[i]);
-    const uint64_t token = Grant(wanted_.owner, wanted_.locks,
+    const uint64_t token = Grant(owner, wanted_.locks,
                                  {op.mode, op.ttl_ms, op.meta, BondOf(request, op), nullptr});
     Settle();
     return Reply::Integer(static_cast<int64_t>(token));
@@ -129,7 +129,7 @@ std::optional<Reply> LockTable::Acquire(const RequestId& request, const AcquireO
   // Inside MULTI nothing waits: the rest of the transaction could not.
   if (!op.wait_ms || in_batch) return Reply::Nil();
   if (auto refusal = LineRefusal()) return refusal;
-  const Slot<Owner> owner = FindOrAddOwner(op.owner);
+  const Slot<Owner> owner = WantedOwner(op);
   if (!TakeOverWait(request, op, owner)) BeginWait(request, op, owner);
   Settle();
   return std::nullopt;  // The operation that makes room gives the answer, or the deadline does.
@@ -242,9 +242,9 @@ std::vector<Slot<Lock>> LockTable::FindOrAddLocks(const AcquireOp& op) {
   return locks;
 }
 
-Slot<Owner> LockTable::FindOrAddOwner(BytesView name) {
-  const Slot<Owner> owner = state_.FindOwner(name);
-  return owner.valid() ? owner : state_.AddOwner(name, at_.index.value);
+Slot<Owner> LockTable::WantedOwner(const AcquireOp& op) {
+  if (!wanted_.owner.valid()) wanted_.owner = state_.AddOwner(op.owner, at_.index.value);
+  return wanted_.owner;
 }
 
 // The same names as an older wait of this owner: a client's retry, or a change of mind about the

@@ -119,7 +119,7 @@ class LockTable final : public StateMachine {
   bool GrantableAtOnce(const AcquireOp& op) const;
   void AddIfMissing(const AcquireOp& op, BytesView name, Slot<Lock>* lock);
   std::vector<Slot<Lock>> FindOrAddLocks(const AcquireOp& op);
-  Slot<Owner> FindOrAddOwner(BytesView name);
+  Slot<Owner> WantedOwner(const AcquireOp& op);  // Added if it is not known yet.
   void BeginWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner);
   bool TakeOverWait(const RequestId& request, const AcquireOp& op, Slot<Owner> owner);
   // True: there were some, and locks that nobody else wanted went with them.

@@ -9,7 +9,6 @@ namespace lockstep {
 namespace {
 
 constexpr uint8_t kSaveVersion = 2;
-constexpr uint64_t kNoSeq = SeqMap<std::optional<Reply>>::kNone;
 
 // The first byte of an entry's data.
 enum class EntryKind : uint8_t { kRequests = 1, kOpenSession = 2, kSessionOver = 3 };

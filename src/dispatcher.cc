@@ -191,8 +191,9 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
 // it is answered.
 bool Dispatcher::MustWait(const Session& session, const Call& call) const {
   const CommandSpec& leaf = call.found.leaf();
-  if (session.idle() || IsEcho(leaf, call.argv)) return false;
-  if (!IsReplicated(leaf) || !session.AllSlotsAsk(kLocksGroup)) return true;
+  if (session.idle()) return false;
+  if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
+  if (!session.AllSlotsAsk(kLocksGroup)) return true;
   if ((leaf.flags & kReadonly) == 0) return session.open_reads() > 0;
   return (leaf.flags & kFast) == 0 && session.open_reads() >= kLongReadsMax;
 }

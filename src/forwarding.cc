@@ -39,7 +39,7 @@ bool DecodeForward(Reader* in, Forward* out) {
     if (kind > static_cast<uint8_t>(Forward::Kind::kOpenSession)) in->Fail();
     request.kind = static_cast<Forward::Kind>(kind);
     request.seq = in->Varint();
-    if (request.seq == UINT64_MAX) in->Fail();
+    if (request.seq == kNoSeq) in->Fail();
     request.op = in->String();
     if (request.kind == Forward::Kind::kWrite && request.op.empty()) in->Fail();
   }

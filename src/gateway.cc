@@ -15,7 +15,6 @@ constexpr int64_t kRefusedPauseUs = 20 * kUsPerMs;
 constexpr size_t kForwardBytesMax = 1024 * 1024;
 constexpr size_t kForwardRequestsMax = 4096;
 constexpr size_t kAnsweredRunsToldMax = 64;
-constexpr uint64_t kNoSeq = UINT64_MAX;  // Of a SeqMap.
 
 Reply ClusterDown(const Bytes& reason) {
   return Reply::Error("CLUSTERDOWN",

@@ -64,16 +64,18 @@ void Node::Parts::On(const ClientData& input) {
   Session* session = FindSession(input.id);
   if (session == nullptr || session->closing) return;
   session->parser.Append(input.bytes);
-  figures.net_input_bytes += input.bytes.size();
-  MakeRunnable(session);
-  if (session->parser.buffered() >= kReadPauseBytes) MakeDirty(session);  // It may be ahead.
+  Received(session, input.bytes.size());
 }
 
 void Node::Parts::On(const ClientRead& input) {
   Session* session = FindSession(input.id);
   if (session == nullptr || session->closing) return;
   session->parser.Commit(input.bytes);
-  figures.net_input_bytes += input.bytes;
+  Received(session, input.bytes);
+}
+
+void Node::Parts::Received(Session* session, size_t bytes) {
+  figures.net_input_bytes += bytes;
   MakeRunnable(session);
   if (session->parser.buffered() >= kReadPauseBytes) MakeDirty(session);  // It may be ahead.
 }

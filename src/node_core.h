@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -72,6 +73,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void ForEachSession(const Visit& visit) const {
     sessions.ForEach([&](uint64_t, const std::unique_ptr<Session>* one) { visit(one->get()); });
   }
+  void Received(Session* session, size_t bytes);
   void MakeRunnable(Session* session);
   void MakeDirty(Session* session);
   void RunSessions(int64_t* budget);
@@ -114,7 +116,9 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void EndSession(Group& group, NodeId origin);
   void StopAsImpostor(const bus::Hello& hello);
   void HandOver();
-  NodeId BestSuccessor(const raft::Raft& raft) const;
+  // The farthest of those voters that are there and `may_lead`; kNoNode: there is none.
+  NodeId BestSuccessor(const raft::Raft& raft,
+                       const std::function<bool(NodeId)>& may_lead) const;
 
   // Group::Listener
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override;

@@ -373,13 +373,9 @@ std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine&
 // stays has to judge who is still needed: the one of them that is farthest. False: there is none.
 bool Node::Parts::HandOverControl(const ControlMachine& machine) {
   raft::Raft& raft = groups.at(kControlGroup)->raft();
-  const raft::MemberStatus* successor = nullptr;
-  const std::vector<raft::MemberStatus> members = raft.members();
-  for (const raft::MemberStatus& status : members) {
-    if (!status.voter || !status.active || !machine.nodes().contains(status.member.node)) continue;
-    if (successor == nullptr || successor->match < status.match) successor = &status;
-  }
-  return successor != nullptr && raft.TransferLeadership(now, successor->member.node);
+  const auto stays = [&machine](NodeId id) { return machine.nodes().contains(id); };
+  const NodeId successor = BestSuccessor(raft, stays);
+  return successor != kNoNode && raft.TransferLeadership(now, successor);
 }
 
 // Only the process that our link leads to counts, not what a hello once said. Said again and again
@@ -458,11 +454,13 @@ void Node::Parts::StopAsImpostor(const bus::Hello& hello) {
   HandOver();
 }
 
-NodeId Node::Parts::BestSuccessor(const raft::Raft& raft) const {
+NodeId Node::Parts::BestSuccessor(const raft::Raft& raft,
+                                  const std::function<bool(NodeId)>& may_lead) const {
   NodeId best = kNoNode;
   Index match;
   for (const raft::MemberStatus& member : raft.members()) {
     if (!member.voter || !member.active || member.member.node == me.node) continue;
+    if (!may_lead(member.member.node)) continue;
     if (best != kNoNode && member.match <= match) continue;
     best = member.member.node;
     match = member.match;
@@ -475,7 +473,7 @@ void Node::Parts::HandOver() {
   for (const auto& [id, group] : groups) {
     raft::Raft& raft = group->raft();
     if (!raft.is_leader()) continue;
-    const NodeId successor = BestSuccessor(raft);
+    const NodeId successor = BestSuccessor(raft, [](NodeId) { return true; });
     if (successor == kNoNode) continue;  // Nobody is there to take it.
     leading = true;
     if (raft.transfer_target() == kNoNode) raft.TransferLeadership(now, successor);

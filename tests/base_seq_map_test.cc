@@ -17,13 +17,13 @@ void ExpectEqual(const SeqMap<int>& map, const std::map<uint64_t, int>& expected
     ASSERT_EQ(map.At(key), value);
     seq = map.FirstFrom(seq + 1);
   }
-  ASSERT_EQ(seq, SeqMap<int>::kNone);
+  ASSERT_EQ(seq, kNoSeq);
 }
 
 TEST(SeqMap, IsEmptyAtFirstAndAfterItsLastIsGone) {
   SeqMap<int> map;
   EXPECT_TRUE(map.empty());
-  EXPECT_EQ(map.first(), SeqMap<int>::kNone);
+  EXPECT_EQ(map.first(), kNoSeq);
   EXPECT_EQ(map.Find(0), nullptr);
   map.Add(7, 70);
   EXPECT_EQ(map.first(), 7U);
@@ -53,12 +53,12 @@ TEST(SeqMap, TakesNumbersFarApartAndOutOfOrder) {
   map.Add(5, 1);
   map.Add(1'000'000'000'001, 4);
   map.Add(500, 2);
-  map.Add(SeqMap<int>::kNone - 1, 5);
+  map.Add(kNoSeq - 1, 5);
   ExpectEqual(map, {{5, 1},
                     {500, 2},
                     {1'000'000'000'000, 3},
                     {1'000'000'000'001, 4},
-                    {SeqMap<int>::kNone - 1, 5}});
+                    {kNoSeq - 1, 5}});
 }
 
 TEST(SeqMap, DoesWhatAMapDoes) {
@@ -94,7 +94,7 @@ TEST(SeqMap, IsWalkedWhileItChanges) {
   SeqMap<int> map;
   for (uint64_t seq = 0; seq < 100; ++seq) map.Add(seq, 0);
   uint64_t seen = 0;
-  for (uint64_t seq = map.first(); seq != SeqMap<int>::kNone; seq = map.FirstFrom(seq + 1)) {
+  for (uint64_t seq = map.first(); seq != kNoSeq; seq = map.FirstFrom(seq + 1)) {
     map.Remove(seq);
     if (seq < 10) map.Add(100 + seq, 0);
     ++seen;

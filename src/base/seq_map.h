@@ -23,14 +23,14 @@
 
 namespace lockstep {
 
+constexpr uint64_t kNoSeq = UINT64_MAX;  // No such number; never a key.
+
 template <class T>
 class SeqMap {
  public:
-  static constexpr uint64_t kNone = UINT64_MAX;  // No such number; never a key.
-
   // `seq` must not be there yet.
   T& Add(uint64_t seq, T value) {
-    CHECK(seq != kNone);
+    CHECK(seq != kNoSeq);
     ++size_;
     if (seq < begin_) {
       const auto [at, is_new] = old_.try_emplace(seq, std::move(value));
@@ -73,28 +73,28 @@ class SeqMap {
     --size_;
   }
 
-  // The lowest number in [from, to); kNone if there is none.
-  uint64_t FirstFrom(uint64_t from, uint64_t to = kNone) const {
+  // The lowest number in [from, to); kNoSeq if there is none.
+  uint64_t FirstFrom(uint64_t from, uint64_t to = kNoSeq) const {
     if (from < begin_) {
       const auto at = old_.lower_bound(from);
-      if (at != old_.end()) return at->first < to ? at->first : kNone;
+      if (at != old_.end()) return at->first < to ? at->first : kNoSeq;
       from = begin_;
     }
     for (to = to < end_ ? to : end_; from < to; ++from) {
       if (CellOf(from)) return from;
     }
-    return kNone;
+    return kNoSeq;
   }
   uint64_t first() const { return FirstFrom(0); }
 
   // `visit(seq, T*)`; may add and remove.
   template <class Visit>
   void ForEach(const Visit& visit) {
-    for (uint64_t seq = first(); seq != kNone; seq = FirstFrom(seq + 1)) visit(seq, Find(seq));
+    for (uint64_t seq = first(); seq != kNoSeq; seq = FirstFrom(seq + 1)) visit(seq, Find(seq));
   }
   template <class Visit>
   void ForEach(const Visit& visit) const {
-    for (uint64_t seq = first(); seq != kNone; seq = FirstFrom(seq + 1)) visit(seq, Find(seq));
+    for (uint64_t seq = first(); seq != kNoSeq; seq = FirstFrom(seq + 1)) visit(seq, Find(seq));
   }
 
   bool empty() const { return size_ == 0; }
