@@ -18,13 +18,11 @@
 #include <map>
 #include <optional>
 
+#include "tests/sim/child.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/run.h"
 #include "tests/sim/shrink_seed.h"
 #include "tests/sim/swarm.h"
-
-// There in a build that counts which lines were run.
-extern "C" void __gcov_dump() __attribute__((weak));
 
 namespace lockstep::sim {
 namespace {
@@ -67,17 +65,8 @@ class Runner {
  public:
   void Add(uint64_t seed) {
     if (running_.size() == kProcesses) WaitForOne();
-    int ends[2];
-    if (pipe(ends) != 0) Die("pipe");
-    std::fflush(stdout);
-    const pid_t child = fork();
-    if (child < 0) Die("fork");
-    if (child == 0) {
-      close(ends[0]);
-      Child(seed, ends[1]);
-    }
-    close(ends[1]);
-    running_[child] = {seed, ends[0]};
+    const Child child = StartChild([seed](int pipe) { return RunAndTell(seed, pipe); });
+    running_[child.pid] = {seed, child.pipe};
   }
 
   bool Finish() {
@@ -90,22 +79,15 @@ class Runner {
   }
 
  private:
-  struct Child_ {
+  struct Running {
     uint64_t seed;
     int pipe;
   };
-  [[noreturn]] static void Die(const char* what) {
-    std::perror(what);
-    std::exit(2);
-  }
 
-  [[noreturn]] static void Child(uint64_t seed, int pipe) {
-    LimitTime();
+  static bool RunAndTell(uint64_t seed, int pipe) {
     const Outcome outcome = RunSeed(seed, false);
-    std::fflush(stdout);
-    if (write(pipe, &outcome, sizeof outcome) != static_cast<ssize_t>(sizeof outcome)) _exit(1);
-    if (__gcov_dump != nullptr) __gcov_dump();  // _exit would lose what this seed has run.
-    _exit(outcome.passed ? 0 : 1);
+    const ssize_t told = write(pipe, &outcome, sizeof outcome);
+    return told == static_cast<ssize_t>(sizeof outcome) && outcome.passed;
   }
 
   void WaitForOne() {
@@ -113,7 +95,7 @@ class Runner {
     const pid_t child = wait(&status);
     const auto found = running_.find(child);
     if (found == running_.end()) Die("wait");
-    const Child_ ended = found->second;
+    const Running ended = found->second;
     running_.erase(found);
     Outcome outcome;
     const bool told = read(ended.pipe, &outcome, sizeof outcome) ==
@@ -158,7 +140,7 @@ class Runner {
     return false;
   }
 
-  std::map<pid_t, Child_> running_;
+  std::map<pid_t, Running> running_;
   Counters counters_;
   uint64_t passed_ = 0;
   uint64_t failed_ = 0;

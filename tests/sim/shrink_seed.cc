@@ -1,14 +1,13 @@
 #include "tests/sim/shrink_seed.h"
 
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 
+#include "tests/sim/child.h"
 #include "tests/sim/run.h"
 
 namespace lockstep::sim {
@@ -16,11 +15,6 @@ namespace {
 
 constexpr size_t kRunsMax = 600;
 constexpr int64_t kShrinkSecondsMax = 900;
-
-[[noreturn]] void Die(const char* what) {
-  std::perror(what);
-  std::exit(2);
-}
 
 Bytes ReadAll(int pipe) {
   Bytes all;
@@ -32,39 +26,28 @@ Bytes ReadAll(int pipe) {
 }
 
 // In a process of its own. It sends home its parts and why it failed, if it did.
-[[noreturn]] void RunChild(uint64_t seed, const Plan& plan, int pipe) {
-  LimitTime();
+bool RunAndTell(uint64_t seed, const Plan& plan, int pipe) {
   auto* run = new Run(seed, false, plan);  // What is broken is not taken apart.
   const Ending ending = run->GoToTheEnd();
   if (plan.tells_parts && ending.failed) {
     std::printf("%11.6f -  %s\n", static_cast<double>(run->world().now_us()) / kUsPerSecond,
                 ending.what.c_str());
   }
-  std::fflush(stdout);
-  Bytes told = Text(PlanOf(ending.parts, 0)) + "\n" + ending.what;
+  const Bytes told = Text(PlanOf(ending.parts, 0)) + "\n" + ending.what;
   for (BytesView left = told; !left.empty();) {
     const ssize_t n = write(pipe, left.data(), left.size());
-    if (n <= 0) _exit(2);
+    if (n <= 0) return false;
     left.remove_prefix(static_cast<size_t>(n));
   }
-  _exit(ending.failed ? 1 : 0);
+  return !ending.failed;
 }
 
 Ending RunApart(uint64_t seed, const Plan& plan) {
-  int ends[2];
-  if (pipe(ends) != 0) Die("pipe");
-  std::fflush(stdout);
-  const pid_t child = fork();
-  if (child < 0) Die("fork");
-  if (child == 0) {
-    close(ends[0]);
-    RunChild(seed, plan, ends[1]);
-  }
-  close(ends[1]);
-  const Bytes told = ReadAll(ends[0]);
-  close(ends[0]);
+  const Child child = StartChild([&](int pipe) { return RunAndTell(seed, plan, pipe); });
+  const Bytes told = ReadAll(child.pipe);
+  close(child.pipe);
   int status = 0;
-  if (waitpid(child, &status, 0) != child) Die("waitpid");
+  if (waitpid(child.pid, &status, 0) != child.pid) Die("waitpid");
   Ending ending;
   ending.failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
   const size_t line = told.find('\n');
@@ -91,11 +74,6 @@ void Show(uint64_t seed, Plan plan, size_t runs) {
 }
 
 }  // namespace
-
-void LimitTime() {
-  const rlimit limit{kSecondsMax, kSecondsMax};
-  if (setrlimit(RLIMIT_CPU, &limit) != 0) std::perror("setrlimit");
-}
 
 int ShrinkSeed(uint64_t seed, const Plan& whole) {
   const Ending first = RunApart(seed, whole);
