@@ -157,7 +157,7 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS_pure) $(B)/link.flags
 	@$(call link,$(PURE_LIBS) -lbenchmark)
 $(B)/tests/bench/io_%: $(B)/tests/bench/io_%.o $(LIBS_all) $(B)/link.flags
 	@$(call link,$(IO_LIBS) $(PURE_LIBS) -lbenchmark)
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIBS_pure) $(B)/link.flags
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/entry.o $(LIBS_pure) $(B)/link.flags
 	@$(call link,$(PURE_LIBS) -fsanitize=fuzzer)
 
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')

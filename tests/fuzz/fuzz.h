@@ -1,10 +1,8 @@
-// What the fuzzers share: an input as a row of choices, a strict reader of replies, and corpora to
-// begin with.
+// What the fuzzers share: an input as a row of choices, a strict reader of replies, and what each
+// says of itself.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "src/base/bytes.h"
@@ -12,10 +10,6 @@
 #include "src/base/limits.h"
 
 namespace lockstep::fuzz {
-
-inline BytesView InputOf(const uint8_t* data, size_t size) {
-  return {reinterpret_cast<const char*>(data), size};
-}
 
 // The input, taken from its front piece by piece. Once it is used up every choice is 0.
 class Choices {
@@ -83,18 +77,12 @@ inline bool TakeReply(BytesView* in, size_t depth = 0) {
   return true;
 }
 
-// For LLVMFuzzerInitialize: what our own encoders make goes into the corpus folder, the first
-// argument that is one. A mutation of something whole gets further than noise does.
-inline int Sow(int argc, char** argv, const std::vector<Bytes>& seeds) {
-  for (int i = 1; i < argc; ++i) {
-    if (!std::filesystem::is_directory(argv[i])) continue;
-    for (size_t n = 0; n < seeds.size(); ++n) {
-      std::ofstream file(Format("%s/seed-%zu", argv[i], n), std::ios::binary | std::ios::trunc);
-      file.write(seeds[n].data(), static_cast<std::streamsize>(seeds[n].size()));
-    }
-    break;
-  }
-  return 0;
-}
+// What each fuzzer defines and tests/fuzz/entry.cc gives to libFuzzer. Where there are several
+// properties the first byte of an input chooses one, and the rest is what it looks at.
+using Property = void (*)(BytesView in);
+std::vector<Property> Properties();
+// What our own encoders make, to begin with. A mutation of something whole gets further than noise
+// does.
+std::vector<Bytes> Seeds();
 
 }  // namespace lockstep::fuzz

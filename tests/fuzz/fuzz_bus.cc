@@ -11,6 +11,7 @@
 #include "cluster/bus/envelope.h"
 #include "cluster/bus/frame.h"
 #include "cluster/bus/hello.h"
+#include "tests/fuzz/fuzz.h"
 #include "src/bus_tap.h"
 
 namespace lockstep::bus {
@@ -128,16 +129,13 @@ void FuzzHelloReply(BytesView in) {
 }  // namespace
 }  // namespace lockstep::bus
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::bus;
-  if (size == 0) return 0;
-  const lockstep::BytesView in(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 5) {
-    case 0: FuzzStream(in); break;
-    case 1: FuzzDamage(in); break;
-    case 2: FuzzEnvelope(in); break;
-    case 3: FuzzHello(in); break;
-    case 4: FuzzHelloReply(in); break;
-  }
-  return 0;
+namespace lockstep::fuzz {
+
+std::vector<Property> Properties() {
+  return {bus::FuzzStream, bus::FuzzDamage, bus::FuzzEnvelope, bus::FuzzHello,
+          bus::FuzzHelloReply};
 }
+
+std::vector<Bytes> Seeds() { return {}; }
+
+}  // namespace lockstep::fuzz

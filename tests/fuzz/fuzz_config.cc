@@ -109,6 +109,8 @@ void FuzzSetting(BytesView in) {
   CheckOutcome(ReadSetting(row, words, &settings), Settings(), settings);
 }
 
+}  // namespace
+
 std::vector<Bytes> Seeds() {
   using namespace std::string_literals;
   Bytes file = "\0"s;
@@ -124,22 +126,8 @@ std::vector<Bytes> Seeds() {
           "\2node.conf\0--port\0007000\0--bind\000127.0.0.1\0::1\0--check-config"s};
 }
 
-}  // namespace
+std::vector<Property> Properties() {
+  return {FuzzFile, FuzzEnvironment, FuzzCommandLine, FuzzSetting};
+}
+
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return lockstep::fuzz::Sow(*argc, *argv, lockstep::fuzz::Seeds());
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::fuzz;
-  if (size == 0) return 0;
-  const lockstep::BytesView in = InputOf(data + 1, size - 1);
-  switch (data[0] % 4) {
-    case 0: FuzzFile(in); break;
-    case 1: FuzzEnvironment(in); break;
-    case 2: FuzzCommandLine(in); break;
-    case 3: FuzzSetting(in); break;
-  }
-  return 0;
-}

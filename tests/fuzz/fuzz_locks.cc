@@ -232,6 +232,8 @@ void FuzzCodec(BytesView in) {
   }
 }
 
+}  // namespace
+
 // Operations and queries as FuzzHostile reads them: time, kind, length, bytes, sender.
 std::vector<Bytes> Seeds() {
   AcquireOp shared{{"a"}, "x", LockMode::kShared, 1000, 0, 2, "meta", ClientId{1}};
@@ -265,21 +267,8 @@ std::vector<Bytes> Seeds() {
   return seeds;
 }
 
-}  // namespace
+std::vector<Property> Properties() {
+  return {[](BytesView in) { Honest(in).Run(); }, FuzzHostile, FuzzCodec};
+}
+
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return lockstep::fuzz::Sow(*argc, *argv, lockstep::fuzz::Seeds());
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::fuzz;
-  if (size == 0) return 0;
-  const lockstep::BytesView in = InputOf(data + 1, size - 1);
-  switch (data[0] % 3) {
-    case 0: Honest(in).Run(); break;
-    case 1: FuzzHostile(in); break;
-    case 2: FuzzCodec(in); break;
-  }
-  return 0;
-}

@@ -146,6 +146,8 @@ Bytes Said(char client, Bytes line) {
   return Bytes{client, '\5', static_cast<char>(line.size())} + line;
 }
 
+}  // namespace
+
 std::vector<Bytes> Seeds() {
   std::vector<Bytes> seeds;
   for (const CommandSpec* spec : CommandTable::Get().all()) {
@@ -176,14 +178,8 @@ std::vector<Bytes> Seeds() {
   return seeds;
 }
 
-}  // namespace
+std::vector<Property> Properties() {
+  return {[](BytesView in) { World(in).Run(); }};
+}
+
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return lockstep::fuzz::Sow(*argc, *argv, lockstep::fuzz::Seeds());
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  lockstep::fuzz::World(lockstep::fuzz::InputOf(data, size)).Run();
-  return 0;
-}

@@ -95,6 +95,8 @@ void FuzzAnswer(BytesView in) {
   CHECK(Encoded([&](Writer* out) { EncodeForwardAnswer(answer, out); }) == in);
 }
 
+}  // namespace
+
 std::vector<Bytes> Seeds() {
   raft::Config config;
   config.voters = {{NodeId{1}, DiskId{11}}, {NodeId{2}, DiskId{12}}};
@@ -137,24 +139,8 @@ std::vector<Bytes> Seeds() {
   return seeds;
 }
 
-}  // namespace
+std::vector<Property> Properties() {
+  return {FuzzBody, FuzzEntry, FuzzConfig, FuzzForward, FuzzNack, FuzzAnswer};
+}
+
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return lockstep::fuzz::Sow(*argc, *argv, lockstep::fuzz::Seeds());
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::fuzz;
-  if (size == 0) return 0;
-  const lockstep::BytesView in = InputOf(data + 1, size - 1);
-  switch (data[0] % 6) {
-    case 0: FuzzBody(in); break;
-    case 1: FuzzEntry(in); break;
-    case 2: FuzzConfig(in); break;
-    case 3: FuzzForward(in); break;
-    case 4: FuzzNack(in); break;
-    case 5: FuzzAnswer(in); break;
-  }
-  return 0;
-}

@@ -122,6 +122,8 @@ void FuzzSnapshot(BytesView in, Kind kind) {
   CHECK(again->Save() == saved);
 }
 
+}  // namespace
+
 std::vector<Bytes> Seeds() {
   using namespace std::string_literals;
   auto locks = MakeReplica(Kind::kLocks);
@@ -164,22 +166,11 @@ std::vector<Bytes> Seeds() {
   return {entries_of_locks, entries_of_control, "\2" + locks->Save(), "\3" + control->Save()};
 }
 
-}  // namespace
+std::vector<Property> Properties() {
+  return {[](BytesView in) { FuzzEntries(in, Kind::kLocks); },
+          [](BytesView in) { FuzzEntries(in, Kind::kControl); },
+          [](BytesView in) { FuzzSnapshot(in, Kind::kLocks); },
+          [](BytesView in) { FuzzSnapshot(in, Kind::kControl); }};
+}
+
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return lockstep::fuzz::Sow(*argc, *argv, lockstep::fuzz::Seeds());
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::fuzz;
-  if (size == 0) return 0;
-  const lockstep::BytesView in = InputOf(data + 1, size - 1);
-  switch (data[0] % 4) {
-    case 0: FuzzEntries(in, Kind::kLocks); break;
-    case 1: FuzzEntries(in, Kind::kControl); break;
-    case 2: FuzzSnapshot(in, Kind::kLocks); break;
-    case 3: FuzzSnapshot(in, Kind::kControl); break;
-  }
-  return 0;
-}

@@ -97,16 +97,16 @@ void FuzzReply(BytesView in) {
 }  // namespace
 }  // namespace lockstep::resp
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::resp;
-  if (size == 0) return 0;
-  const lockstep::BytesView in(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 5) {
-    case 0: FuzzParser(in, ParserLimits()); break;
-    case 1: FuzzParser(in, ParserLimits::Unauthenticated()); break;
-    case 2: FuzzParser(in, SmallLimits()); break;
-    case 3: FuzzSplitLine(in); break;
-    case 4: FuzzReply(in); break;
-  }
-  return 0;
+namespace lockstep::fuzz {
+
+std::vector<Property> Properties() {
+  return {[](BytesView in) { resp::FuzzParser(in, resp::ParserLimits()); },
+          [](BytesView in) { resp::FuzzParser(in, resp::ParserLimits::Unauthenticated()); },
+          [](BytesView in) { resp::FuzzParser(in, resp::SmallLimits()); },
+          resp::FuzzSplitLine,
+          resp::FuzzReply};
 }
+
+std::vector<Bytes> Seeds() { return {}; }
+
+}  // namespace lockstep::fuzz

@@ -284,6 +284,8 @@ class Honest {
   raft::Recovered written_;
 };
 
+}  // namespace
+
 // Records as FuzzDamaged reads them, from a node that has lived.
 std::vector<Bytes> Seeds() {
   using namespace std::string_literals;
@@ -302,21 +304,8 @@ std::vector<Bytes> Seeds() {
           "\2\0\1\1\3\2\5\3a\1\6\3b\1\1\2\4\1\3\3abc\2\3\2\2"s};
 }
 
-}  // namespace
+std::vector<Property> Properties() {
+  return {FuzzDamaged, FuzzSelf, [](BytesView in) { Honest(in).Run(); }};
+}
+
 }  // namespace lockstep::fuzz
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return lockstep::fuzz::Sow(*argc, *argv, lockstep::fuzz::Seeds());
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lockstep::fuzz;
-  if (size == 0) return 0;
-  const lockstep::BytesView in = InputOf(data + 1, size - 1);
-  switch (data[0] % 3) {
-    case 0: FuzzDamaged(in); break;
-    case 1: FuzzSelf(in); break;
-    case 2: Honest(in).Run(); break;
-  }
-  return 0;
-}
