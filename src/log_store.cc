@@ -19,16 +19,21 @@ Error Damaged(GroupId group, const char* what) {
                       what, group.value, kWayOut)};
 }
 
-// What the engine builds on: along a log neither term nor stamp falls, and the node's own term is
-// not behind it. Null: so it is; else what is damaged.
+// What the engine builds on: along a log neither term nor stamp falls, configurations follow each
+// other by their rule, and the node's own term is not behind. Null: so it is; else what is damaged.
 const char* WhatIsOutOfOrder(const raft::Recovered& recovered) {
   Term term = recovered.snapshot.last.term;
   ClusterTime time = recovered.snapshot.time;
+  raft::Config config = recovered.snapshot.config;
   if (time.ms < 0) return "snapshot";
   for (const raft::Entry& entry : recovered.entries) {
     if (entry.id.term < term || entry.time < time) return "log";
     term = entry.id.term;
     time = entry.time;
+    if (entry.kind != raft::EntryKind::kConfig) continue;
+    raft::Config next;
+    if (!raft::DecodeConfig(entry.data, &next) || !next.MayFollow(config)) return "log";
+    config = std::move(next);
   }
   return recovered.hard.term < term ? "hard state" : nullptr;
 }

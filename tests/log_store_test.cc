@@ -152,6 +152,23 @@ TEST_F(LogStoreTest, RecordsThatContradictEachOtherAreDamageAndNoCrash) {
   write({EntryAt(2, 1), early});
   EXPECT_EQ(what_is_damaged(), "the log") << "a stamp falls";
 
+  // A joint configuration is left for its own new half and for nothing else.
+  const raft::Member one{NodeId{1}, DiskId{1}}, two{NodeId{2}, DiskId{2}};
+  const auto config_at = [](uint64_t index, const raft::Config& config) {
+    raft::Entry entry = EntryAt(2, index);
+    entry.kind = raft::EntryKind::kConfig;
+    entry.data = raft::EncodeConfig(config);
+    return entry;
+  };
+  const raft::Config joint{{two}, {one}, {}};
+  write({config_at(1, joint), config_at(2, raft::Config{{one}, {}, {}})});
+  EXPECT_EQ(what_is_damaged(), "the log") << "a joint configuration is left for another half";
+  write({config_at(1, joint), config_at(2, joint)});
+  EXPECT_EQ(what_is_damaged(), "the log") << "a joint configuration is not left";
+  write({config_at(1, joint), config_at(2, raft::Config{{two}, {}, {}})});
+  PutTerm(2);
+  EXPECT_TRUE(LogStore(GroupId{1}).Load(disk_).ok());
+
   write({EntryAt(3, 1)});
   PutTerm(2);
   EXPECT_EQ(what_is_damaged(), "the hard state") << "the log is ahead of the node's own term";

@@ -177,10 +177,7 @@ void RaftLog::CheckInvariants() const {
   CHECK(configs_.size() == 1 || configs_[1].index > base_.index);
   for (size_t i = 1; i < configs_.size(); ++i) {
     CHECK(configs_[i - 1].index < configs_[i].index);
-    // A joint configuration is left before the next begins, and left for its own new half.
-    const bool leaves = configs_[i - 1].config.joint();
-    CHECK(!leaves || configs_[i].config.voters == configs_[i - 1].config.voters);
-    CHECK(!leaves || !configs_[i].config.joint());
+    CHECK(configs_[i].config.MayFollow(configs_[i - 1].config));
   }
   for (const WriteMark& mark : writes_) CHECK(mark.last <= handed_);
 

@@ -63,6 +63,11 @@ struct Config {
   DiskId DiskOf(NodeId node) const;   // DiskId{0} if it is no member.
   std::vector<NodeId> All() const;    // Sorted, each once.
   bool Valid() const;  // Keeps the rules above, and somebody votes if there is anyone.
+  // Whether it may be the next in a log: a joint configuration is left before the next begins, and
+  // left for its own new half.
+  bool MayFollow(const Config& before) const {
+    return !before.joint() || (voters == before.voters && !joint());
+  }
 };
 Bytes EncodeConfig(const Config& config);
 bool DecodeConfig(BytesView in, Config* out);  // False: damaged, or breaks a rule above.
