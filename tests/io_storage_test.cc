@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "src/io/wal_room.h"
 #include "tests/storage_fixture.h"
 
 namespace lockstep::io {
@@ -83,6 +84,25 @@ TEST_F(StorageTest, WhatIsSubmittedBeforeCloseIsWrittenByClose) {
 
   storage = Open();
   EXPECT_EQ(ContentOf(*storage)->size(), 200u);
+}
+
+// A write to what the log has already needs no new length synced; see src/io/wal_room.h.
+TEST_F(StorageTest, TheLogGrowsByPiecesAndIsCutToItsRecordsAtTheEnd) {
+  auto storage = Open();
+  std::map<uintmax_t, int> sizes;
+  for (uint64_t n = 1; n <= 40; ++n) {
+    Write(storage.get(), PutOne(KeyOf(n), Bytes(20'000, 'v')), n);
+    ++sizes[fs::file_size(Log())];
+    ASSERT_LE(LogEnd(), fs::file_size(Log()));
+    ASSERT_LE(fs::file_size(Log()), LogEnd() + kWalRoomBytes);
+  }
+  EXPECT_LE(sizes.size(), 40 * 20'100 / kWalRoomBytes + 1);
+  const auto end = LogEnd();
+  EXPECT_GT(end, 40u * 20'000);
+  storage->Close();
+  EXPECT_EQ(fs::file_size(Log()), end);
+  storage.reset();
+  EXPECT_EQ(ContentOf(*Open())->size(), 40u);
 }
 
 TEST_F(StorageTest, ManyGenerationsOfFlushesAndRestartsKeepEverything) {
@@ -260,6 +280,7 @@ TEST_F(StorageTest, AKilledProcessLosesNothingThatWasPersisted) {
     ::close(ends[0]);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_GT(fs::file_size(Log()), LogEnd()) << "room was left behind the records";
 
     const Content content = *ContentOf(*Open());
     ASSERT_GE(content.size(), last);

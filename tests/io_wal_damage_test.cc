@@ -7,8 +7,12 @@
 namespace lockstep::io {
 namespace {
 
+// How many zeroes follow a log's records: none after an end in order; what was left of the room
+// that was made for more after a crash (wal_room.h), over more than one of RocksDB's blocks.
+const auto kRooms = ::testing::Values(size_t{0}, size_t{40} << 10);
+
 // A folder whose log holds kBatches batches; the last may count as not yet synced.
-class DamageTest : public StorageTest {
+class DamageTest : public StorageTest, public ::testing::WithParamInterface<size_t> {
  protected:
   static constexpr uint64_t kBatches = 5;
 
@@ -16,9 +20,9 @@ class DamageTest : public StorageTest {
     auto storage = Open();
     for (uint64_t n = 1; n <= kBatches; ++n) {
       Write(storage.get(), PutOne(KeyOf(n), Bytes(n, 'v')), n);
-      // The number is told after the mark is written, and the log grows by whole batches.
+      // The number is told after the mark is written, and records come by whole batches.
       marks_.push_back(Contents(dir_ + "/SYNCED"));
-      ends_.push_back(fs::file_size(Log()));
+      ends_.push_back(LogEnd());
     }
     storage->Close();
     storage.reset();
@@ -26,11 +30,11 @@ class DamageTest : public StorageTest {
     text_ = Contents(log_);
     fs::rename(dir_, kept_);
   }
-  // The folder as it was, with this log and the mark at batch `synced`.
+  // The folder as it was, with this log, the room behind it and the mark at batch `synced`.
   void Restore(BytesView log, uint64_t synced) {
     fs::remove_all(dir_);
     fs::copy(kept_, dir_, fs::copy_options::recursive);
-    Overwrite(log_, log);
+    Overwrite(log_, Bytes(log) + Bytes(GetParam(), '\0'));
     Overwrite(dir_ + "/SYNCED", marks_[synced - 1]);
   }
   // How many batches a start finds: exactly a prefix. Nothing: it refuses.
@@ -58,7 +62,7 @@ class DamageTest : public StorageTest {
   Bytes text_;
 };
 
-TEST_F(DamageTest, ALogCutAnywhereInItsUnsyncedTailBootsAndAnywhereBeforeIsRefused) {
+TEST_P(DamageTest, ALogCutAnywhereInItsUnsyncedTailBootsAndAnywhereBeforeIsRefused) {
   const size_t synced_end = ends_[kBatches - 2];
   for (size_t size = 0; size <= text_.size(); ++size) {
     Restore(BytesView(text_).substr(0, size), kBatches - 1);
@@ -71,7 +75,7 @@ TEST_F(DamageTest, ALogCutAnywhereInItsUnsyncedTailBootsAndAnywhereBeforeIsRefus
   }
 }
 
-TEST_F(DamageTest, AFlippedBitInTheUnsyncedTailBootsAndOneBeforeIsRefused) {
+TEST_P(DamageTest, AFlippedBitInTheUnsyncedTailBootsAndOneBeforeIsRefused) {
   const size_t synced_end = ends_[kBatches - 2];
   for (size_t at = 0; at < text_.size(); ++at) {
     Bytes damaged = text_;
@@ -82,7 +86,7 @@ TEST_F(DamageTest, AFlippedBitInTheUnsyncedTailBootsAndOneBeforeIsRefused) {
   }
 }
 
-TEST_F(DamageTest, TornTailsOfManyCrashesLoseOnlyWhatWasUnderWay) {
+TEST_P(DamageTest, TornTailsOfManyCrashesLoseOnlyWhatWasUnderWay) {
   Restore(text_, kBatches);
   Content expected;
   for (uint64_t n = 1; n <= kBatches; ++n) expected[KeyOf(n)] = Bytes(n, 'v');
@@ -96,11 +100,13 @@ TEST_F(DamageTest, TornTailsOfManyCrashesLoseOnlyWhatWasUnderWay) {
     }
     const Bytes mark = Contents(dir_ + "/SYNCED");
     const Bytes log = Log();
-    const auto synced_size = fs::file_size(log);
+    const auto synced_end = LogEnd();
     Write(storage.get(), PutOne(KeyOf(200 + crash), "torn"), 2);
     storage->Close();
     storage.reset();
-    fs::resize_file(log, (synced_size + fs::file_size(log)) / 2);
+    const auto torn_at = (synced_end + fs::file_size(log)) / 2;
+    fs::resize_file(log, torn_at);
+    fs::resize_file(log, torn_at + GetParam());
     Overwrite(dir_ + "/SYNCED", mark);
   }
   EXPECT_EQ(*ContentOf(*Open()), expected);
@@ -141,7 +147,7 @@ TEST_F(StorageTest, AZeroedPageInsideTheLogIsRefusedHoweverOldTheMarkIs) {
 
 // A log of synced batches whose mark tells of none of them: the power was lost within a second of
 // the last one. Only the log itself can tell then what was synced.
-class OldMarkTest : public StorageTest {
+class OldMarkTest : public StorageTest, public ::testing::WithParamInterface<size_t> {
  protected:
   // One batch for each size, numbered from 1, in a log that begins with RocksDB's own record.
   void Fill(std::vector<size_t> sizes) {
@@ -152,10 +158,10 @@ class OldMarkTest : public StorageTest {
     TearTheLogOfTheTimeBefore();
     auto storage = Open();
     const Bytes mark = Contents(dir_ + "/SYNCED");
-    ends_.push_back(fs::file_size(Log()));
+    ends_.push_back(LogEnd());
     for (uint64_t n = 1; n <= sizes_.size(); ++n) {
       Write(storage.get(), PutOne(KeyOf(n), Bytes(sizes_[n - 1], 'v')), n);
-      ends_.push_back(fs::file_size(Log()));
+      ends_.push_back(LogEnd());
     }
     storage->Close();
     storage.reset();
@@ -175,11 +181,12 @@ class OldMarkTest : public StorageTest {
     fs::resize_file(Log(), fs::file_size(Log()) - 1);
     Overwrite(dir_ + "/SYNCED", mark);
   }
-  // What a start says to this log. "": it starts, and `found_` is how many batches it has.
+  // What a start says to this log with the room behind it. "": it starts, and `found_` is how many
+  // batches it has.
   Bytes Start(BytesView log) {
     fs::remove_all(dir_);
     fs::copy(kept_, dir_, fs::copy_options::recursive);
-    Overwrite(log_, log);
+    Overwrite(log_, Bytes(log) + Bytes(GetParam(), '\0'));
     auto opened = OpenAt(dir_, &reports_);
     if (!opened) return opened.error().message;
     const auto content = ContentOf(**opened);
@@ -215,7 +222,7 @@ class OldMarkTest : public StorageTest {
 
 // RocksDB's reader drops the rest of a block with its first bad record, so that it sees nothing
 // behind the damage: what stands there must be found without it.
-TEST_F(OldMarkTest, ADamagedBatchInTheLastBlockIsRefusedForTheBatchesBehindIt) {
+TEST_P(OldMarkTest, ADamagedBatchInTheLastBlockIsRefusedForTheBatchesBehindIt) {
   Fill(std::vector<size_t>(30, 56));
   for (size_t n = 1; n < sizes_.size(); ++n) {
     const size_t middle = (ends_[n - 1] + ends_[n]) / 2;
@@ -228,7 +235,7 @@ TEST_F(OldMarkTest, ADamagedBatchInTheLastBlockIsRefusedForTheBatchesBehindIt) {
   }
 }
 
-TEST_F(OldMarkTest, ALogCutAtAnyByteStartsWithThePrefixThatIsLeft) {
+TEST_P(OldMarkTest, ALogCutAtAnyByteStartsWithThePrefixThatIsLeft) {
   Fill(std::vector<size_t>(12, 5));
   uint64_t whole = 0;
   for (size_t size = 0; size <= text_.size(); ++size) {
@@ -238,7 +245,7 @@ TEST_F(OldMarkTest, ALogCutAtAnyByteStartsWithThePrefixThatIsLeft) {
   }
 }
 
-TEST_F(OldMarkTest, AnyDamagedByteIsRefusedOrCostsTheVeryLastBatch) {
+TEST_P(OldMarkTest, AnyDamagedByteIsRefusedOrCostsTheVeryLastBatch) {
   Fill(std::vector<size_t>(30, 5));
   for (size_t at = 0; at < text_.size(); ++at) {
     const Bytes refusal = Start(Flipped(at));
@@ -249,7 +256,7 @@ TEST_F(OldMarkTest, AnyDamagedByteIsRefusedOrCostsTheVeryLastBatch) {
 }
 
 // RocksDB 7.8.3, told to skip damage, reads such a record again and again, for ever.
-TEST_F(OldMarkTest, ARecordThatSaysThatItsFileWasRecycledIsDamageLikeAnyOther) {
+TEST_P(OldMarkTest, ARecordThatSaysThatItsFileWasRecycledIsDamageLikeAnyOther) {
   Fill(std::vector<size_t>(4, 56));
   constexpr size_t kTypeAt = 6;
   for (size_t n = 0; n + 1 < sizes_.size(); ++n) {
@@ -257,13 +264,14 @@ TEST_F(OldMarkTest, ARecordThatSaysThatItsFileWasRecycledIsDamageLikeAnyOther) {
       Bytes damaged = text_;
       damaged[ends_[n] + kTypeAt] = type;
       EXPECT_EQ(Start(damaged).empty(), damaged == text_) << n << " type " << int{type};
-      EXPECT_TRUE(damaged == text_ || Contents(log_) == damaged) << "a refusal changes nothing";
+      EXPECT_TRUE(damaged == text_ || Contents(log_) == damaged + Bytes(GetParam(), '\0'))
+          << "a refusal changes nothing";
     }
   }
 }
 
 // Pages of one unsynced write reach the disk in any order.
-TEST_F(OldMarkTest, ALargeBatchThatIsTornInTheMiddleIsATornTail) {
+TEST_P(OldMarkTest, ALargeBatchThatIsTornInTheMiddleIsATornTail) {
   Fill({5, size_t{150} << 10});
   constexpr size_t kPage = 4096;
   for (size_t at = ends_[1]; at + kPage < text_.size(); at += kPage) {
@@ -272,7 +280,7 @@ TEST_F(OldMarkTest, ALargeBatchThatIsTornInTheMiddleIsATornTail) {
   }
 }
 
-TEST_F(OldMarkTest, ALargeBatchThatIsTornProvesThatTheOneBeforeItWasSynced) {
+TEST_P(OldMarkTest, ALargeBatchThatIsTornProvesThatTheOneBeforeItWasSynced) {
   Fill({5, 5, size_t{150} << 10});
   const Bytes torn = Zeroed(ends_[3] - 8192, ends_[3]);
   ASSERT_EQ(Start(torn), "");
@@ -283,7 +291,7 @@ TEST_F(OldMarkTest, ALargeBatchThatIsTornProvesThatTheOneBeforeItWasSynced) {
 }
 
 // The number of such a batch stands half in one block, half in the next.
-TEST_F(OldMarkTest, ABatchThatBeginsAtTheEndOfABlockIsFoundBehindDamage) {
+TEST_P(OldMarkTest, ABatchThatBeginsAtTheEndOfABlockIsFoundBehindDamage) {
   constexpr size_t kBlock = size_t{32} << 10;
   constexpr size_t kFirstEnd = 19 + 49;  // RocksDB's own record; a batch with a value of 5.
   for (size_t rest = 0; rest <= 64; ++rest) {
@@ -293,6 +301,9 @@ TEST_F(OldMarkTest, ABatchThatBeginsAtTheEndOfABlockIsFoundBehindDamage) {
     EXPECT_NE(refusal.find("batch 4 stands behind the damage"), Bytes::npos) << rest << refusal;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Room, DamageTest, kRooms);
+INSTANTIATE_TEST_SUITE_P(Room, OldMarkTest, kRooms);
 
 }  // namespace
 }  // namespace lockstep::io

@@ -103,6 +103,19 @@ inline Bytes KeyOf(uint64_t n) {
   return Format("k%03d", static_cast<int>(n));
 }
 
+// How much of a log is records; what follows is the room that was made for more (wal_room.h).
+inline uintmax_t EndOfRecords(const Bytes& log) {
+  constexpr size_t kBlock = size_t{32} << 10, kHeader = 7;
+  size_t at = 0;
+  for (;;) {
+    const size_t left = kBlock - at % kBlock;
+    const size_t next = left < kHeader ? at + left : at;  // Less is padding.
+    if (next + kHeader > log.size() || log[next + 6] == 0) return at;
+    at = next + kHeader + static_cast<uint8_t>(log[next + 4]) +
+         256 * static_cast<uint8_t>(log[next + 5]);
+  }
+}
+
 class StorageTest : public ::testing::Test {
  protected:
   std::unique_ptr<StorageRocksdb> Open() {
@@ -118,6 +131,7 @@ class StorageTest : public ::testing::Test {
     storage->Submit(std::move(batch), number);
     reports_.AwaitPersisted(*storage, number);
   }
+  uintmax_t LogEnd() const { return EndOfRecords(Contents(Log())); }
   // The latest of RocksDB's logs.
   Bytes Log() const {
     Bytes found;

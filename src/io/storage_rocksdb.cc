@@ -1,6 +1,7 @@
 #include "src/io/storage_rocksdb.h"
 
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -11,6 +12,7 @@
 #include "src/base/log.h"
 #include "src/base/planted.h"
 #include "src/base/time.h"
+#include "src/io/wal_room.h"
 #include "src/io/wal_walk.h"
 
 namespace lockstep::io {
@@ -88,7 +90,8 @@ struct StorageRocksdb::Recovered {
   Bytes warnings;
 };
 
-StorageRocksdb::StorageRocksdb(Settings settings) : settings_(std::move(settings)) {}
+StorageRocksdb::StorageRocksdb(Settings settings)
+    : settings_(std::move(settings)), env_(EnvWithRoomInLogs()) {}
 StorageRocksdb::~StorageRocksdb() {
   Close();
 }
@@ -208,6 +211,7 @@ Result<void> StorageRocksdb::OpenToWrite(uint64_t expected_batch) {
 
 rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger> log) const {
   rocksdb::Options options;
+  options.env = env_.get();
   options.info_log = std::move(log);
   // Never kSkipAnyCorruptedRecords, not even to look: a damaged type that says "recycled" makes it
   // read the same record for ever (log_reader.cc, kOldRecord; 7.8.3).

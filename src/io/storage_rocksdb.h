@@ -29,6 +29,7 @@
 
 namespace rocksdb {
 class DB;
+class Env;
 class Logger;
 class Status;
 class WalFilter;
@@ -89,6 +90,7 @@ class StorageRocksdb final : public StorageReader {
 
   Settings settings_;
   DataFolder folder_;
+  std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
 
   // The disk thread's alone, while it runs.
