@@ -577,6 +577,7 @@ class Malice(FrontTest):
 
 
 class Descriptors(FrontTest):
+    @not_sanitized("to look at an object the sanitizer makes a pipe, which takes descriptors too")
     def test_without_descriptors_nobody_is_let_in_and_nothing_spins(self):
         """Those who are in are served; who comes is closed at once; then all is well again."""
         pid, limit = self.node.pid, resource.prlimit(self.node.pid, resource.RLIMIT_NOFILE)
