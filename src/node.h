@@ -167,8 +167,10 @@ class Node {
   // Room for what the socket will give, straight in the client's parser: read up to `bytes` into
   // it, then Step(ClientRead). Empty for an unknown client.
   std::span<char> ReadBuffer(ClientId id, size_t bytes);
-  // Whether it has a command that was not run, or a reply that was not handed out.
-  bool Owes(ClientId id) const;
+  // A command that was not run, or a reply that was not handed out. Later: it may rightly be long
+  // in coming, since the client waits for a lock, or for the end of a pause.
+  enum class Owed : uint8_t { kNothing, kSoon, kLater };
+  Owed Owes(ClientId id) const;
 
   // What our side of a handshake says.
   bus::Identity identity() const;

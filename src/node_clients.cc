@@ -294,11 +294,13 @@ void Node::Parts::Deliver(BytesView channel, BytesView payload, bool shard) {
 }
 
 // A command that is not whole will never run if no more of it comes.
-bool Node::Owes(ClientId id) const {
+Node::Owed Node::Owes(ClientId id) const {
   const Session* session = parts_->FindSession(id);
-  if (session == nullptr) return false;
+  if (session == nullptr) return Owed::kNothing;
   const bool may_run = session->runnable || session->lack != Session::Lack::kBytes;
-  return (session->parser.buffered() > 0 && may_run) || !session->idle() || session->HasOutput();
+  const bool has_commands = session->parser.buffered() > 0 && may_run;
+  if (!has_commands && session->idle() && !session->HasOutput()) return Owed::kNothing;
+  return session->stalled || session->IsBlocked() ? Owed::kLater : Owed::kSoon;
 }
 
 }  // namespace lockstep

@@ -52,10 +52,9 @@ void Session::WriteReady() {
   }
 }
 
-Session::Slot* Session::Blocking() {
+bool Session::IsBlocked() const {
   // A command that may wait is the last to be started until it is answered.
-  if (slots_.empty() || !slots_.back().waits || slots_.back().filled) return nullptr;
-  return &slots_.back();
+  return !slots_.empty() && slots_.back().waits && !slots_.back().filled;
 }
 
 }  // namespace lockstep

@@ -85,7 +85,8 @@ class Session {
   bool idle() const { return slots_.empty(); }
   size_t open_slots() const { return slots_.size(); }
   // The slot that blocks the connection, if one does. It is the last.
-  Slot* Blocking();
+  Slot* Blocking() { return IsBlocked() ? &slots_.back() : nullptr; }
+  bool IsBlocked() const;
   const Ring<Slot>& slots() const { return slots_; }
   size_t open_reads() const { return open_reads_; }
   // Whether all open slots that are not filled ask this group. (They ask one group by construction:

@@ -202,7 +202,7 @@ TEST_F(ClientsTest, NothingIsSaidOrHeardAfterTheNodesLastWord) {
 
 TEST_F(ClientsTest, AClientThatShutItsSideStillGetsTheReplyToWhatItAsked) {
   PlainSocket client = Connect();
-  port_.owed.insert(LatestId());
+  port_.owed[LatestId()] = Node::Owed::kLater;
   client.Send("PING\r\n");
   client.FinishSending();
   ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
@@ -228,7 +228,7 @@ TEST_F(ClientsTest, WhatWasAnsweredLeavesWholeThoughTheClientHasShutItsSide) {
 
 TEST_F(ClientsTest, AClientThatShutItsSideMayBeSlowToTakeItsAnswers) {
   PlainSocket client = Connect();
-  port_.owed.insert(LatestId());
+  port_.owed[LatestId()] = Node::Owed::kLater;
   client.Send("PING\r\n");
   client.FinishSending();
   ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
@@ -244,9 +244,25 @@ TEST_F(ClientsTest, AClientThatShutItsSideMayBeSlowToTakeItsAnswers) {
   ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));  // Still owed something: the grace.
 }
 
+// It may hold a lock by the answer that a slow disk keeps from it.
+TEST_F(ClientsTest, AClientThatShutItsSideIsNotGoneWhileItsAnswerWaitsForUs) {
+  PlainSocket client = Connect();
+  port_.owed[LatestId()] = Node::Owed::kSoon;
+  client.Send("PING\r\n");
+  client.FinishSending();
+  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
+  const MonoTime asked = loop_.Now();
+  ASSERT_TRUE(Run([&] { return loop_.Now() - asked > 3 * ClientConn::kHalfClosedGraceUs; }));
+  EXPECT_TRUE(port_.closed.empty());
+  port_.owed[LatestId()] = Node::Owed::kLater;  // What it asked next waits for a lock.
+  Reply(LatestId(), "+PONG\r\n");
+  ASSERT_TRUE(Run([&] { return client.Receive() == "+PONG\r\n"; }));
+  ASSERT_TRUE(Run([&] { return !port_.closed.empty(); }));
+}
+
 TEST_F(ClientsTest, AClientThatShutItsSideAndIsGoneIsFoundOutByItsAnswers) {
   PlainSocket client = Connect();
-  port_.owed.insert(LatestId());
+  port_.owed[LatestId()] = Node::Owed::kLater;
   client.Send("PING\r\n");
   client.FinishSending();
   ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
@@ -280,7 +296,7 @@ TEST_F(ClientsTest, AClientThatHadNothingUnderWayIsGoneBeforeOneThatHas) {
   PlainSocket silent = Connect();
   const ClientId silent_id = LatestId();
   const MonoTime asked = loop_.Now();
-  port_.owed.insert(busy_id);
+  port_.owed[busy_id] = Node::Owed::kLater;
   busy.Send("PING\r\n");
   ASSERT_TRUE(Run([&] { return port_.received[busy_id].size() == 6; }));
   busy.Close();

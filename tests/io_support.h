@@ -47,7 +47,10 @@ class RecordingPort final : public NodePort {
     buffer.resize(bytes);
     return buffer;
   }
-  bool Owes(ClientId id) const override { return owed.contains(id); }
+  Node::Owed Owes(ClientId id) const override {
+    const auto it = owed.find(id);
+    return it == owed.end() ? Node::Owed::kNothing : it->second;
+  }
   bus::Identity identity() const override { return me; }
 
   bus::Identity me;
@@ -55,7 +58,7 @@ class RecordingPort final : public NodePort {
   std::map<ClientId, Bytes> received;
   std::vector<ClientOpened> opened;
   std::vector<ClientId> closed;
-  std::set<ClientId> owed;
+  std::map<ClientId, Node::Owed> owed;
   std::vector<ClientBacklog> backlogs;
   std::vector<bus::Hello> up;
   std::vector<NodeId> down;

@@ -115,6 +115,28 @@ TEST_F(NodeClientsTest, ATransactionMayHoldOnlySoMuch) {
   EXPECT_TRUE(StartsWith(cluster().Ask(client, "EXEC"), "-EXECABORT"));
 }
 
+TEST_F(NodeClientsTest, WhatAClientIsOwedIsOnItsWayUnlessItWaitsForALockOrAPause) {
+  Form(3);
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE busy other TTL 600000").front(), ':');
+  const ClientId client = cluster().Connect(follower_);
+  const auto owed = [&] { return cluster().node(follower_)->Owes(client); };
+  EXPECT_EQ(owed(), Node::Owed::kNothing);
+  cluster().Send(client, "LOCK.ACQUIRE free me TTL 600000");
+  EXPECT_EQ(owed(), Node::Owed::kSoon);
+  Bytes reply;
+  ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(client)).empty(); }));
+  EXPECT_EQ(owed(), Node::Owed::kNothing);
+  cluster().Send(client, "LOCK.ACQUIRE busy me BLOCK 0");
+  cluster().Run(50);
+  EXPECT_EQ(owed(), Node::Owed::kLater);
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.RELEASE busy other"), ":1\r\n");
+  ASSERT_TRUE(cluster().RunUntil([&] { return owed() == Node::Owed::kNothing; }));
+  ASSERT_EQ(cluster().Ask(follower_, "CLIENT PAUSE 60000 WRITE"), "+OK\r\n");
+  cluster().Send(client, "LOCK.RELEASE free me");
+  cluster().Run(50);
+  EXPECT_EQ(owed(), Node::Owed::kLater);
+}
+
 TEST_F(NodeClientsTest, AClientThatLeavesStopsWaiting) {
   Form(3);
   cluster().Ask(k1, "LOCK.ACQUIRE jobs alice");

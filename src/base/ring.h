@@ -22,6 +22,7 @@ class Ring {
   const T& operator[](size_t i) const { return cells_[Place(i)]; }
   T& front() { return (*this)[0]; }
   T& back() { return (*this)[size_ - 1]; }
+  const T& back() const { return (*this)[size_ - 1]; }
 
   void push_back(T value) {
     if (size_ == cells_.size()) Grow();

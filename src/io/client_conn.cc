@@ -33,7 +33,7 @@ void ClientConn::Send(Bytes bytes) {
   if (state_ != State::kServing) return;
   conn_.Write(std::move(bytes));
   last_bytes_ = loop_->Now();
-  if (half_closed_ && !port_->Owes(id_)) Part();
+  if (half_closed_ && port_->Owes(id_) == Node::Owed::kNothing) Part();
 }
 
 void ClientConn::StopReading() {
@@ -101,7 +101,7 @@ void ClientConn::OnEnd(const Bytes& why) {
   half_closed_ = why.empty() && state_ <= State::kFlushing;
   if (!half_closed_) return Go();
   if (state_ == State::kFlushing) return;  // Its last words go on leaving.
-  if (!port_->Owes(id_)) return Part();
+  if (port_->Owes(id_) == Node::Owed::kNothing) return Part();
   if (GraceEnds() <= loop_->Now()) return Go();
   Enter(State::kServing, GraceEnds());
 }
@@ -114,8 +114,11 @@ void ClientConn::OnWritten() {
 }
 
 // While answers lie here that it has not taken, it has as long as anybody has over last words.
+// While they wait for us, for a disk or for a leader, it is not the client that is silent.
 MonoTime ClientConn::GraceEnds() const {
-  return last_bytes_ + (conn_.backlog() > 0 ? kFlushStepUsMax : kHalfClosedGraceUs);
+  if (conn_.backlog() > 0) return last_bytes_ + kFlushStepUsMax;
+  const bool is_ours = port_->Owes(id_) == Node::Owed::kSoon;
+  return (is_ours ? loop_->Now() : last_bytes_) + kHalfClosedGraceUs;
 }
 
 // The client will ask no more and all is answered: the node forgets it, the answers leave.

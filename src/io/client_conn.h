@@ -10,8 +10,8 @@
 // A client that has shut its own side (`printf 'PING\r\n' | nc`) looks exactly like one that has
 // died, until an answer to it is met with a reset. One that is owed nothing is gone at once, with
 // its place, its waits and what it has bound. Another is still answered, however long a pipeline it
-// has sent, and then it is gone; but when for kHalfClosedGraceUs no byte has gone either way it is
-// gone all the same, so one that waits for a lock does not hold up the next in line.
+// has sent, and then it is gone; but one that waits for a lock is gone all the same when for
+// kHalfClosedGraceUs no byte has gone either way, so it does not hold up the next in line.
 #pragma once
 
 #include "src/io/node_port.h"

@@ -10,7 +10,7 @@ class NodePort {
  public:
   virtual void Step(const Input& input) = 0;
   virtual std::span<char> ReadBuffer(ClientId id, size_t bytes) = 0;
-  virtual bool Owes(ClientId id) const = 0;
+  virtual Node::Owed Owes(ClientId id) const = 0;
   virtual bus::Identity identity() const = 0;
 
  protected:

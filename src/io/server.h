@@ -41,7 +41,7 @@ class Server final : private NodePort {
 
   void Step(const Input& input) override;
   std::span<char> ReadBuffer(ClientId id, size_t bytes) override;
-  bool Owes(ClientId id) const override { return node_->Owes(id); }
+  Node::Owed Owes(ClientId id) const override { return node_->Owes(id); }
   bus::Identity identity() const override;
 
   MonoTime Turn();
