@@ -35,7 +35,7 @@ bool LockTable::Exists(ClusterTime now, Slot<Lock> lock) const {
   if (!lock.valid()) return false;
   if (state_.at(lock).line != nullptr) return true;
   for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
-    if (state_.at(h).deadline > now) return true;
+    if (!IsOver(state_.at(h).deadline, now)) return true;
   }
   return false;
 }

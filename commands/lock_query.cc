@@ -52,7 +52,7 @@ Reply LockTable::Answer(ClusterTime now, const CheckQuery& query) const {
   if (!lock.valid()) return Reply::Integer(0);
   for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
     const Hold& hold = state_.at(h);
-    if (hold.token == query.token) return Reply::Integer(hold.deadline > now ? 1 : 0);
+    if (hold.token == query.token) return Reply::Integer(IsOver(hold.deadline, now) ? 0 : 1);
   }
   return Reply::Integer(0);
 }
@@ -72,7 +72,7 @@ Reply LockTable::Answer(ClusterTime now, const InfoQuery& query) const {
     looked_at_ += lock.holds;
     for (Slot<Hold> h = lock.first_hold; h.valid(); h = state_.at(h).lock_next) {
       const Hold& hold = state_.at(h);
-      if (hold.deadline <= now) continue;
+      if (IsOver(hold.deadline, now)) continue;
       state = hold.mode == LockMode::kShared ? "SHARED" : "LOCKED";
       mode = Reply::Bulk(ModeName(hold.mode));
       ++holding;
@@ -134,7 +134,7 @@ Reply LockTable::Answer(ClusterTime now, const OwnerQuery& query) const {
     age = owner.age;
     looked_at_ += owner.holds + owner.waits;
     for (Slot<Hold> h = owner.first_hold; h.valid(); h = state_.at(h).owner_next) {
-      if (state_.at(h).deadline <= now) continue;
+      if (IsOver(state_.at(h).deadline, now)) continue;
       ++holding;
       if (!locks.full()) locks.Add(Reply::Bulk(Bytes(state_.NameOf(state_.at(h).lock))));
     }

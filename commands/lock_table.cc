@@ -44,7 +44,7 @@ void LockTable::Advance(const Position& at, Effects* out) {
   at_ = at;
   out_ = out;
   const auto due = [&at](const DeadlineHeap& heap) {
-    return !heap.empty() && heap.top().deadline <= at.time;
+    return !heap.empty() && IsOver(heap.top().deadline, at.time);
   };
   while (due(state_.memories())) {
     const Slot<Owner> owner{state_.memories().top().thing};

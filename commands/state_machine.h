@@ -49,7 +49,7 @@ class StateMachine {
  public:
   virtual ~StateMachine() = default;
 
-  // The stamp of the next entry: everything whose deadline is at or before at.time ends now, in the
+  // The stamp of the next entry: everything whose deadline is before at.time ends now, in the
   // order of the deadlines. Called before Apply, and alone for a pulse.
   virtual void Advance(const Position& at, Effects* out) = 0;
 

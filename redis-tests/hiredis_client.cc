@@ -231,6 +231,7 @@ bool Run(const char* sentence, void (*scenario)()) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // What has passed is told though a later one crashes.
   for (int i = 1; i < argc; ++i) ports.push_back(std::atoi(argv[i]));
   if (ports.size() != 3) return 2;
   bool ok = Run("locks work through every node", LocksWorkThroughEveryNode);

@@ -133,10 +133,12 @@ class Network:
         self.watch()
 
     def move_all(self):
-        with self.lock:
-            cuts = set(self.cuts)
         for stream in list(self.streams):
-            if stream in self.streams and stream.way not in cuts and not self.move(stream):
+            if stream not in self.streams:
+                continue  # Dropped with its other half.
+            with self.lock:  # So that nothing moves any more once cut() has returned.
+                alive = stream.way in self.cuts or self.move(stream)
+            if not alive:
                 self.drop(stream)
         self.watch()
 

@@ -1,6 +1,6 @@
 """Nodes that run but do not hear each other. A relay before each bus port cuts what we choose."""
 
-from cases import LONG, ClusterTest
+from cases import LONG, ClusterTest, unless_stalled
 from cluster import lock_holders
 from load import Load
 from resp import Error, wait_until
@@ -87,6 +87,7 @@ class Partition(ClusterTest):
         self.cluster.wait_until_ok()
         self.assert_held(old, name, "alice", token)
 
+    @unless_stalled
     def test_a_follower_that_was_cut_off_does_not_unseat_the_leader_when_it_is_back(self):
         leader = self.cluster.leader()
         lost, other = self.cluster.others(leader)
@@ -102,6 +103,7 @@ class Partition(ClusterTest):
         self.assertIs(self.cluster.leader(), leader)
         self.assertEqual(self.term(leader), term)
 
+    @unless_stalled
     def test_a_cut_between_two_followers_is_noticed_by_nobody(self):
         leader = self.cluster.leader()
         one, two = self.cluster.others(leader)
@@ -113,6 +115,7 @@ class Partition(ClusterTest):
         self.assertEqual(load.errors, [])
         self.assertEqual(self.term(leader), term)
 
+    @unless_stalled
     def test_a_cut_between_the_leader_and_one_follower_stops_nobody_on_the_other_side(self):
         leader = self.cluster.leader()
         far, near = self.cluster.others(leader)

@@ -131,7 +131,7 @@ void Group::Tick(MonoTime now) {
 // A deadline has passed and no entry has carried the time past it: the leader says what time it is.
 void Group::ProposePulseIfDue(MonoTime now) {
   if (!raft_->is_leader() || PulseIsUnderWay() || now < next_pulse_) return;
-  if (replica_->NextDeadline() > raft_->time(now)) return;
+  if (replica_->NextDeadline() >= raft_->time(now)) return;
   const raft::Raft::Proposal proposal = raft_->Propose(now, raft::EntryKind::kPulse, {});
   if (proposal.refusal == raft::Raft::Refusal::kNone) {
     pulse_ = {raft_->term(), proposal.index};
@@ -150,7 +150,7 @@ MonoTime Group::NextWakeup(MonoTime now) const {
   const ClusterTime deadline = replica_->NextDeadline();
   if (ReadIsDue()) return now;
   if (raft_->is_leader() && !PulseIsUnderWay() && deadline != kNeverCluster) {
-    const int64_t wait_ms = std::max<int64_t>(0, deadline - raft_->time(now));
+    const int64_t wait_ms = std::max<int64_t>(0, deadline + 1 - raft_->time(now));  // Past it.
     next = std::min(next, std::max(next_pulse_, now + wait_ms * kUsPerMs));
   }
   return next;
@@ -220,10 +220,9 @@ bool Group::ReadIsDue() const {
 
 void Group::AnswerReads(MonoTime now) {
   for (size_t cost = 0; ReadIsDue() && cost < kAnswersATurnCostMax;) {
-    // Remaining times are shown by the leader's running clock, held just short of the next
-    // deadline.
+    // Remaining times are shown by the leader's running clock, held at the next deadline.
     const ClusterTime shown =
-        std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline() + -1));
+        std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline()));
     const WaitingRead& read = reads_.front();
     // Of a session that is over, the writes before it are passed over and asked anew: so is it.
     const uint64_t open = replica_->SessionOf(read.request.origin).incarnation;

@@ -66,7 +66,7 @@ class LockModel {
       std::pair<ClusterTime, uint64_t> first{kNeverCluster, 0};
       for (const HoldRow& h : holds) first = std::min(first, {h.deadline, h.seq});
       for (const WaitRow& w : waits) first = std::min(first, {w.deadline, w.seq});
-      if (first.first > at.time || first.first == kNeverCluster) return;
+      if (first.first >= at.time || first.first == kNeverCluster) return;
       if (HoldRow* hold = BySeq(&holds, first.second)) EndHold(*hold, "expired");
       if (WaitRow* wait = BySeq(&waits, first.second)) EndWait(*wait, Reply::Nil());
       Settle();
@@ -326,7 +326,7 @@ class LockModel {
   void ForgetIdle() {
     std::erase_if(owners, [&](const auto& owner) {
       const auto mine = [&](const auto& row) { return row.owner == owner.first; };
-      return owner.second.remembered_until <= at_.time &&
+      return owner.second.remembered_until < at_.time &&
              std::none_of(holds.begin(), holds.end(), mine) &&
              std::none_of(waits.begin(), waits.end(), mine);
     });

@@ -283,7 +283,7 @@ TEST_F(LockSessionTest, EventsTellWhatHappenedToALock) {
   EXPECT_EQ(effects.events[0].channel, "__lock__:jobs/7");
   EXPECT_EQ(effects.events[0].payload,
             R"({"event":"granted","name":"jobs/7","owner":"alice","token":101})");
-  Pass(1'000);
+  Pass(1'001);
   EXPECT_EQ(effects.events[0].payload,
             R"({"event":"expired","name":"jobs/7","owner":"alice","token":101})");
   Acquire("bob", "jobs/7");

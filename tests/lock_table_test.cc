@@ -249,7 +249,7 @@ TEST_F(LockTableTest, NobodyOvertakesAWaitForSeveralLocksInAnyOfItsLines) {
 TEST_F(LockTableTest, AbortingAWaitForSeveralLocksLeavesNothingOfIt) {  // Trap 50.
   Acquire("bob", "b");
   Acquire("alice", Names{"a", "b", "c"}, 100, {});
-  Pass(100);
+  Pass(101);
   TokenOf(Acquire("carol", Names{"a", "c"}, kTry, {}));
   EXPECT_EQ(Holders("a") + Holders("c"), "carolcarol");
   EXPECT_EQ(Waiters("b"), "");
@@ -355,10 +355,11 @@ TEST_F(LockTableTest, AnExclusiveWaitEndsWhenItsOwnerTakesTheLockSharedMeanwhile
 
 // ---- Time. ----
 
-TEST_F(LockTableTest, ALeaseEndsAtItsDeadlineAndNotBefore) {
+// A stamp is cut to whole milliseconds: what is stamped with the deadline may have come before it.
+TEST_F(LockTableTest, ALeaseEndsAfterItsDeadlineAndNotBefore) {
   const int64_t token = TokenOf(Acquire("alice", Names{"x"}, kTry, Lease(1'000)));
   EXPECT_EQ(table.NextDeadline(), at.time + 1'000);
-  Pass(999);
+  Pass(1'000);
   EXPECT_TRUE(Check("x", token));
   Acquire("bob", "x", kForever);
   const RequestId bob = last;
@@ -381,18 +382,18 @@ TEST_F(LockTableTest, ARenewedLeaseLivesOnAndALateRenewalIsZero) {
 
 TEST_F(LockTableTest, AQueryDoesNotWaitForTheEntryThatEndsALease) {
   const int64_t token = TokenOf(Acquire("alice", Names{"x"}, kTry, Lease(1'000)));
-  at.time = at.time + 1'000;  // The leader's clock, before it has proposed anything.
+  at.time = at.time + 1'001;  // The leader's clock, before it has proposed anything.
   EXPECT_FALSE(Check("x", token));
   EXPECT_EQ(Info("x", "state"), Reply::Bulk("FREE"));
   EXPECT_TRUE(Field(Ask(OwnerQuery{"alice"}), "locks").items.empty());
   EXPECT_TRUE(Ask(ListQuery{}).items[1].items.empty());
 }
 
-TEST_F(LockTableTest, AWaiterIsAnsweredNilAtItsDeadlineAndNeverGetsTheLock) {  // Trap 41.
+TEST_F(LockTableTest, AWaiterIsAnsweredNilAfterItsDeadlineAndNeverGetsTheLock) {  // Trap 41.
   Acquire("alice", "x");
   Acquire("bob", "x", 500);
   const RequestId bob = last;
-  Pass(499);
+  Pass(500);
   EXPECT_EQ(AnswerTo(bob), std::nullopt);
   Pass(1);
   EXPECT_EQ(AnswerTo(bob), Reply::Nil());
@@ -421,7 +422,7 @@ TEST_F(LockTableTest, OfALeaseAndAWaitThatEndTogetherTheOneThatBeganFirstEndsFir
   Release("carol", "y");  // dave holds it, began later than...
   Acquire("erin", "y", 1'000);
   const RequestId erin = last;
-  Pass(1'000);
+  Pass(1'001);
   EXPECT_EQ(AnswerTo(bob), Reply::Integer(Now()));
   EXPECT_EQ(AnswerTo(dave), Reply::Integer(Now() - 2));
   EXPECT_EQ(AnswerTo(erin), Reply::Nil());  // dave's lease is longer.
@@ -450,7 +451,7 @@ TEST_F(LockTableTest, AHundredThousandLeasesEndInOneEntry) {  // Trap 51.
             Lease(1'000));
   }
   EXPECT_EQ(table.figures().holds, 100'000U);
-  Pass(1'000);
+  Pass(1'001);
   EXPECT_EQ(effects.events.size(), 100'000U);
   EXPECT_EQ(table.figures().locks, 0U);
   EXPECT_EQ(table.figures().owners, 0U);

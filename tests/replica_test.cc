@@ -213,7 +213,7 @@ TEST_F(ReplicaTest, WhatCannotBeReadChangesNothingButTheTime) {
   EXPECT_FALSE(Apply("\x07"));
   EXPECT_EQ(HolderOf("y"), "");
   EXPECT_EQ(HolderOf("x"), "alice");
-  at.time = at.time + 30'000;
+  at.time = at.time + 30'001;
   EXPECT_FALSE(Apply("?"));
   EXPECT_EQ(HolderOf("x"), "");
 }
@@ -277,7 +277,7 @@ TEST_F(ReplicaTest, APulseEndsWaitsAndTheirAnswersAreRemembered) {
   Send(1, Take("alice", "x"));
   Send(2, Take("bob", "x", 500));
   EXPECT_EQ(replica.NextDeadline(), at.time + 500);
-  at.time = at.time + 500;
+  at.time = at.time + 501;
   ++at.index.value;
   effects = {};
   replica.Pulse(at.index, at.time, &effects);

@@ -124,7 +124,7 @@ TEST_F(WaitGraphTest, AnEndedWaitMakesNoCycle) {  // Trap 47: no victim by a sta
   Acquire("alice", "x");
   Acquire("bob", "y");
   Acquire("alice", "y", 100);
-  Pass(100);
+  Pass(101);
   EXPECT_EQ(Acquire("bob", "x", kForever), std::nullopt);
   Acquire("carol", "z");
   Acquire("bob", "z", kForever);
@@ -218,7 +218,7 @@ TEST_F(WaitGraphTest, AnAgeIsKeptForAMinuteAfterAnAbortWhateverIsReleasedMeanwhi
   Release("bob", "z");
   EXPECT_EQ(Field(Ask(OwnerQuery{"bob"}), "age"), age);
 
-  Pass(60'000);
+  Pass(60'001);
   EXPECT_EQ(Field(Ask(OwnerQuery{"bob"}), "age"), Reply::Integer(0));
   EXPECT_EQ(table.figures().owners, 0U);
 }
