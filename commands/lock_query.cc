@@ -107,7 +107,8 @@ Reply LockTable::HolderRow(ClusterTime now, const Hold& hold) const {
   row.Add("owner", Reply::Bulk(Bytes(state_.NameOf(hold.owner))));
   row.Add("token", Number(hold.token));
   row.Add("mode", Reply::Bulk(ModeName(hold.mode)));
-  row.Add("ttl", Reply::Integer(hold.deadline - now));
+  // Rounded up: whoever holds has some of it left.
+  row.Add("ttl", Reply::Integer(std::max<int64_t>(1, hold.deadline - now)));
   row.Add("held", Reply::Integer(std::max<int64_t>(0, now - hold.granted_at)));
   row.Add("meta", Reply::Bulk(hold.extra == nullptr ? Bytes() : hold.extra->meta));
   return row;

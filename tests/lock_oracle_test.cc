@@ -249,7 +249,7 @@ class Oracle {
       row.Add("owner", Reply::Bulk(h.owner));
       row.Add("token", Reply::Integer(static_cast<int64_t>(h.token)));
       row.Add("mode", Reply::Bulk(ModeName(h.mode)));
-      row.Add("ttl", Reply::Integer(h.deadline - at_.time));
+      row.Add("ttl", Reply::Integer(std::max<int64_t>(1, h.deadline - at_.time)));
       row.Add("held", Reply::Integer(at_.time - h.granted_at)).Add("meta", Reply::Bulk(""));
       holders.Add(row);
     }

@@ -361,6 +361,7 @@ TEST_F(LockTableTest, ALeaseEndsAfterItsDeadlineAndNotBefore) {
   EXPECT_EQ(table.NextDeadline(), at.time + 1'000);
   Pass(1'000);
   EXPECT_TRUE(Check("x", token));
+  EXPECT_EQ(Field(Info("x", "holders").items[0], "ttl"), Reply::Integer(1));
   Acquire("bob", "x", kForever);
   const RequestId bob = last;
   Pass(1);
