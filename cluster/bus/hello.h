@@ -26,6 +26,8 @@ constexpr size_t kVersionBytesMax = 64;
 constexpr size_t kReasonBytesMax = 512;
 
 // Versions of the bus protocol that this build speaks. Two nodes use the highest that both know.
+// A version is also what log entries and snapshots mean: builds that apply an entry differently
+// must not share one (trap 55; tests/apply_level_test.cc).
 constexpr uint16_t kProtocolMin = 1;
 constexpr uint16_t kProtocolMax = 1;
 
