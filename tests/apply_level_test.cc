@@ -58,7 +58,8 @@ Bytes AnyControlOp(Rng* rng) {
   const NodeId id{rng->Below(9) + 1};
   switch (rng->Below(3)) {
     case 0:
-      return EncodeAddNode({id, "10.0.0." + std::to_string(id.value), 17379, DiskId{rng->Below(3)}});
+      return EncodeAddNode(
+          {id, "10.0.0." + std::to_string(id.value), 17379, DiskId{rng->Below(3)}});
     case 1:
       return EncodeRemoveNode(id);
     default:
