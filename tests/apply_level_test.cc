@@ -22,7 +22,8 @@ constexpr uint64_t kControlSaved = 11534706021679537017U;
 constexpr char kAdvice[] =
     "entries or snapshots mean something else than in the last build of this version: raise "
     "kProtocolMin and kProtocolMax in cluster/bus/hello.h, so that the two do not talk with each "
-    "other, and write the new version and figures here";
+    "other, and kFormatVersion in src/io/data_folder.cc, so that neither reads the other's log; "
+    "write the new version and figures here";
 
 Bytes AnyLockOp(Rng* rng) {
   const Bytes name = "lock" + std::to_string(rng->Below(6));

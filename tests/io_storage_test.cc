@@ -132,10 +132,10 @@ TEST_F(StorageTest, TwoServersNeverShareAFolder) {
 
 TEST_F(StorageTest, AFolderOfAnotherFormatIsRefusedByName) {
   Open()->Close();
-  Overwrite(dir_ + "/FORMAT", "lockstep folder, format 2\n");
+  Overwrite(dir_ + "/FORMAT", "lockstep folder, format 1\n");
   const Bytes error = OpenError();
-  EXPECT_NE(error.find("has format 2"), Bytes::npos) << error;
-  EXPECT_NE(error.find("format 1"), Bytes::npos) << error;
+  EXPECT_NE(error.find("has format 1"), Bytes::npos) << error;
+  EXPECT_NE(error.find("writes format 2"), Bytes::npos) << error;
 }
 
 TEST_F(StorageTest, AFolderWithoutASmallFileOfItsIsRefused) {
