@@ -71,6 +71,19 @@ c2 2 13000 20000 -DEADLOCK LOCK.ACQUIRE b bob TTL 60000 BLOCK 1000
 )");
 }
 
+TEST(JudgeTest, ARevocationOnItsWayMayComeBehindAGrantThatWasAskedForAfterIt) {
+  ExpectLegal(R"(
+c1 1 1000 4000 :1 LOCK.REVOKE a
+c2 2 2000 3000 :5 LOCK.ACQUIRE a ann TTL 60000
+c3 3 5000 6000 :8 LOCK.ACQUIRE a bob TTL 60000
+)");
+  ExpectLegal(R"(
+c1 1 1000 3000 :1 LOCK.REVOKE a
+c2 2 2000 4000 :5 LOCK.ACQUIRE a ann TTL 60000
+c3 3 5000 6000 :8 LOCK.ACQUIRE a bob TTL 60000
+)");
+}
+
 // What is bad ------------------------------------------------------------------------------------
 
 TEST(JudgeTest, TwoHoldersOfAnExclusiveLockAreRefused) {
@@ -79,6 +92,15 @@ c1 1 1000 2000 :5 LOCK.ACQUIRE a ann TTL 60000
 c2 2 3000 4000 :6 LOCK.ACQUIRE a bob TTL 60000
 )",
                 "line 3: ann and bob both hold 'a'");
+}
+
+TEST(JudgeTest, ARevocationThatWasAnsweredBeforeExplainsNoSecondHolder) {
+  ExpectIllegal(R"(
+c1 1 1000 2000 :0 LOCK.REVOKE a
+c2 2 3000 4000 :5 LOCK.ACQUIRE a ann TTL 60000
+c3 3 5000 6000 :8 LOCK.ACQUIRE a bob TTL 60000
+)",
+                "both hold");
 }
 
 TEST(JudgeTest, AGrantBeforeTheLeaseBeforeItCanBeOverIsRefused) {

@@ -91,7 +91,7 @@ size_t LockChecker::Issue(const LockCommand& command) {
   } else if (command.kind == Kind::kRenewAll) {
     for (const Bytes& name : owners_[command.owner].names) Shorten(name, issued);
   } else if (command.kind == Kind::kRevoke) {
-    locks_[command.name()].revoked_us = issued.call_us;
+    ++locks_[command.name()].open_revokes;
     Doubt(command.name(), command.owner);
   }
   issued_.push_back(std::move(issued));
@@ -140,8 +140,9 @@ void LockChecker::Conclude(size_t ticket, const LockAnswer& answer, ClientId soc
   } else if (IsOwnerWide(command)) {
     ConcludeOwnerWide(issued, answer);
     return;
-  } else if (command.kind == Kind::kRevoke && answer.unknown()) {
-    locks_[command.name()].revoked_us = INT64_MAX;
+  } else if (command.kind == Kind::kRevoke && !answer.unknown()) {
+    --locks_[command.name()].open_revokes;
+    locks_[command.name()].revoked_us = world_->FastUs();
   } else if (command.kind == Kind::kInfo && answer.kind == AnswerKind::kHolders) {
     const Lock& lock = locks_[command.name()];
     CHECK_SIM(!answer.holders.empty() || answer.waiters == 0 || lock.line_of_many,
@@ -281,7 +282,7 @@ void LockChecker::Believe(const Issued& issued, const LockAnswer& answer) {
   for (const Bytes& name : command.names) {
     Lock& lock = locks_[name];
     const Tie& tie = lock.ties[command.owner];
-    if (lock.revoked_us >= issued.call_us) continue;
+    if (lock.open_revokes > 0 || lock.revoked_us >= issued.call_us) continue;
     if (tie.open_releases > 0 || tie.lost_releases > 0) continue;
     // A renewal says nothing about mode and token; it prolongs what is believed already.
     const int64_t until_us = issued.call_us + command.ttl_ms * kUsPerMs - kSlackUs;
