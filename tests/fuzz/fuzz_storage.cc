@@ -246,12 +246,31 @@ class Honest {
     ClusterTime time = log.empty() ? written_.snapshot.time : log.back().time;
     std::vector<raft::Entry> run;
     for (uint64_t n = 1 + choices_.Below(4); n > 0; --n) {
-      const Index index = Next(run.empty() ? Last().index : run.back().id.index);
+      const Index index = Next(Last().index);
       time = time + static_cast<int64_t>(choices_.Below(3));
       run.push_back(AnyEntry(&choices_, {written_.hard.term, index}, time));
+      MakeHonest(&run.back());
+      log.push_back(run.back());
     }
     store_.Append(run, batch);
-    log.insert(log.end(), run.begin(), run.end());
+  }
+
+  // No leader proposes a configuration that may not follow those before it.
+  void MakeHonest(raft::Entry* entry) {
+    if (entry->kind != raft::EntryKind::kConfig) return;
+    raft::Config config;
+    CHECK(raft::DecodeConfig(entry->data, &config));
+    const bool may_be = config.MayFollow(ConfigAfter(written_.entries.size()));
+    if (!may_be) entry->kind = raft::EntryKind::kOp;
+  }
+  // What is in force behind so many of the entries.
+  raft::Config ConfigAfter(size_t entries) const {
+    raft::Config config = written_.snapshot.config;
+    for (size_t i = 0; i < entries; ++i) {
+      if (written_.entries[i].kind != raft::EntryKind::kConfig) continue;
+      CHECK(raft::DecodeConfig(written_.entries[i].data, &config));
+    }
+    return config;
   }
 
   // Our own, of some of what is in the log; or a leader's, which may be ahead of it.
@@ -261,15 +280,16 @@ class Honest {
     const bool own = choices_.Flag() && !log.empty();
     raft::Snapshot snapshot;
     snapshot.data = Bytes(choices_.Some());
-    snapshot.config = AnyConfig(&choices_);
-    if (!snapshot.config.Valid()) snapshot.config = {};
     if (own) {
       const size_t covered = 1 + choices_.Below(std::min<size_t>(log.size(), 256));
+      snapshot.config = ConfigAfter(covered);
       snapshot.last = log[covered - 1].id;
       snapshot.time = log[covered - 1].time;
       log.erase(log.begin(), log.begin() + static_cast<std::ptrdiff_t>(covered));
     } else {
       const ClusterTime time = log.empty() ? written_.snapshot.time : log.back().time;
+      snapshot.config = AnyConfig(&choices_);
+      if (!snapshot.config.Valid()) snapshot.config = {};
       snapshot.last = {written_.hard.term, {Last().index.value + 1 + choices_.Below(5)}};
       snapshot.time = time + 1;
       log.clear();
