@@ -6,7 +6,7 @@
 #   make test             all tests; ONLY=raft runs those whose name holds "raft"
 #   make sim SEEDS=300    simulated clusters; SEED=n runs one again, SHRINK=1 with fewer faults
 #   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n
-#   make asan | tsan      all tests under sanitizers; takes about an hour
+#   make asan | tsan      all tests under sanitizers; takes about half an hour
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
 #   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
 #   make microbench       single parts
