@@ -37,11 +37,6 @@ struct BoundTo {
   auto operator<=>(const BoundTo&) const = default;
 };
 
-// Leases, waits and memories last through their deadline. Stamps are cut to whole milliseconds: an
-// entry stamped with the deadline may have come up to one before it, and no lease is shorter than
-// its TTL.
-inline bool IsOver(ClusterTime deadline, ClusterTime now) { return deadline < now; }
-
 // LIMIT as a lock has it in force.
 constexpr uint32_t kLimitOpen = 0;                 // Nobody has asked to share it yet.
 constexpr uint32_t kLimitUnlimited = UINT32_MAX;   // Shared by requests without LIMIT.

@@ -45,12 +45,16 @@ struct Position {
   ClusterTime time;
 };
 
+// What has a deadline lasts through it. Stamps are cut to whole milliseconds: an entry stamped with
+// the deadline may have come up to one before it, and no lease is shorter than its TTL.
+inline bool IsOver(ClusterTime deadline, ClusterTime now) { return deadline < now; }
+
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
 
-  // The stamp of the next entry: everything whose deadline is before at.time ends now, in the
-  // order of the deadlines. Called before Apply, and alone for a pulse.
+  // The stamp of the next entry: everything whose deadline IsOver ends now, in the order of the
+  // deadlines. Called before Apply, and alone for a pulse.
   virtual void Advance(const Position& at, Effects* out) = 0;
 
   // `op` was made by this machine's own command handlers, but may be of another version: what it

@@ -131,7 +131,7 @@ void Group::Tick(MonoTime now) {
 // A deadline has passed and no entry has carried the time past it: the leader says what time it is.
 void Group::ProposePulseIfDue(MonoTime now) {
   if (!raft_->is_leader() || PulseIsUnderWay() || now < next_pulse_) return;
-  if (replica_->NextDeadline() >= raft_->time(now)) return;
+  if (!IsOver(replica_->NextDeadline(), raft_->time(now))) return;
   const raft::Raft::Proposal proposal = raft_->Propose(now, raft::EntryKind::kPulse, {});
   if (proposal.refusal == raft::Raft::Refusal::kNone) {
     pulse_ = {raft_->term(), proposal.index};
