@@ -5,7 +5,7 @@ import itertools
 import unittest
 
 from cluster import Cluster, lock_holders
-from resp import SLOWDOWN, Error, pairs, wait_until
+from resp import SANITIZED, Error, pairs, wait_until
 
 LONG = 600000  # A TTL that no test outlives.
 
@@ -13,7 +13,7 @@ LONG = 600000  # A TTL that no test outlives.
 def not_sanitized(reason):
     """Leaves a test out where the server is built with a sanitizer: what it measures is that then."""
     def mark(test):
-        test.left_out = reason if SLOWDOWN != 1 else None
+        test.left_out = reason if SANITIZED else None
         return test
     return mark
 

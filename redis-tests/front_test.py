@@ -13,8 +13,8 @@ import time
 from cases import LONG, ClusterTest, not_sanitized
 from cluster import SERVER, clean_environment, end_process, free_port, make_folder, remove_folder, \
     start_process
-from resp import SLOWDOWN, Bulk, Closed, Connection, Error, Push, encode, pairs, raw_bytes, \
-    wait_until
+from resp import SANITIZED, SLOWDOWN, Bulk, Closed, Connection, Error, Push, encode, pairs, \
+    raw_bytes, wait_until
 from server_test import cpu_seconds, resident_megabytes
 
 MEGABYTE = 1 << 20
@@ -147,12 +147,12 @@ class FrontTest(ClusterTest):
 
     def assert_memory(self, megabytes, limit):
         """Of an ordinary build: a sanitizer's memory is its own."""
-        if SLOWDOWN == 1:
+        if not SANITIZED:
             self.assertLess(megabytes, limit)
 
     def settles_below(self, megabytes, seconds=30):
         """What is idle or was freed goes back within seconds. Of an ordinary build, as above."""
-        if SLOWDOWN != 1:
+        if SANITIZED:
             return
         def below():
             return self.memory() < megabytes

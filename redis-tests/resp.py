@@ -12,6 +12,7 @@ import time
 # How many times slower than an ordinary build the server is: sanitizers cost. Each limit of time is
 # longer by that; what a test makes happen takes as long as ever.
 SLOWDOWN = float(os.environ.get("LOCKSTEP_SLOWDOWN", "1"))
+SANITIZED = SLOWDOWN != 1
 DEPTH_MAX = 8  # hiredis 0.14 reads no deeper, so the server must not nest deeper.
 
 

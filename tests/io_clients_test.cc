@@ -32,6 +32,14 @@ class ClientsTest : public ::testing::Test {
     EXPECT_TRUE(Run([&] { return port_.opened.size() > before; }));
     return socket;
   }
+  // The node has heard what it asks, and owes it the answer.
+  PlainSocket ConnectAndAsk(Node::Owed owed) {
+    PlainSocket socket = Connect();
+    port_.owed[LatestId()] = owed;
+    socket.Send("PING\r\n");
+    EXPECT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
+    return socket;
+  }
   void Reply(ClientId id, Bytes bytes, bool close = false) {
     std::vector<Output::ToClient> replies;
     replies.push_back({id, std::move(bytes), close});
@@ -201,11 +209,8 @@ TEST_F(ClientsTest, NothingIsSaidOrHeardAfterTheNodesLastWord) {
 }
 
 TEST_F(ClientsTest, AClientThatShutItsSideStillGetsTheReplyToWhatItAsked) {
-  PlainSocket client = Connect();
-  port_.owed[LatestId()] = Node::Owed::kLater;
-  client.Send("PING\r\n");
+  PlainSocket client = ConnectAndAsk(Node::Owed::kLater);
   client.FinishSending();
-  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
   RunTurns(3);
   port_.owed.clear();
   const MonoTime answered = loop_.Now();
@@ -227,11 +232,8 @@ TEST_F(ClientsTest, WhatWasAnsweredLeavesWholeThoughTheClientHasShutItsSide) {
 }
 
 TEST_F(ClientsTest, AClientThatShutItsSideMayBeSlowToTakeItsAnswers) {
-  PlainSocket client = Connect();
-  port_.owed[LatestId()] = Node::Owed::kLater;
-  client.Send("PING\r\n");
+  PlainSocket client = ConnectAndAsk(Node::Owed::kLater);
   client.FinishSending();
-  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
   const Bytes large(size_t{8} << 20, 'y');
   Reply(LatestId(), large);
   const MonoTime answered = loop_.Now();
@@ -246,11 +248,8 @@ TEST_F(ClientsTest, AClientThatShutItsSideMayBeSlowToTakeItsAnswers) {
 
 // It may hold a lock by the answer that a slow disk keeps from it.
 TEST_F(ClientsTest, AClientThatShutItsSideIsNotGoneWhileItsAnswerWaitsForUs) {
-  PlainSocket client = Connect();
-  port_.owed[LatestId()] = Node::Owed::kSoon;
-  client.Send("PING\r\n");
+  PlainSocket client = ConnectAndAsk(Node::Owed::kSoon);
   client.FinishSending();
-  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
   const MonoTime asked = loop_.Now();
   ASSERT_TRUE(Run([&] { return loop_.Now() - asked > 3 * ClientConn::kHalfClosedGraceUs; }));
   EXPECT_TRUE(port_.closed.empty());
@@ -261,11 +260,8 @@ TEST_F(ClientsTest, AClientThatShutItsSideIsNotGoneWhileItsAnswerWaitsForUs) {
 }
 
 TEST_F(ClientsTest, AClientThatShutItsSideAndIsGoneIsFoundOutByItsAnswers) {
-  PlainSocket client = Connect();
-  port_.owed[LatestId()] = Node::Owed::kLater;
-  client.Send("PING\r\n");
+  PlainSocket client = ConnectAndAsk(Node::Owed::kLater);
   client.FinishSending();
-  ASSERT_TRUE(Run([&] { return port_.received[LatestId()].size() == 6; }));
   client.Close();
   ASSERT_TRUE(Run([&] {
     Reply(LatestId(), "+ANSWER\r\n");  // Each would begin the grace anew.
@@ -291,14 +287,10 @@ TEST_F(ClientsTest, AClientThatIsOwedNothingIsGoneAtOnceHoweverLateItSpoke) {
 }
 
 TEST_F(ClientsTest, AClientThatHadNothingUnderWayIsGoneBeforeOneThatHas) {
-  PlainSocket busy = Connect();
-  const ClientId busy_id = LatestId();
+  const MonoTime asked = loop_.Now();
+  PlainSocket busy = ConnectAndAsk(Node::Owed::kLater);
   PlainSocket silent = Connect();
   const ClientId silent_id = LatestId();
-  const MonoTime asked = loop_.Now();
-  port_.owed[busy_id] = Node::Owed::kLater;
-  busy.Send("PING\r\n");
-  ASSERT_TRUE(Run([&] { return port_.received[busy_id].size() == 6; }));
   busy.Close();
   silent.Close();
   ASSERT_TRUE(Run([&] {

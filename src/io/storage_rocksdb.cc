@@ -199,6 +199,7 @@ Result<void> StorageRocksdb::OpenToWrite(uint64_t expected_batch) {
       rocksdb::DB::Open(DatabaseOptions(std::make_shared<WarningLog>()), folder_.store(), &db);
   if (!status.ok()) return Refusal(status);
   db_.reset(db);
+  if (const auto rests = Rest(); !rests) return rests.error();
   const Result<uint64_t> batch = BatchNumberIn(db);
   if (!batch) return batch.error();
   if (*batch != expected_batch) {
@@ -207,6 +208,20 @@ Result<void> StorageRocksdb::OpenToWrite(uint64_t expected_batch) {
   }
   batch_ = *batch;
   return {};
+}
+
+// RocksDB compacts nothing while the store is read: from here to the first write. Compactions
+// that opening has begun are awaited.
+Result<void> StorageRocksdb::Rest() {
+  const rocksdb::Status status = db_->PauseBackgroundWork();
+  if (!status.ok()) return Refusal(status);
+  rests_ = true;
+  return {};
+}
+
+void StorageRocksdb::EndRest() {
+  CHECK(db_->ContinueBackgroundWork().ok());  // Fails only where nothing rests.
+  rests_ = false;
 }
 
 rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger> log) const {
@@ -322,6 +337,7 @@ void StorageRocksdb::RunDiskThread() {
       number = std::exchange(waiting_number_, 0);
     }
     if (number != 0) {
+      if (rests_) EndRest();
       if (!WriteOne(batch)) return;
       persisted_.store(number, std::memory_order_release);
       settings_.on_persisted();

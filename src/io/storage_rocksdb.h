@@ -78,12 +78,14 @@ class StorageRocksdb final : public StorageReader {
   Result<Recovered> ExamineLog();
   Result<uint64_t> OpenToLook(rocksdb::WalFilter* filter, std::shared_ptr<rocksdb::Logger> log);
   Result<void> OpenToWrite(uint64_t expected_batch);
+  Result<void> Rest();
   rocksdb::Options DatabaseOptions(std::shared_ptr<rocksdb::Logger> log) const;
   Result<uint64_t> BatchNumberIn(rocksdb::DB* db) const;
   Error Refusal(const Bytes& what) const;
   Error Refusal(const rocksdb::Status& status) const;
 
   void RunDiskThread();
+  void EndRest();
   bool WriteOne(const WriteBatch& batch);
   bool SyncMarkIfDue();
   void Fail(const Bytes& why);
@@ -96,6 +98,7 @@ class StorageRocksdb final : public StorageReader {
   // The disk thread's alone, while it runs.
   uint64_t batch_ = 0;  // Number of the latest batch on disk, over the folder's whole life.
   bool failed_ = false;
+  bool rests_ = false;
   bool mark_is_synced_ = true;
   int64_t mark_synced_at_us_ = 0;
 
