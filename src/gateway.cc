@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "commands/lock_ops.h"
 #include "src/base/log.h"
 
 namespace lockstep {
@@ -70,8 +69,37 @@ uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may
                                  .asked = now,
                                  .sent = {},
                                  .op = std::move(op),
+                                 .ending = std::nullopt,
                                  .answered = nullptr});
   return seq;
+}
+
+void Gateway::Cancel(MonoTime now, GroupId group, uint64_t seq, CancelOp::Why why) {
+  AskToEnd(now, group, {seq, why, {}});
+}
+
+void Gateway::Hangup(MonoTime now, GroupId group, ClientId client) {
+  AskToEnd(now, group, {0, CancelOp::Why::kGone, client});
+}
+
+void Gateway::AskToEnd(MonoTime now, GroupId group, const Ending& ending) {
+  const uint64_t seq = Ask(now, group, Kind::kWrite, {}, false, Asker{});
+  if (seq == 0) return;  // There is no such group.
+  Route& route = routes_.at(group);
+  Pending& pending = route.pending.At(seq);
+  pending.ending = ending;
+  if (route.incarnation != 0) WriteEnding(&route, &pending);  // Else when a session is open.
+}
+
+void Gateway::WriteEnding(Route* route, Pending* pending) {
+  const Ending& ending = *pending->ending;
+  route->pending_bytes -= pending->op.size();
+  if (ending.seq != 0) {
+    pending->op = CancelOp{{options_.self, route->incarnation, ending.seq}, ending.why}.Encode();
+  } else {
+    pending->op = HangupOp{options_.self, route->incarnation, ending.client}.Encode();
+  }
+  route->pending_bytes += pending->op.size();
 }
 
 void Gateway::Forget(GroupId group, uint64_t seq) {
@@ -90,13 +118,9 @@ bool Gateway::Withdraw(GroupId group, uint64_t seq) {
   return true;
 }
 
-RequestId Gateway::IdOf(GroupId group, uint64_t seq) const {
-  return {options_.self, incarnation(group), seq};
-}
-
-uint64_t Gateway::incarnation(GroupId group) const {
+bool Gateway::HasSession(GroupId group) const {
   const auto route = routes_.find(group);
-  return route == routes_.end() ? 0 : route->second.incarnation;
+  return route != routes_.end() && route->second.incarnation != 0;
 }
 
 void Gateway::Start(DiskId disk, uint64_t boot) { name_ = {disk, boot, 1}; }
@@ -112,15 +136,19 @@ void Gateway::FollowSession(Route* route) {
   } else if (seen.name == route->session) {
     route->incarnation = seen.incarnation;
     route->opening = false;
-    if (seen.incarnation == 0) LoseSession(route);  // Opened, and ended before we saw it.
+    if (seen.incarnation == 0) return LoseSession(route);  // Opened, and ended before we saw it.
+    route->pending.ForEach([&](uint64_t, Pending* pending) {
+      if (pending->ending) WriteEnding(route, pending);
+    });
   }
 }
 
 // The cluster has given this node up. Our replica has applied the log up to the end of the session:
 // what was not answered until then was not done, or it waited, and its wait is over. Under the old
 // number it never will be, so it is asked anew under the next session, and the client sees no more
-// than a delay (a waiting one has lost its place in the line). Only of what a snapshot may have
-// passed over nobody can tell.
+// than a delay (a waiting one has lost its place in the line). What ends it, if its client has gone
+// meanwhile, follows it under the next session as well. Only of what a snapshot may have passed
+// over nobody can tell.
 void Gateway::LoseSession(Route* route) {
   LOCKSTEP_LOG(kWarn, "%s: the cluster has ended this node's session (it was not heard for "
                       "node-timeout); opening another", route->group->name().c_str());
@@ -375,8 +403,7 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
 void Gateway::GiveUp(MonoTime now, Route* route, uint64_t seq, Reply reply) {
   const Pending& pending = route->pending.At(seq);
   if (pending.may_wait && pending.may_be_logged()) {
-    Ask(now, route->group->id(), Kind::kWrite,
-        CancelOp{IdOf(route->group->id(), seq), CancelOp::Why::kGone}.Encode(), false, Asker{});
+    Cancel(now, route->group->id(), seq, CancelOp::Why::kGone);
   }
   Finish(route, seq, std::move(reply));
 }

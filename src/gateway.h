@@ -11,14 +11,17 @@
 // Always true:
 //   1. Each Ask is followed by exactly one OnReply, or by Forget.
 //   2. Requests of one group reach its leader's log in the order of Ask.
-//   3. A request that has been given up is never left waiting in the machine: a Cancel follows it.
+//   3. A request that has been given up is never left waiting in the machine: a Cancel follows it,
+//      under the same session, and under the next one where both are asked anew.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
+#include "commands/lock_ops.h"
 #include "commands/replica.h"
 #include "src/base/seq_map.h"
 #include "src/forwarding.h"
@@ -55,14 +58,17 @@ class Gateway {
   // 0: there is no such group, or too many requests are pending; nothing follows. Else the number.
   // `may_wait`: the answer may rightly be long in coming.
   uint64_t Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait, const Asker& asker);
+  // Ends the wait of such a request, in the log like the grant that may be on its way.
+  void Cancel(MonoTime now, GroupId group, uint64_t seq, CancelOp::Why why);
+  // Ends what is bound to the client, by requests before this one.
+  void Hangup(MonoTime now, GroupId group, ClientId client);
   // Nobody wants this answer any more. What was sent is sent again as for anybody, and given up as
   // for anybody: no request comes alive long after its client has gone.
   void Forget(GroupId group, uint64_t seq);
   // Takes back a request that was never sent: it is gone, nothing follows. False: it may be in the
-  // log, under IdOf(group, seq).
+  // log, and needs a Cancel.
   bool Withdraw(GroupId group, uint64_t seq);
-  RequestId IdOf(GroupId group, uint64_t seq) const;
-  uint64_t incarnation(GroupId group) const;  // 0: no session is open.
+  bool HasSession(GroupId group) const;
 
   // Opens sessions from now on, named after this start of the node, which the disk remembers: no
   // two starts may have the same name.
@@ -88,6 +94,12 @@ class Gateway {
   void CheckInvariants() const;
 
  private:
+  // A Cancel or a Hangup: its operation names a session, so it is written anew with the session.
+  struct Ending {
+    uint64_t seq = 0;  // Of the request that it cancels; 0: it hangs up.
+    CancelOp::Why why = CancelOp::Why::kGone;
+    ClientId client;
+  };
   struct Pending {
     Kind kind = Kind::kWrite;
     bool may_wait = false;
@@ -100,6 +112,7 @@ class Gateway {
     MonoTime asked;
     MonoTime sent;
     Bytes op;
+    std::optional<Ending> ending;
     // What it tells the machine, if it was the first of a message to have something to tell; told
     // again when it is sent again.
     std::unique_ptr<IntervalSet> answered;
@@ -127,6 +140,8 @@ class Gateway {
     IntervalSet answered;     // Above the lowest pending, not yet told.
   };
 
+  void AskToEnd(MonoTime now, GroupId group, const Ending& ending);
+  void WriteEnding(Route* route, Pending* pending);
   void FollowLeader(MonoTime now, Route* route);
   void FollowSession(Route* route);
   void LoseSession(Route* route);

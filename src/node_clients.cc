@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "commands/lock_ops.h"
 #include "commands/lock_table.h"
 #include "src/base/log.h"
 #include "src/node_core.h"
@@ -102,14 +101,12 @@ void Node::Parts::HangUp(Session* session) {
     if (gateway.Withdraw(slot.group, slot.seq)) continue;
     gateway.Forget(slot.group, slot.seq);
     if (!slot.waits) continue;
-    gateway.Ask(now, slot.group, Gateway::Kind::kWrite,
-                CancelOp{gateway.IdOf(slot.group, slot.seq), CancelOp::Why::kGone}.Encode(), false,
-                {});
+    gateway.Cancel(now, slot.group, slot.seq, CancelOp::Why::kGone);
   }
-  const uint64_t incarnation = gateway.incarnation(kLocksGroup);
-  if (session->bound && incarnation != 0) {  // 0: what was bound has ended with its session.
-    gateway.Ask(now, kLocksGroup, Gateway::Kind::kWrite,
-                HangupOp{me.node, incarnation, session->client.id}.Encode(), false, {});
+  // Without a session there is nothing bound: it has ended with the last one, and what would be
+  // bound under the next one was withdrawn just now.
+  if (session->bound && gateway.HasSession(kLocksGroup)) {
+    gateway.Hangup(now, kLocksGroup, session->client.id);
   }
   channels.Leave(&session->client);
   monitors.erase(session->client.id);

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "commands/lock_ops.h"
 #include "commands/lock_table.h"
 #include "src/base/hash.h"
 #include "src/base/log.h"
@@ -122,9 +121,8 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
     return true;
   }
   // Through the log, like the grant that may be on its way: the client gets one of the two.
-  const CancelOp cancel{gateway.IdOf(slot->group, slot->seq),
-                        with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout};
-  gateway.Ask(now, slot->group, Gateway::Kind::kWrite, cancel.Encode(), false, {});
+  gateway.Cancel(now, slot->group, slot->seq,
+                 with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout);
   return true;
 }
 

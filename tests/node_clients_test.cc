@@ -88,6 +88,43 @@ TEST_F(NodeClientsTest, AClientThatHasGoneLeavesNothingThatHappensLater) {
   EXPECT_TRUE(Has(cluster().Ask(follower_, "LOCK.INFO late"), "FREE"));
 }
 
+// Their session is over, so what takes them out of the line, or lets go of what was bound, has
+// nothing to find: what they asked must not be asked anew.
+TEST_F(NodeClientsTest, OfClientsThatLeaveANodeThatWasGivenUpNothingWaitsOrIsHeldLater) {
+  Form(3, "node-timeout 1000\nuncertain-after-ms 20000\nleader-wait-ms 20000\n");
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE busy other TTL 600000").front(), ':');
+  const ClientId waiting = cluster().Connect(follower_);
+  const ClientId binding = cluster().Connect(follower_);
+  cluster().Send(waiting, "LOCK.ACQUIRE busy waiting TTL 600000 BLOCK 0");
+  cluster().Run(50);
+  cluster().CutOff(follower_);
+  cluster().Send(binding, "LOCK.ACQUIRE free binding TTL 600000 BIND");
+  cluster().Run(50);
+  cluster().Disconnect(waiting);
+  cluster().Disconnect(binding);
+  cluster().Run(3000);  // Its session is over.
+  cluster().Heal();
+  const ClientId later = cluster().Connect(follower_);
+  ASSERT_EQ(cluster().Ask(later, "LOCK.ACQUIRE later me").front(), ':');
+  EXPECT_FALSE(Has(cluster().Ask(leader_, "LOCK.INFO busy"), "waiting"));
+  EXPECT_TRUE(Has(cluster().Ask(leader_, "LOCK.INFO free"), "FREE"));
+}
+
+TEST_F(NodeClientsTest, AWaitThatIsAskedAnewEndsAsItsClientWasUnblockedMeanwhile) {
+  Form(3, "node-timeout 1000\nuncertain-after-ms 20000\nleader-wait-ms 20000\n");
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE busy other TTL 600000").front(), ':');
+  const ClientId waiting = cluster().Connect(follower_);
+  cluster().Send(waiting, "LOCK.ACQUIRE busy waiting BLOCK 0");
+  cluster().Run(50);
+  cluster().CutOff(follower_);
+  EXPECT_EQ(cluster().Ask(follower_, Format("CLIENT UNBLOCK %lu", waiting.value)), ":1\r\n");
+  cluster().Run(3000);  // Its session is over.
+  cluster().Heal();
+  Bytes reply;
+  ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(waiting)).empty(); }));
+  EXPECT_EQ(reply, "$-1\r\n");
+}
+
 TEST_F(NodeClientsTest, WhatATransactionHasBoundEndsWithTheConnection) {
   Form(3);
   const ClientId client = cluster().Connect(follower_);
