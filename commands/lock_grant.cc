@@ -78,9 +78,8 @@ void LockTable::Regrant(Slot<Hold> slot, const Terms& terms, uint64_t token) {
     if (take_back) {
       Hold::Extra* extra = ExtraOf(hold);
       extra->unheard = *terms.waited;
-      extra->previous_token = hold->token;
-      extra->previous_mode = hold->mode;
-      extra->previous_bound = extra->bound;
+      extra->before = {hold->token,      hold->mode,   hold->deadline,
+                       hold->granted_at, extra->bound, extra->meta};
     }
     hold->mode = terms.mode;
     hold->deadline = at_.time + terms.ttl_ms;
@@ -116,6 +115,18 @@ void LockTable::EndHold(Slot<Hold> slot, Ending ending) {
   state_.DropLockIfIdle(lock);
 }
 
+// The connections from `low` to `high` are gone. A grant that another connection of the owner may
+// have heard of stays, but it must not fall back to what was bound to one of them.
+void LockTable::EndBond(Slot<Hold> slot, const BoundTo& low, const BoundTo& high) {
+  const std::optional<BoundTo> bound = state_.at(slot).extra->bound;
+  if (!bound || *bound < low || *bound > high) {
+    return state_.EditHold(slot, [](Hold* hold) { hold->extra->before.reset(); });
+  }
+  const Slot<Owner> owner = state_.at(slot).owner;
+  EndHold(slot, Ending::kReleased);
+  DropOwnerIfIdle(owner);
+}
+
 void LockTable::ExpireHold(Slot<Hold> slot) {
   const Slot<Owner> owner = state_.at(slot).owner;
   ++expired_;
@@ -124,19 +135,20 @@ void LockTable::ExpireHold(Slot<Hold> slot) {
 }
 
 // Undoes a grant that nobody has heard of. An upgrade falls back to what was held before it, token
-// included: the token in between was never seen by anybody. A downgrade stays one: others may share
-// the lock by now.
+// and lease included: the token in between was never seen by anybody. A downgrade stays one: others
+// may share the lock by now. What would have ended meanwhile, by time or with its connection, does.
 void LockTable::TakeBack(Slot<Hold> slot) {
-  if (state_.at(slot).extra->previous_token == 0) {
-    EndHold(slot, Ending::kReleased);
-    return;
-  }
-  state_.EditHold(slot, [](Hold* hold) {
-    hold->token = hold->extra->previous_token;
-    if (hold->extra->previous_mode == LockMode::kShared) hold->mode = LockMode::kShared;
-    hold->extra->bound = hold->extra->previous_bound;
-    hold->extra->previous_token = 0;
-    hold->extra->previous_bound.reset();
+  const std::optional<HeldBefore> before = state_.at(slot).extra->before;
+  if (!before) return EndHold(slot, Ending::kReleased);
+  if (IsOver(before->deadline, at_.time)) return EndHold(slot, Ending::kExpired);
+  state_.EditHold(slot, [&before](Hold* hold) {
+    hold->token = before->token;
+    if (before->mode == LockMode::kShared) hold->mode = LockMode::kShared;
+    hold->deadline = before->deadline;
+    hold->granted_at = before->granted_at;
+    hold->extra->bound = before->bound;
+    hold->extra->meta = before->meta;
+    hold->extra->before.reset();
     hold->extra->unheard.reset();
   });
   Moved(state_.at(slot).owner, state_.at(slot).lock);

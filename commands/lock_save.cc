@@ -11,7 +11,7 @@
 namespace lockstep {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 
 template <class T>
 std::vector<Slot<T>> InOrderOfSeq(const Slab<T>& slab) {
@@ -64,9 +64,14 @@ void PutExtra(const Hold::Extra* extra, Writer* out) {
   out->Bool(extra->unheard.has_value());
   if (!extra->unheard) return;
   out->Put(*extra->unheard);
-  out->Varint(extra->previous_token);
-  out->Bool(extra->previous_mode == LockMode::kShared);
-  PutBound(extra->previous_bound, out);
+  out->Bool(extra->before.has_value());
+  if (!extra->before) return;
+  out->Varint(extra->before->token);
+  out->Bool(extra->before->mode == LockMode::kShared);
+  out->Put(extra->before->deadline);
+  out->Put(extra->before->granted_at);
+  PutBound(extra->before->bound, out);
+  out->String(extra->before->meta);
 }
 
 std::unique_ptr<Hold::Extra> GetExtra(Reader* in) {
@@ -76,9 +81,14 @@ std::unique_ptr<Hold::Extra> GetExtra(Reader* in) {
   extra->bound = GetBound(in);
   if (!in->Bool()) return extra;
   extra->unheard = in->GetRequestId();
-  extra->previous_token = in->Varint();
-  extra->previous_mode = GetMode(in);
-  extra->previous_bound = GetBound(in);
+  if (!in->Bool()) return extra;
+  HeldBefore& before = extra->before.emplace();
+  before.token = in->Varint();
+  before.mode = GetMode(in);
+  before.deadline = in->GetTime();
+  before.granted_at = in->GetTime();
+  before.bound = GetBound(in);
+  before.meta = GetMeta(in);
   return extra;
 }
 

@@ -206,7 +206,10 @@ void LockState::MarkHeard(Slot<Hold> slot) {
   const RequestId request = *holds_[slot].extra->unheard;
   // One request has one answer: whoever knows of one of its locks knows of all.
   for (const Slot<Hold> hold : UnheardBy(request, request)) {
-    EditHold(hold, [](Hold* h) { h->extra->unheard.reset(); });
+    EditHold(hold, [](Hold* h) {
+      h->extra->unheard.reset();
+      h->extra->before.reset();
+    });
   }
 }
 
@@ -215,6 +218,9 @@ void LockState::Unindex(Slot<Hold> slot) {
   hash_ -= HashOf(hold);
   if (hold.extra == nullptr) return;
   if (hold.extra->bound) bound_holds_.erase({*hold.extra->bound, hold.seq});
+  if (const auto& before = hold.extra->before; before && before->bound) {
+    bound_holds_.erase({*before->bound, hold.seq});
+  }
   if (hold.extra->unheard) unheard_.erase({*hold.extra->unheard, hold.seq});
 }
 
@@ -225,6 +231,9 @@ void LockState::Index(Slot<Hold> slot) {
   hash_ += HashOf(hold);
   if (hold.extra == nullptr) return;
   if (hold.extra->bound) bound_holds_.insert({{*hold.extra->bound, hold.seq}, slot});
+  if (const auto& before = hold.extra->before; before && before->bound) {
+    bound_holds_.insert({{*before->bound, hold.seq}, slot});
+  }
   if (hold.extra->unheard) unheard_.insert({{*hold.extra->unheard, hold.seq}, slot});
 }
 
@@ -342,15 +351,14 @@ uint64_t LockState::HashOf(const Hold& hold) const {
   if (hold.extra == nullptr) return hash;
   hash = HashMix(hash, Hash64(hold.extra->meta));
   if (hold.extra->bound) hash = HashMix(hash, lockstep::HashOf(*hold.extra->bound));
-  if (hold.extra->unheard) {
-    hash = HashMix(hash, lockstep::HashOf(*hold.extra->unheard));
-    hash = HashMix(hash, hold.extra->previous_token * 2 +
-                             static_cast<uint64_t>(hold.extra->previous_mode));
-    if (hold.extra->previous_bound) {
-      hash = HashMix(hash, lockstep::HashOf(*hold.extra->previous_bound));
-    }
-  }
-  return hash;
+  if (hold.extra->unheard) hash = HashMix(hash, lockstep::HashOf(*hold.extra->unheard));
+  if (!hold.extra->before) return hash;
+  const HeldBefore& before = *hold.extra->before;
+  hash = HashMix(hash, before.token * 2 + static_cast<uint64_t>(before.mode));
+  hash = HashMix(hash, lockstep::HashOf(before.deadline));
+  hash = HashMix(hash, lockstep::HashOf(before.granted_at));
+  hash = HashMix(hash, Hash64(before.meta));
+  return before.bound ? HashMix(hash, lockstep::HashOf(*before.bound)) : hash;
 }
 
 uint64_t LockState::HashOf(const Wait& wait) const {

@@ -68,17 +68,26 @@ struct Owner {
   uint32_t waits = 0;
 };
 
+// What the owner had of this lock before a grant that it may not have heard of.
+struct HeldBefore {
+  uint64_t token = 0;
+  LockMode mode = LockMode::kExclusive;
+  ClusterTime deadline;
+  ClusterTime granted_at;
+  std::optional<BoundTo> bound;
+  Bytes meta;
+};
+
 struct Hold {
   // What few holds have.
   struct Extra {
     Bytes meta;
     std::optional<BoundTo> bound;
     // The request that waited for this grant, until the owner shows that it knows of it; and what
-    // the owner had before (token 0: nothing), to be restored should nobody have heard the answer.
+    // is to be restored should nobody have heard the answer. None: it had nothing, or what it had
+    // has ended since.
     std::optional<RequestId> unheard;
-    uint64_t previous_token = 0;
-    LockMode previous_mode = LockMode::kExclusive;
-    std::optional<BoundTo> previous_bound;
+    std::optional<HeldBefore> before;
     bool empty() const { return meta.empty() && !bound && !unheard; }
   };
   uint64_t token = 0;
@@ -138,6 +147,7 @@ class LockState {
   BytesView NameOf(Slot<Owner> slot) const { return owners_[slot].name.view(); }
 
   // Bound to one connection, or to the sessions of a node below an incarnation. In order of seq.
+  // Holds that only were so before a grant that may be taken back are among them.
   std::vector<Slot<Hold>> HoldsBoundTo(const BoundTo& low, const BoundTo& high) const;
   std::vector<Slot<Wait>> WaitsBoundTo(const BoundTo& low, const BoundTo& high) const;
   std::vector<Slot<Wait>> WaitsOfSessions(NodeId origin, uint64_t below_incarnation) const;

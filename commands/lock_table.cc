@@ -338,7 +338,10 @@ Reply LockTable::Renew(const RenewOp& op) {
   const Slot<Owner> owner = state_.FindOwner(op.owner);
   if (!owner.valid()) return Reply::Integer(Planted(Mutant::kLateRenewal) ? 1 : 0);
   const ClusterTime deadline = at_.time + op.ttl_ms;
-  const auto renew = [deadline](Hold* hold) { hold->deadline = deadline; };
+  const auto renew = [deadline](Hold* hold) {
+    hold->deadline = deadline;
+    if (hold->extra != nullptr && hold->extra->before) hold->extra->before->deadline = deadline;
+  };
   if (op.all) {
     // A heartbeat for all locks does not say that its sender knows of each of them.
     for (Slot<Hold> h = state_.at(owner).first_hold; h.valid(); h = state_.at(h).owner_next) {
@@ -434,9 +437,7 @@ Reply LockTable::Hangup(const HangupOp& op) {
   }
   for (const Slot<Hold> hold : holds) {
     if (Planted(Mutant::kHangupForgetsBound)) break;
-    const Slot<Owner> owner = state_.at(hold).owner;
-    EndHold(hold, Ending::kReleased);
-    DropOwnerIfIdle(owner);
+    EndBond(hold, bond, bond);
   }
   Settle();
   return Reply::Integer(static_cast<int64_t>(waits.size() + holds.size()));
@@ -452,13 +453,9 @@ void LockTable::EndSessions(const Position& at, NodeId origin, uint64_t incarnat
     EndWait(wait, Reply::Nil());
     DropOwnerIfIdle(owner);
   }
-  const ClientId last_client{UINT64_MAX};
-  for (const Slot<Hold> hold :
-       state_.HoldsBoundTo({origin, 0, {}}, {origin, incarnation - 1, last_client})) {
-    const Slot<Owner> owner = state_.at(hold).owner;
-    EndHold(hold, Ending::kReleased);
-    DropOwnerIfIdle(owner);
-  }
+  const BoundTo low{origin, 0, {}};
+  const BoundTo high{origin, incarnation - 1, ClientId{UINT64_MAX}};
+  for (const Slot<Hold> hold : state_.HoldsBoundTo(low, high)) EndBond(hold, low, high);
   // Nobody of these sessions can say any more that it did not hear of a grant.
   for (const Slot<Hold> hold :
        state_.UnheardBy({origin, 0, 0}, {origin, incarnation - 1, UINT64_MAX})) {

@@ -132,6 +132,7 @@ class LockTable final : public StateMachine {
   void GrantOne(Slot<Owner> owner, Slot<Lock> lock, const Terms& terms, uint64_t token);
   void Regrant(Slot<Hold> slot, const Terms& terms, uint64_t token);
   void EndHold(Slot<Hold> hold, Ending ending);
+  void EndBond(Slot<Hold> hold, const BoundTo& low, const BoundTo& high);
   void TakeBack(Slot<Hold> hold);
   void EndWait(Slot<Wait> wait, const Reply& reply);
   void DropOwnerIfIdle(Slot<Owner> owner);

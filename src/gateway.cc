@@ -61,6 +61,7 @@ uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may
                     route.pending_bytes + op.size() > options_.pending_bytes_max;
   if (full && !own) return 0;
   const uint64_t seq = route.next_seq++;
+  if (kind == Kind::kRead) route.reads.push_back(seq);
   route.pending_bytes += op.size();
   route.pending.Add(seq, Pending{.kind = kind,
                                  .may_wait = may_wait,
@@ -127,16 +128,16 @@ void Gateway::Start(DiskId disk, uint64_t boot) { name_ = {disk, boot, 1}; }
 
 // What our own replica says about our session decides: whoever opened or ended it, it is in the
 // log.
-void Gateway::FollowSession(Route* route) {
+void Gateway::FollowSession(MonoTime now, Route* route) {
   if (name_.boot == 0) return;
   if (route->session.boot == 0) route->session = name_;
   const Replica::OpenSession seen = route->group->replica().SessionOf(options_.self);
   if (route->incarnation != 0) {
-    if (seen.incarnation != route->incarnation) LoseSession(route);
+    if (seen.incarnation != route->incarnation) LoseSession(now, route);
   } else if (seen.name == route->session) {
     route->incarnation = seen.incarnation;
     route->opening = false;
-    if (seen.incarnation == 0) return LoseSession(route);  // Opened, and ended before we saw it.
+    if (seen.incarnation == 0) return LoseSession(now, route);  // And ended before we saw it.
     route->pending.ForEach([&](uint64_t, Pending* pending) {
       if (pending->ending) WriteEnding(route, pending);
     });
@@ -149,7 +150,7 @@ void Gateway::FollowSession(Route* route) {
 // than a delay (a waiting one has lost its place in the line). What ends it, if its client has gone
 // meanwhile, follows it under the next session as well. Only of what a snapshot may have passed
 // over nobody can tell.
-void Gateway::LoseSession(Route* route) {
+void Gateway::LoseSession(MonoTime now, Route* route) {
   LOCKSTEP_LOG(kWarn, "%s: the cluster has ended this node's session (it was not heard for "
                       "node-timeout); opening another", route->group->name().c_str());
   ++route->session.number;
@@ -160,6 +161,7 @@ void Gateway::LoseSession(Route* route) {
       Finish(route, seq, Uncertain());
     } else {
       pending->in_stream = pending->sent_before = pending->missed = false;
+      if (pending->may_wait) pending->asked = now;
     }
   });
   route->answered.clear();
@@ -169,9 +171,11 @@ void Gateway::LoseSession(Route* route) {
 void Gateway::OnInstalled(GroupId group) {
   const auto route = routes_.find(group);
   if (route == routes_.end()) return;
-  route->second.pending.ForEach([](uint64_t, Pending* pending) {
-    if (pending->may_be_logged()) pending->missed = true;
+  bool any = false;
+  route->second.pending.ForEach([&any](uint64_t, Pending* pending) {
+    if (pending->may_be_logged()) any = pending->missed = true;
   });
+  if (any) Restart(&route->second);
 }
 
 void Gateway::OpenSession(MonoTime now, Route* route) {
@@ -207,8 +211,18 @@ void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
   const auto route = routes_.find(group);
   if (route == routes_.end() || request.origin != options_.self) return;
   if (request.incarnation == 0 || request.incarnation != route->second.incarnation) return;
-  if (route->second.pending.Find(request.seq) == nullptr) return;
+  const Pending* pending = route->second.pending.Find(request.seq);
+  if (pending == nullptr) return;
+  if (pending->kind == Kind::kRead && !IsOldestRead(&route->second, request.seq)) return;
   Finish(&route->second, request.seq, std::move(reply));
+}
+
+// A leader answers reads in their order, so the answer of one before this was lost. It will be
+// asked anew and see what is new by then; this one must not have seen less, so it is too.
+bool Gateway::IsOldestRead(Route* route, uint64_t seq) {
+  std::deque<uint64_t>& reads = route->reads;
+  while (reads.front() != seq && route->pending.Find(reads.front()) == nullptr) reads.pop_front();
+  return reads.front() == seq;
 }
 
 void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) {
@@ -297,7 +311,7 @@ void Gateway::Tell(Route* route, Pending* pending, Answered* out) {
 void Gateway::Flush(MonoTime now) {
   for (auto& [id, route] : routes_) {
     FollowLeader(now, &route);
-    FollowSession(&route);
+    FollowSession(now, &route);
     if (route.session.boot == 0 || route.leader == kNoNode || now < route.retry_at) continue;
     if (unreachable_.contains(route.leader)) continue;
     if (route.incarnation == 0) {
@@ -387,7 +401,9 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
   const bool leaderless = route->leader == kNoNode;
   const int64_t leaderless_us = leaderless ? now - route->leaderless_since : 0;
   route->pending.ForEach([&](uint64_t seq, const Pending* pending) {
-    const bool overdue = !pending->may_wait && now - pending->asked >= options_.uncertain_after_us;
+    // What waits in the machine may wait there; what has got no farther than here may not.
+    const bool waits = pending->may_wait && pending->may_be_logged();
+    const bool overdue = !waits && now - pending->asked >= options_.uncertain_after_us;
     if (pending->own) {
       // Waits for ever: a Cancel must not be lost.
     } else if (!pending->may_be_logged() || pending->kind == Kind::kRead) {
@@ -409,14 +425,19 @@ void Gateway::GiveUp(MonoTime now, Route* route, uint64_t seq, Reply reply) {
 }
 
 // The leader stayed, and yet something that should have been answered was not: a message was lost.
-// Where we lead ourselves nothing can be; what is not answered waits for a disk or a majority.
+// Where we lead ourselves nothing can be; what is not answered waits for a disk or a majority. A
+// write may be slow while others are served, and our own replica will tell its answer; a read's is
+// told by the leader only.
 void Gateway::ResendIfLost(MonoTime now, Route* route) {
-  if (route->leader == kNoNode || now - route->moved < kResendAfterUs) return;
+  if (route->leader == kNoNode) return;
   const bool here = route->leader == options_.self;
-  bool lost = route->opening || (!here && route->taken < route->position);
+  const bool quiet = now - route->moved >= kResendAfterUs;
+  bool lost = quiet && (route->opening || (!here && route->taken < route->position));
   if (!here) {
     route->pending.ForEach([&](uint64_t, const Pending* pending) {
-      lost |= pending->in_stream && !pending->may_wait && now - pending->sent >= kResendAfterUs;
+      const bool awaited = pending->in_stream && !pending->may_wait &&
+                           (quiet || pending->kind == Kind::kRead);
+      lost |= awaited && now - pending->sent >= kResendAfterUs;
     });
   }
   if (!lost) return;

@@ -10,11 +10,13 @@
 //
 // Always true:
 //   1. Each Ask is followed by exactly one OnReply, or by Forget.
-//   2. Requests of one group reach its leader's log in the order of Ask.
+//   2. Requests of one group reach its leader's log in the order of Ask, and reads are answered in
+//      that order.
 //   3. A request that has been given up is never left waiting in the machine: a Cancel follows it,
 //      under the same session, and under the next one where both are asked anew.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,7 +79,8 @@ class Gateway {
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);
   void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
   void OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack);
-  // The group's replica took a snapshot in: answers that lie before it were not seen.
+  // The group's replica took a snapshot in: answers that lie before it were not seen, and are there
+  // for whoever asks again.
   void OnInstalled(GroupId group);
   void OnPeerUp(NodeId peer);    // What was under way to it may be lost.
   void OnPeerDown(NodeId peer);  // Nothing is sent to it, so nothing becomes uncertain by it.
@@ -109,7 +112,7 @@ class Gateway {
     bool missed = false;       // It may have been applied here unseen, within a snapshot.
     uint64_t position = 0;
     Asker asker;
-    MonoTime asked;
+    MonoTime asked;  // Or, of one that may wait, when it had to be asked anew.
     MonoTime sent;
     Bytes op;
     std::optional<Ending> ending;
@@ -137,14 +140,16 @@ class Gateway {
     uint64_t first_unsent = 1;
     SeqMap<Pending> pending;
     size_t pending_bytes = 0;
+    std::deque<uint64_t> reads;  // Those pending, in order. What is answered may be among them.
     IntervalSet answered;     // Above the lowest pending, not yet told.
   };
 
   void AskToEnd(MonoTime now, GroupId group, const Ending& ending);
   void WriteEnding(Route* route, Pending* pending);
+  bool IsOldestRead(Route* route, uint64_t seq);
   void FollowLeader(MonoTime now, Route* route);
-  void FollowSession(Route* route);
-  void LoseSession(Route* route);
+  void FollowSession(MonoTime now, Route* route);
+  void LoseSession(MonoTime now, Route* route);
   void OpenSession(MonoTime now, Route* route);
   void Restart(Route* route);
   void FlushHere(MonoTime now, Route* route);

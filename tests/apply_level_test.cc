@@ -13,9 +13,9 @@
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 1;
-constexpr uint64_t kLocksHash = 18226163480065172374U;  // Of the state and all answers,
-constexpr uint64_t kLocksSaved = 5379778666150433219U;  // and of the snapshot's bytes.
+constexpr uint16_t kVersion = 2;
+constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
+constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
 constexpr uint64_t kControlHash = 6766325308258266075U;
 constexpr uint64_t kControlSaved = 11534706021679537017U;
 

@@ -30,9 +30,14 @@ class LockModel {
     ClusterTime deadline, granted_at;
     std::optional<Bond> bond;
     std::optional<RequestId> unheard;
-    uint64_t previous_token = 0;
-    LockMode previous_mode = LockMode::kExclusive;
-    std::optional<Bond> previous_bond;
+    // What it was before a grant that may be taken back, if it was anything.
+    struct Before {
+      uint64_t token = 0;
+      LockMode mode = LockMode::kExclusive;
+      ClusterTime deadline, granted_at;
+      std::optional<Bond> bond;
+    };
+    std::optional<Before> before;
   };
   struct WaitRow {
     uint64_t seq = 0;
@@ -91,8 +96,11 @@ class LockModel {
       }
     }
     for (HoldRow& h : holds) {
+      const auto& bond = h.before ? h.before->bond : std::nullopt;
+      if (bond && bond->origin == origin && bond->incarnation < incarnation) h.before.reset();
       if (h.unheard && h.unheard->origin == origin && h.unheard->incarnation < incarnation) {
         h.unheard.reset();
+        h.before.reset();
       }
     }
     Settle();
@@ -335,7 +343,9 @@ class LockModel {
   void MarkHeard(const HoldRow& hold) {
     const auto request = hold.unheard;
     for (HoldRow& h : holds) {
-      if (request && h.unheard == request) h.unheard.reset();
+      if (!request || h.unheard != request) continue;
+      h.unheard.reset();
+      h.before.reset();
     }
   }
 
@@ -373,9 +383,7 @@ class LockModel {
         if (own->token != token) {
           if (waited) {
             own->unheard = waited;
-            own->previous_token = own->token;
-            own->previous_mode = own->mode;
-            own->previous_bond = own->bond;
+            own->before = {own->token, own->mode, own->deadline, own->granted_at, own->bond};
           }
           own->token = token;
           own->granted_at = at_.time;
@@ -547,6 +555,7 @@ class LockModel {
       if (h.owner != op.owner || (!op.all && h.lock != op.name)) continue;
       if (!op.all) MarkHeard(h);
       h.deadline = at_.time + op.ttl_ms;
+      if (h.before) h.before->deadline = h.deadline;
       ++renewed;
     }
     return Reply::Integer(renewed);
@@ -598,16 +607,18 @@ class LockModel {
     for (const HoldRow& row : std::vector(holds)) {
       if (op.why != CancelOp::Why::kGone || row.unheard != op.target) continue;
       taken_back = 1;
-      if (row.previous_token == 0) {
-        EndHold(row, "released");
+      if (!row.before || row.before->deadline < at_.time) {
+        EndHold(row, row.before ? "expired" : "released");
         continue;
       }
       Moving(row.owner, row.lock, [&] {
         HoldRow* hold = BySeq(&holds, row.seq);
-        hold->token = row.previous_token;
-        if (row.previous_mode == LockMode::kShared) hold->mode = LockMode::kShared;
-        hold->bond = row.previous_bond;
-        hold->previous_token = 0;
+        hold->token = row.before->token;
+        if (row.before->mode == LockMode::kShared) hold->mode = LockMode::kShared;
+        hold->deadline = row.before->deadline;
+        hold->granted_at = row.before->granted_at;
+        hold->bond = row.before->bond;
+        hold->before.reset();
         hold->unheard.reset();
       });
     }
@@ -622,7 +633,11 @@ class LockModel {
       if (w.bond == bond) EndWait(w, Reply::Nil()), ++ended;
     }
     for (const HoldRow& h : std::vector(holds)) {
-      if (h.bond == bond) EndHold(h, "released"), ++ended;
+      if (h.bond == bond) EndHold(h, "released");
+      if (h.bond == bond || (h.before && h.before->bond == bond)) ++ended;
+    }
+    for (HoldRow& h : holds) {
+      if (h.before && h.before->bond == bond) h.before.reset();
     }
     Settle();
     return Reply::Integer(ended);

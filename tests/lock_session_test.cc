@@ -75,6 +75,51 @@ TEST_F(LockSessionTest, AnUpgradeThatNobodyHeardOfFallsBackToWhatWasHeld) {
   EXPECT_EQ(Holders("x"), "alice,carol");
 }
 
+// The connection that it was bound to has closed while another one's grant hid the bond.
+TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToNoBondThatHasEnded) {
+  Acquire("alice", Names{"x"}, kTry, Bound(7));
+  Acquire("bob", "y");
+  Acquire("alice", Names{"x", "y"}, kForever, {});
+  const RequestId both = last;
+  Release("bob", "y");
+  Apply(HangupOp{origin, incarnation, ClientId{7}}.Encode());
+  EXPECT_EQ(Holders("x"), "alice");  // Another connection of hers may know of the grant.
+  EXPECT_EQ(Cancel(both, Why::kGone), 1);
+  EXPECT_EQ(Holders("x") + Holders("y"), "");
+}
+
+TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToTheLeaseOfBefore) {
+  Acquire("alice", Names{"x"}, kTry, Lease(1000));
+  Acquire("bob", "y");
+  Acquire("alice", Names{"x", "y"}, kForever, Lease(100'000));
+  const RequestId both = last;
+  Release("bob", "y");
+  EXPECT_EQ(Cancel(both, Why::kGone), 1);
+  EXPECT_EQ(Holders("x"), "alice");
+  Pass(1001);
+  EXPECT_EQ(Holders("x"), "");
+
+  Acquire("alice", Names{"x"}, kTry, Lease(1000));
+  Acquire("bob", "y");
+  Acquire("alice", Names{"x", "y"}, kForever, Lease(100'000));
+  const RequestId late = last;
+  Release("bob", "y");
+  Pass(1001);
+  EXPECT_EQ(Holders("x"), "alice");
+  EXPECT_EQ(Cancel(late, Why::kGone), 1);
+  EXPECT_EQ(Holders("x"), "") << "the lease of before is over";
+
+  Acquire("alice", Names{"x"}, kTry, Lease(1000));
+  Acquire("bob", "y");
+  Acquire("alice", Names{"x", "y"}, kForever, Lease(100'000));
+  const RequestId renewed = last;
+  Release("bob", "y");
+  Renew("alice", "-", 5000, true);  // A heartbeat for what she held before, for all it says.
+  Pass(3000);
+  EXPECT_EQ(Cancel(renewed, Why::kGone), 1);
+  EXPECT_EQ(Holders("x"), "alice");
+}
+
 TEST_F(LockSessionTest, SeveralLocksThatNobodyHeardOfAreAllGivenBack) {
   Acquire("alice", "b");
   Acquire("bob", Names{"a", "b", "c"}, kForever, {});

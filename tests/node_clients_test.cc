@@ -10,7 +10,15 @@
 namespace lockstep {
 namespace {
 
-using NodeClientsTest = NodeFixture;
+class NodeClientsTest : public NodeFixture {
+ protected:
+  // What the leader answers the follower's clients gets lost.
+  void LoseAnswersWhile(const bool* so) {
+    cluster().Lose([this, so](NodeId, NodeId to, const bus::EnvelopeHeader& header) {
+      return *so && to == follower_ && header.type == bus::MessageType::kAnswer;
+    });
+  }
+};
 
 // The cluster gave the node up and ended its session. What had not happened by then happens now.
 TEST_F(NodeClientsTest, ClientsOfANodeThatWasGivenUpSeeADelayAndNoMore) {
@@ -123,6 +131,84 @@ TEST_F(NodeClientsTest, AWaitThatIsAskedAnewEndsAsItsClientWasUnblockedMeanwhile
   Bytes reply;
   ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(waiting)).empty(); }));
   EXPECT_EQ(reply, "$-1\r\n");
+}
+
+// Its leader has told the answer, in vain; its own replica has it within a snapshot.
+TEST_F(NodeClientsTest, AnAnswerThatWasSkippedByASnapshotIsAskedForAgain) {
+  Form(3, "raft-snapshot-entries 100\nraft-log-max-bytes 1mb\n");
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE busy other TTL 600000").front(), ':');
+  const ClientId waiting = cluster().Connect(follower_);
+  cluster().Send(waiting, "LOCK.ACQUIRE busy me TTL 600000 BLOCK 0");
+  cluster().Run(50);
+  bool behind = true;
+  cluster().Lose([&](NodeId, NodeId to, const bus::EnvelopeHeader& header) {
+    const bool carries = header.type == bus::MessageType::kRaft ||
+                         header.type == bus::MessageType::kAnswer;
+    return behind && to == follower_ && carries;
+  });
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.RELEASE busy other"), ":1\r\n");
+  const ClientId busy = cluster().Connect(leader_);
+  for (int i = 0; i < 400; ++i) {
+    ASSERT_EQ(cluster().Ask(busy, Format("LOCK.ACQUIRE l%d other", i)).front(), ':');
+  }
+  behind = false;
+  Bytes reply;
+  ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(waiting)).empty(); }));
+  EXPECT_EQ(reply.front(), ':') << reply;
+}
+
+// The first answer was lost; asked anew it would see what the second has not.
+TEST_F(NodeClientsTest, ReadsOfOneConnectionNeverGoBackInTime) {
+  Form(3);
+  const ClientId client = cluster().Connect(follower_);
+  ASSERT_EQ(cluster().Ask(client, "LOCK.ACQUIRE warm me").front(), ':');
+  bool behind = true;
+  LoseAnswersWhile(&behind);
+  cluster().Send(client, "LOCK.INFO a");
+  cluster().Run(10);
+  behind = false;
+  cluster().Send(client, "LOCK.INFO a");
+  cluster().Run(50);
+  ASSERT_EQ(cluster().Ask(leader_, "LOCK.ACQUIRE a other TTL 600000").front(), ':');
+  Bytes replies;
+  ASSERT_TRUE(cluster().RunUntil([&] {
+    replies += cluster().Take(client);
+    const size_t first = replies.find("state");
+    return first != Bytes::npos && replies.find("state", first + 1) != Bytes::npos;
+  }));
+  const size_t locked = replies.find("LOCKED");
+  EXPECT_TRUE(locked == Bytes::npos || replies.find("FREE", locked) == Bytes::npos) << replies;
+}
+
+TEST_F(NodeClientsTest, AReadWhoseAnswerWasLostIsAskedAnewThoughOthersGoOn) {
+  Form(3);
+  const ClientId client = cluster().Connect(follower_);
+  const ClientId other = cluster().Connect(follower_);
+  ASSERT_EQ(cluster().Ask(other, "LOCK.ACQUIRE jobs other TTL 600000").front(), ':');
+  bool behind = true;
+  LoseAnswersWhile(&behind);
+  cluster().Send(client, "LOCK.INFO jobs");
+  cluster().Run(10);
+  behind = false;
+  Bytes reply;
+  for (int i = 0; i < 25 && reply.empty(); ++i) {
+    ASSERT_EQ(cluster().Ask(other, "LOCK.RENEW jobs other TTL 600000"), ":1\r\n");
+    cluster().Run(100);
+    reply += cluster().Take(client);
+  }
+  EXPECT_TRUE(Has(reply, "LOCKED")) << reply;
+}
+
+TEST_F(NodeClientsTest, AWaitThatCannotReachItsLeaderIsRefusedLikeAnythingElse) {
+  Form(3, "uncertain-after-ms 3000\n");
+  cluster().RefuseDials(follower_, leader_);
+  cluster().BreakLink(follower_, leader_);
+  const ClientId client = cluster().Connect(follower_);
+  cluster().Send(client, "LOCK.ACQUIRE a me BLOCK 500");
+  Bytes reply;
+  ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(client)).empty(); }, 5000));
+  EXPECT_TRUE(StartsWith(reply, "-CLUSTERDOWN")) << reply;
+  EXPECT_EQ(cluster().node(follower_)->group(kLocksGroup)->leader(), leader_);
 }
 
 TEST_F(NodeClientsTest, WhatATransactionHasBoundEndsWithTheConnection) {
