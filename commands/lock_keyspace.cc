@@ -35,6 +35,7 @@ bool LockTable::Exists(ClusterTime now, Slot<Lock> lock) const {
   if (!lock.valid()) return false;
   if (state_.at(lock).line != nullptr) return true;
   for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
+    ++looked_at_;
     if (!IsOver(state_.at(h).deadline, now)) return true;
   }
   return false;
@@ -57,6 +58,7 @@ Reply LockTable::NamesMatching(ClusterTime now, BytesView pattern) const {
 }
 
 size_t LockTable::BytesOf(Slot<Lock> lock) const {
+  looked_at_ += state_.at(lock).holds;
   size_t bytes = kLockBytes + state_.NameOf(lock).size();
   for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
     bytes += kHoldBytes;

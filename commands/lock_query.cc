@@ -52,6 +52,7 @@ Reply LockTable::Answer(ClusterTime now, const CheckQuery& query) const {
   if (!lock.valid()) return Reply::Integer(0);
   for (Slot<Hold> h = state_.at(lock).first_hold; h.valid(); h = state_.at(h).lock_next) {
     const Hold& hold = state_.at(h);
+    ++looked_at_;
     if (hold.token == query.token) return Reply::Integer(IsOver(hold.deadline, now) ? 0 : 1);
   }
   return Reply::Integer(0);

@@ -44,7 +44,8 @@ void Unlink(Slab<T>* slab, Slot<T> slot, Slot<T>* first, Slot<T>* last, Slot<T> 
                          : *last = record.*previous;
 }
 
-// The values of a map from (key, seq) whose keys are in [low, high], in order of seq.
+// The values of a map from (key, seq) whose keys are in [low, high], in order of seq, each once: a
+// record may be there under two keys.
 template <class Key, class T>
 std::vector<Slot<T>> InRange(const std::map<std::pair<Key, LockSeq>, Slot<T>>& map, const Key& low,
                              const Key& high) {
@@ -53,6 +54,7 @@ std::vector<Slot<T>> InRange(const std::map<std::pair<Key, LockSeq>, Slot<T>>& m
     found.emplace_back(it->first.second, it->second);
   }
   std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   std::vector<Slot<T>> slots;
   slots.reserve(found.size());
   for (const auto& [seq, slot] : found) slots.push_back(slot);

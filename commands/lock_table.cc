@@ -43,6 +43,7 @@ LockTable::LockTable(const LockLimits& limits) : limits_(limits), graph_(&state_
 void LockTable::Advance(const Position& at, Effects* out) {
   at_ = at;
   out_ = out;
+  renewed_ = 0;
   const auto due = [&at](const DeadlineHeap& heap) {
     return !heap.empty() && IsOver(heap.top().deadline, at.time);
   };
@@ -343,6 +344,11 @@ Reply LockTable::Renew(const RenewOp& op) {
     if (hold->extra != nullptr && hold->extra->before) hold->extra->before->deadline = deadline;
   };
   if (op.all) {
+    // The first is always taken, so whoever sends one at a time is never refused.
+    if (renewed_ >= limits_.renewals_an_entry) {
+      return LimitError(renewed_, "leases renewed by requests that came together with this one:");
+    }
+    renewed_ += state_.at(owner).holds;
     // A heartbeat for all locks does not say that its sender knows of each of them.
     for (Slot<Hold> h = state_.at(owner).first_hold; h.valid(); h = state_.at(h).owner_next) {
       state_.EditHold(h, renew);

@@ -53,6 +53,7 @@ struct LockLimits {
   size_t remembered_owners_max = 1'000'000;  // More victims a minute than that lose their age.
   int64_t age_memory_ms = 60'000;            // The same on every node, so no setting.
   size_t deadlocks_kept = 128;
+  size_t renewals_an_entry = 1'000'000;  // By RENEW ALL: some hundred milliseconds of work.
 };
 
 class LockTable final : public StateMachine {
@@ -82,6 +83,7 @@ class LockTable final : public StateMachine {
   };
   Figures figures() const;
   uint64_t graph_work() const { return graph_.looked_at(); }  // See WaitGraph.
+  uint64_t query_work() const override { return looked_at_; }
 
  private:
   struct Deadlock {
@@ -198,6 +200,7 @@ class LockTable final : public StateMachine {
   // Of the operation being applied; nothing between operations.
   Position at_;
   Effects* out_ = nullptr;
+  size_t renewed_ = 0;  // By RENEW ALL, in this entry.
   Wanted wanted_;
   std::set<std::pair<LockSeq, Slot<Wait>>> candidates_;  // May have become grantable.
   std::deque<std::pair<LockSeq, Slot<Wait>>> suspects_;  // May close a circle.

@@ -69,6 +69,8 @@ class StateMachine {
 
   // A read. Changes nothing.
   virtual Reply Query(ClusterTime now, BytesView query) const = 0;
+  // How many records reads have looked at so far: short answers may cost long walks.
+  virtual uint64_t query_work() const { return 0; }
 
   // When Advance would next have something to do; kNeverCluster if nothing waits for time.
   virtual ClusterTime NextDeadline() const = 0;

@@ -26,6 +26,10 @@ bool IsEcho(const CommandSpec& leaf, std::span<const BytesView> argv) {
   return (name == "PING" || name == "ECHO") && (argv.size() < 2 || argv[1].size() <= kHeldBytesMax);
 }
 
+bool MayHaveHappened(const Reply& reply) {
+  return !reply.is_error() || reply.text.starts_with("UNCERTAIN");
+}
+
 Bytes Subject(std::span<const BytesView> argv) {
   return argv.size() > 1 ? Bytes(argv[1].substr(0, 128)) : Bytes();
 }
@@ -258,21 +262,21 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
     Answer(session, now_known, std::move(*reply));
     if (client.close_after_reply) session->closing = true;
   } else if (auto* propose = std::get_if<Propose>(&action)) {
-    if (propose->binds) session->bound = true;
     Ask(session, call, propose->group, Gateway::Kind::kWrite, std::move(propose->op),
-        propose->may_wait);
+        propose->may_wait, propose->binds);
   } else {
     Query& query = std::get<Query>(action);
-    Ask(session, call, query.group, Gateway::Kind::kRead, std::move(query.query), false);
+    Ask(session, call, query.group, Gateway::Kind::kRead, std::move(query.query), false, false);
   }
 }
 
 void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway::Kind kind,
-                     Bytes op, bool may_wait) {
+                     Bytes op, bool may_wait, bool binds) {
   Session::Slot slot;
   slot.muted = call.muted;
   slot.read = kind == Gateway::Kind::kRead;
   slot.waits = may_wait;
+  slot.binds = binds;
   slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
   slot.started = call.started;
   slot.group = group;
@@ -302,6 +306,7 @@ void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
 void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, Reply reply) {
   Session::Slot* slot = session->Find(number);
   if (slot == nullptr) return;
+  session->bound |= slot->binds && MayHaveHappened(reply);
   if (slot->exec != nullptr) reply = CompleteExec(std::move(*slot->exec), std::move(reply));
   Account(*session, slot->leaf, slot->started, slot->waits, reply, [slot] {
     return std::vector<BytesView>{CommandTable::Get().LeafName(slot->leaf), slot->subject};

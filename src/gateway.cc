@@ -119,6 +119,11 @@ bool Gateway::Withdraw(GroupId group, uint64_t seq) {
   return true;
 }
 
+size_t Gateway::pending(GroupId group) const {
+  const auto route = routes_.find(group);
+  return route == routes_.end() ? 0 : route->second.pending.size();
+}
+
 bool Gateway::HasSession(GroupId group) const {
   const auto route = routes_.find(group);
   return route != routes_.end() && route->second.incarnation != 0;
@@ -202,6 +207,7 @@ void Gateway::Finish(Route* route, uint64_t seq, Reply reply) {
     for (const auto& [from, to] : pending.answered->all()) route->answered.AddRun(from, to);
   }
   route->pending.Remove(seq);
+  DropFinishedReads(route);
   const bool lowest = seq < route->pending.first();
   if (!lowest) route->answered.Add(seq);
   if (asker.client.value != 0) listener_->OnReply(asker, std::move(reply));
@@ -213,16 +219,18 @@ void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
   if (request.incarnation == 0 || request.incarnation != route->second.incarnation) return;
   const Pending* pending = route->second.pending.Find(request.seq);
   if (pending == nullptr) return;
-  if (pending->kind == Kind::kRead && !IsOldestRead(&route->second, request.seq)) return;
+  if (pending->kind == Kind::kRead && !IsOldestRead(route->second, request.seq)) return;
   Finish(&route->second, request.seq, std::move(reply));
 }
 
 // A leader answers reads in their order, so the answer of one before this was lost. It will be
 // asked anew and see what is new by then; this one must not have seen less, so it is too.
-bool Gateway::IsOldestRead(Route* route, uint64_t seq) {
+bool Gateway::IsOldestRead(const Route& route, uint64_t seq) { return route.reads.front() == seq; }
+
+// Reads are given up in any order, but none stays for longer than uncertain-after-ms.
+void Gateway::DropFinishedReads(Route* route) {
   std::deque<uint64_t>& reads = route->reads;
-  while (reads.front() != seq && route->pending.Find(reads.front()) == nullptr) reads.pop_front();
-  return reads.front() == seq;
+  while (!reads.empty() && route->pending.Find(reads.front()) == nullptr) reads.pop_front();
 }
 
 void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) {
@@ -447,6 +455,7 @@ void Gateway::ResendIfLost(MonoTime now, Route* route) {
 
 void Gateway::CheckInvariants() const {
   for (const auto& [id, route] : routes_) {
+    CHECK(route.reads.empty() || route.pending.Find(route.reads.front()) != nullptr);
     size_t bytes = 0;
     route.pending.ForEach([&bytes, &route = route](uint64_t seq, const Pending* pending) {
       CHECK(seq < route.next_seq);

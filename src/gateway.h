@@ -92,6 +92,7 @@ class Gateway {
 
   void set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us);
   void set_down_reason(Bytes reason) { down_reason_ = std::move(reason); }
+  size_t pending(GroupId group) const;  // Requests that are not answered yet.
   uint64_t forwarded() const { return forwarded_; }
   uint64_t resent() const { return resent_; }
   void CheckInvariants() const;
@@ -140,13 +141,14 @@ class Gateway {
     uint64_t first_unsent = 1;
     SeqMap<Pending> pending;
     size_t pending_bytes = 0;
-    std::deque<uint64_t> reads;  // Those pending, in order. What is answered may be among them.
+    std::deque<uint64_t> reads;  // In order; the first is pending, those behind it may be no more.
     IntervalSet answered;     // Above the lowest pending, not yet told.
   };
 
   void AskToEnd(MonoTime now, GroupId group, const Ending& ending);
   void WriteEnding(Route* route, Pending* pending);
-  bool IsOldestRead(Route* route, uint64_t seq);
+  static bool IsOldestRead(const Route& route, uint64_t seq);
+  static void DropFinishedReads(Route* route);
   void FollowLeader(MonoTime now, Route* route);
   void FollowSession(MonoTime now, Route* route);
   void LoseSession(MonoTime now, Route* route);

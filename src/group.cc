@@ -16,9 +16,10 @@ constexpr size_t kEntryBytesMax = size_t{64} << 10;
 constexpr size_t kGatheredBytesMax = size_t{1} << 20;  // Beyond, they do not wait for a disk.
 constexpr int64_t kPulseRetryUs = 10 * kUsPerMs;  // After a refusal: leadership is on the move.
 constexpr size_t kReadsWaitingMax = 1'000'000;
-// By ReplyCost: long answers are given over several turns, so that they are sent before more of
-// them are made.
+// By ReplyCost, and what was looked at for them: long answers are given over several turns, so that
+// they are sent before more of them are made.
 constexpr size_t kAnswersATurnCostMax = size_t{4} << 20;
+constexpr uint64_t kLookCost = 4;
 
 }  // namespace
 
@@ -227,8 +228,9 @@ void Group::AnswerReads(MonoTime now) {
     // Of a session that is over, the writes before it are passed over and asked anew: so is it.
     const uint64_t open = replica_->SessionOf(read.request.origin).incarnation;
     if (read.request.incarnation == open) {
+      const uint64_t work = replica_->machine().query_work();
       Reply reply = replica_->Query(shown, read.query);
-      cost += ReplyCost(reply);
+      cost += ReplyCost(reply) + (replica_->machine().query_work() - work) * kLookCost;
       listener_->OnAnswer(*this, read.request, std::move(reply));
     }
     reads_.pop_front();

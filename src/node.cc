@@ -61,6 +61,7 @@ bus::Identity Node::identity() const {
 }
 
 uint64_t Node::requests_resent() const { return parts_->gateway.resent(); }
+size_t Node::requests_pending(GroupId id) const { return parts_->gateway.pending(id); }
 
 const raft::Raft* Node::group(GroupId id) const {
   const auto group = parts_->groups.find(id);

@@ -178,6 +178,7 @@ class Node {
 
   // For checkers, which compare nodes from outside. Null: no such group here.
   uint64_t requests_resent() const;
+  size_t requests_pending(GroupId id) const;  // Of its clients and its own.
   const raft::Raft* group(GroupId id) const;
   const Replica* replica(GroupId id) const;
   void CheckInvariants() const;

@@ -99,6 +99,7 @@ void Node::Parts::HangUp(Session* session) {
     const Session::Slot& slot = session->slots()[i];
     if (slot.filled || slot.seq == 0) continue;
     if (gateway.Withdraw(slot.group, slot.seq)) continue;
+    session->bound |= slot.binds;
     gateway.Forget(slot.group, slot.seq);
     if (!slot.waits) continue;
     gateway.Cancel(now, slot.group, slot.seq, CancelOp::Why::kGone);

@@ -38,6 +38,7 @@ class Session {
     bool muted = false;     // CLIENT REPLY OFF or SKIP.
     bool read = false;      // Linearizable: sees whatever is applied when it is answered.
     bool waits = false;     // The client may rightly wait long for it: it blocks the connection.
+    bool binds = false;     // What it takes ends with the connection.
     Reply reply;
     std::unique_ptr<ExecReply> exec;
     size_t leaf = 0;        // Its command, for statistics.
@@ -57,7 +58,7 @@ class Session {
   bool closing = false;       // Nothing more is read; closes when all is answered.
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
-  bool bound = false;         // Has used BIND.
+  bool bound = false;         // Something may be bound to it: its end must be told.
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.
   bool dirty = false;         // In the node's list of sessions whose output is to be collected.

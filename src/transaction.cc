@@ -61,6 +61,7 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
 
   auto exec = std::make_unique<ExecReply>();
   BatchOp batch;
+  bool binds = false;
   size_t cost = 0;  // Of what is answered here; the group bounds its own.
   for (const std::vector<Bytes>& queued : queue) {
     if (cost > kReplyCostMax) {
@@ -85,7 +86,7 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
         "this command is for another group of the cluster than the locks and can not be part "
         "of a transaction; it did not happen"));
     if (group != kLocksGroup) continue;
-    if (propose != nullptr && propose->binds) session->bound = true;
+    binds |= propose != nullptr && propose->binds;
     exec->from_group.push_back(exec->replies.size() - 1);
     batch.items.push_back({propose == nullptr, propose != nullptr
                                                    ? std::move(propose->op)
@@ -95,7 +96,7 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
 
   *answered_later = true;
   const uint64_t number = session->open_slots();
-  Ask(session, call, kLocksGroup, Gateway::Kind::kWrite, batch.Encode(), false);
+  Ask(session, call, kLocksGroup, Gateway::Kind::kWrite, batch.Encode(), false, binds);
   if (session->open_slots() > number) session->BackSlot().exec = std::move(exec);
   return Reply::Nothing();
 }

@@ -21,6 +21,7 @@ struct Climate {
   uint64_t multi_percent = 20;
   uint64_t limit_percent = 0;  // Of shared requests; such runs use two locks as semaphores.
   uint64_t bind_percent = 10;
+  uint64_t session_ends = 1;  // In a thousand entries.
   int64_t ttl_max = 5'000;
 };
 
@@ -130,7 +131,7 @@ class Oracle {
     for (const LockModel::WaitRow& w : model_.waits) waiting_before_.insert(w.request);
     table_->Advance(at_, &effects_);
     model_.Advance(at_);
-    if (rng_.Below(1'000) == 0) {
+    if (rng_.Below(1'000) < climate_.session_ends) {
       ++incarnation_;
       table_->EndSessions(at_, origin_, incarnation_, &effects_);
       model_.EndSessions(at_, origin_, incarnation_);
@@ -374,6 +375,19 @@ TEST(LockOracleClimateTest, ManyOwnersOfFewLocksMeetManyDeadlocks) {
   Oracle oracle({.seed = 99, .entries = 6'000, .locks = 3, .owners = 8, .shared_percent = 50});
   oracle.Run();
   EXPECT_GT(oracle.deadlocks(), 100);
+}
+
+TEST(LockOracleClimateTest, WhatIsBoundEndsWithConnectionsAndSessions) {
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    Oracle oracle({.seed = seed,
+                   .entries = 6'000,
+                   .locks = 3,
+                   .owners = 4,
+                   .multi_percent = 40,
+                   .bind_percent = 80,
+                   .session_ends = 30});
+    oracle.Run();
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LockOracleTest, testing::Range<uint64_t>(1, 17));

@@ -88,6 +88,17 @@ TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToNoBondThatHasEnded) {
   EXPECT_EQ(Holders("x") + Holders("y"), "");
 }
 
+TEST_F(LockSessionTest, ALockThatWasBoundToOneConnectionAndIsToAnotherEndsOnceWithTheirNode) {
+  Acquire("alice", Names{"x"}, kTry, Bound(7));
+  Acquire("bob", "y");
+  Acquire("alice", Names{"x", "y"}, kForever, Bound(8));
+  Release("bob", "y");
+  ++at.index.value;
+  effects = {};
+  table.EndSessions(at, origin, incarnation + 1, &effects);
+  EXPECT_EQ(Holders("x") + Holders("y"), "");
+}
+
 TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToTheLeaseOfBefore) {
   Acquire("alice", Names{"x"}, kTry, Lease(1000));
   Acquire("bob", "y");
@@ -246,6 +257,35 @@ TEST_F(LockSessionTest, QueriesInABatchLookAtNoMoreThanTheyMayThoughTheyFindNoth
   ASSERT_TRUE(reply.has_value());
   EXPECT_FALSE(reply->items.front().is_error());
   EXPECT_TRUE(reply->items.back().is_error());
+}
+
+TEST_F(LockSessionTest, ChecksInABatchWalkNoMoreHoldersThanTheyMay) {
+  check_invariants = false;
+  for (int i = 0; i < 10'000; ++i) Share("o" + std::to_string(i), "x");
+  BatchOp batch;
+  for (size_t i = 0; i < kBatchItemsMax; ++i) {
+    batch.items.push_back({true, CheckQuery{"x", 1'000'000}.Encode()});
+  }
+  const std::optional<Reply> reply = Apply(batch.Encode());
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_FALSE(reply->items.front().is_error());
+  EXPECT_TRUE(reply->items.back().is_error());
+}
+
+// A heartbeat for all of an owner's locks costs as much as there are, and an entry holds thousands.
+TEST_F(LockSessionTest, AnEntryRenewsOnlySoManyLeases) {
+  check_invariants = false;
+  for (int i = 0; i < 10'000; ++i) Acquire("o", "lock" + std::to_string(i));
+  BatchOp batch;
+  for (size_t i = 0; i < kBatchItemsMax; ++i) {
+    const int64_t ttl_ms = kTtl + static_cast<int64_t>(i);
+    batch.items.push_back({false, RenewOp{"-", "o", ttl_ms, true}.Encode()});
+  }
+  const std::optional<Reply> reply = Apply(batch.Encode());
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->items.front(), Reply::Integer(10'000));
+  EXPECT_EQ(reply->items.back().text.substr(0, 5), "LIMIT");
+  EXPECT_EQ(Renew("o", "-", kTtl, true), 10'000);  // Another entry.
 }
 
 TEST_F(LockSessionTest, APageEndsWhereItHasGrownLongAndTheScanStillMeetsEverything) {

@@ -211,6 +211,23 @@ TEST_F(NodeClientsTest, AWaitThatCannotReachItsLeaderIsRefusedLikeAnythingElse) 
   EXPECT_EQ(cluster().node(follower_)->group(kLocksGroup)->leader(), leader_);
 }
 
+// They come and go while there is no leader, and have bound nothing.
+TEST_F(NodeClientsTest, ClientsThatAskedInVainLeaveNothingBehind) {
+  Form(3, "leader-wait-ms 200\n");
+  ASSERT_EQ(cluster().Ask(follower_, "LOCK.ACQUIRE warm me BIND").front(), ':');
+  cluster().CutOff(follower_);
+  cluster().Run(3000);
+  for (int i = 0; i < 20; ++i) {
+    const ClientId client = cluster().Connect(follower_);
+    cluster().Send(client, "LOCK.ACQUIRE a me BIND");
+    cluster().Send(client, "LOCK.INFO a");
+    if (i % 2 == 0) cluster().Run(400);
+    cluster().Disconnect(client);
+  }
+  cluster().Run(400);
+  EXPECT_LE(cluster().node(follower_)->requests_pending(kLocksGroup), 1u);
+}
+
 TEST_F(NodeClientsTest, WhatATransactionHasBoundEndsWithTheConnection) {
   Form(3);
   const ClientId client = cluster().Connect(follower_);
