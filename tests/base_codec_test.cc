@@ -137,6 +137,14 @@ TEST(CodecTest, ACountIsBoundedByWhatTheInputCouldHold) {
   EXPECT_FALSE(reader.ok());
 }
 
+TEST(CodecTest, ANumberThatTheNextOneCouldOverflowIsRefused) {
+  EXPECT_EQ(Reader(Varint(Reader::kCountMax)).Get<Term>(), Term{Reader::kCountMax});
+  const Bytes in = Varint(Reader::kCountMax + 1);
+  Reader reader(in);
+  EXPECT_EQ(reader.Get<Term>(), Term{0});
+  EXPECT_FALSE(reader.ok());
+}
+
 TEST(CodecTest, ABooleanIsZeroOrOne) {
   EXPECT_FALSE(Reader(BytesView("\0", 1)).Bool());
   EXPECT_TRUE(Reader("\x01").Bool());

@@ -185,6 +185,8 @@ TEST_F(LogStoreTest, WhatDoesNotDecodeIsNamed) {
   };
   EXPECT_EQ(with("h", "\1"), "the hard s");
   EXPECT_EQ(with("h", "\1\1\1"), "the hard s");
+  const Bytes beyond_all_terms = Bytes(9, '\xff') + "\1\1";
+  EXPECT_EQ(with("h", beyond_all_terms), "the hard s") << "the next one would overflow";
   EXPECT_EQ(with("s", "\1\1"), "the snapsh");
   EXPECT_EQ(with("l12345678", "\2\1"), "the log of");
   EXPECT_EQ(with("l12345678", Bytes("\0x", 2)), "the log of") << "more than its entries";

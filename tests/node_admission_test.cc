@@ -245,6 +245,19 @@ TEST_F(NodeAdmissionTest, APeerThatMakesNoSenseIsCutOffAndNamed) {
   EXPECT_EQ(node.Drain(cluster().now()).cut_peers, std::vector<NodeId>{follower_});
 }
 
+// A term that the next election would overflow: believed, it would stop every node.
+TEST_F(NodeAdmissionTest, APeerWhoseTermIsBeyondAllTermsIsCutOff) {
+  Form(3);
+  Node& node = *cluster().node(leader_);
+  Bytes frame;
+  Writer out(&frame);
+  bus::EncodeHeader({bus::MessageType::kRaft, follower_, Term{UINT64_MAX}, kLocksGroup}, &out);
+  raft::EncodeBody(raft::VoteRequest{}, &out);
+  node.Step(cluster().now(), PeerFrame{follower_, frame, {}});
+  EXPECT_EQ(node.Drain(cluster().now()).cut_peers, std::vector<NodeId>{follower_});
+  EXPECT_LT(node.group(kLocksGroup)->term(), Term{1000});
+}
+
 TEST_F(NodeAdmissionTest, ATransactionMayBeThrownAway) {
   const ClientId client = Alone();
   cluster().Ask(client, "MULTI");

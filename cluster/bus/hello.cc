@@ -153,10 +153,10 @@ Result<Hello> DecodeHello(BytesView body) {
   Hello hello;
   hello.protocol_min = ReadU16(&in);
   hello.protocol_max = ReadU16(&in);
-  hello.cluster = in.Get<ClusterId>();
+  hello.cluster = ClusterId{in.Varint()};
   hello.from = in.Get<NodeId>();
   hello.to = in.Get<NodeId>();
-  hello.disk = in.Get<DiskId>();
+  hello.disk = DiskId{in.Varint()};
   hello.incarnation = in.Varint();
   const uint8_t lane = in.U8();
   if (lane > static_cast<uint8_t>(Lane::kBulk)) in.Fail();
@@ -194,9 +194,9 @@ Result<HelloReply> DecodeHelloReply(BytesView body) {
   reply.ok = in.Bool();
   reply.reason = ReadText(&in, kReasonBytesMax);
   reply.protocol = ReadU16(&in);
-  reply.cluster = in.Get<ClusterId>();
+  reply.cluster = ClusterId{in.Varint()};
   reply.from = in.Get<NodeId>();
-  reply.disk = in.Get<DiskId>();
+  reply.disk = DiskId{in.Varint()};
   reply.incarnation = in.Varint();
   reply.server_version = ReadText(&in, kVersionBytesMax);
   reply.host = ReadText(&in, kHostBytesMax);

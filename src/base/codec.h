@@ -115,9 +115,14 @@ class Reader {
     if (n > in_.size() / element_bytes_min) return Fail(), size_t{0};
     return n;
   }
+  // A number that counts up by one. None comes near the maximum by itself; one beyond it is damage,
+  // or a lie that would let the next one overflow.
+  static constexpr uint64_t kCountMax = uint64_t{1} << 62;
   template <class Id>
   Id Get() {
-    return Id{Varint()};
+    const uint64_t value = Varint();
+    if (value > kCountMax) return Fail(), Id{};
+    return Id{value};
   }
   ClusterTime GetTime() { return {Signed()}; }
   RequestId GetRequestId() {
