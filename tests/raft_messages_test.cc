@@ -24,8 +24,9 @@ std::optional<Body> Decoded(BytesView bytes) {
 }
 
 // Small and large, with the powers of two where encodings change their length.
+// Of any size that a term or an index may have (Reader::kCountMax), less the few that come behind.
 uint64_t AnyNumber(Rng* rng) {
-  const uint64_t bits = rng->Below(64);
+  const uint64_t bits = 3 + rng->Below(61);
   return rng->Next() >> bits;
 }
 LogId AnyId(Rng* rng) {
