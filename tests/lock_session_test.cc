@@ -11,7 +11,26 @@
 namespace lockstep {
 namespace {
 
-using LockSessionTest = LockTest;
+class LockSessionTest : public LockTest {
+ protected:
+  // Alice waits for x, which she may hold already, and y; and gets both. Her request.
+  RequestId GrantAfterAWait(const Options& options) {
+    Acquire("bob", "y");
+    Acquire("alice", Names{"x", "y"}, kForever, options);
+    const RequestId request = last;
+    Release("bob", "y");
+    return request;
+  }
+  // A transaction that asks the same again and again is answered at first, and then refused.
+  void ExpectRefusedInTime(const Bytes& query) {
+    BatchOp batch;
+    for (size_t i = 0; i < kBatchItemsMax; ++i) batch.items.push_back({true, query});
+    const std::optional<Reply> reply = Apply(batch.Encode());
+    ASSERT_TRUE(reply.has_value());
+    EXPECT_FALSE(reply->items.front().is_error());
+    EXPECT_TRUE(reply->items.back().is_error());
+  }
+};
 using Why = CancelOp::Why;
 
 // ---- Cancelling, connections, sessions. ----
@@ -78,10 +97,7 @@ TEST_F(LockSessionTest, AnUpgradeThatNobodyHeardOfFallsBackToWhatWasHeld) {
 // The connection that it was bound to has closed while another one's grant hid the bond.
 TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToNoBondThatHasEnded) {
   Acquire("alice", Names{"x"}, kTry, Bound(7));
-  Acquire("bob", "y");
-  Acquire("alice", Names{"x", "y"}, kForever, {});
-  const RequestId both = last;
-  Release("bob", "y");
+  const RequestId both = GrantAfterAWait({});
   Apply(HangupOp{origin, incarnation, ClientId{7}}.Encode());
   EXPECT_EQ(Holders("x"), "alice");  // Another connection of hers may know of the grant.
   EXPECT_EQ(Cancel(both, Why::kGone), 1);
@@ -90,9 +106,7 @@ TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToNoBondThatHasEnded) {
 
 TEST_F(LockSessionTest, ALockThatWasBoundToOneConnectionAndIsToAnotherEndsOnceWithTheirNode) {
   Acquire("alice", Names{"x"}, kTry, Bound(7));
-  Acquire("bob", "y");
-  Acquire("alice", Names{"x", "y"}, kForever, Bound(8));
-  Release("bob", "y");
+  GrantAfterAWait(Bound(8));
   ++at.index.value;
   effects = {};
   table.EndSessions(at, origin, incarnation + 1, &effects);
@@ -101,30 +115,21 @@ TEST_F(LockSessionTest, ALockThatWasBoundToOneConnectionAndIsToAnotherEndsOnceWi
 
 TEST_F(LockSessionTest, AGrantThatNobodyHeardOfFallsBackToTheLeaseOfBefore) {
   Acquire("alice", Names{"x"}, kTry, Lease(1000));
-  Acquire("bob", "y");
-  Acquire("alice", Names{"x", "y"}, kForever, Lease(100'000));
-  const RequestId both = last;
-  Release("bob", "y");
+  const RequestId both = GrantAfterAWait(Lease(100'000));
   EXPECT_EQ(Cancel(both, Why::kGone), 1);
   EXPECT_EQ(Holders("x"), "alice");
   Pass(1001);
   EXPECT_EQ(Holders("x"), "");
 
   Acquire("alice", Names{"x"}, kTry, Lease(1000));
-  Acquire("bob", "y");
-  Acquire("alice", Names{"x", "y"}, kForever, Lease(100'000));
-  const RequestId late = last;
-  Release("bob", "y");
+  const RequestId late = GrantAfterAWait(Lease(100'000));
   Pass(1001);
   EXPECT_EQ(Holders("x"), "alice");
   EXPECT_EQ(Cancel(late, Why::kGone), 1);
   EXPECT_EQ(Holders("x"), "") << "the lease of before is over";
 
   Acquire("alice", Names{"x"}, kTry, Lease(1000));
-  Acquire("bob", "y");
-  Acquire("alice", Names{"x", "y"}, kForever, Lease(100'000));
-  const RequestId renewed = last;
-  Release("bob", "y");
+  const RequestId renewed = GrantAfterAWait(Lease(100'000));
   Renew("alice", "-", 5000, true);  // A heartbeat for what she held before, for all it says.
   Pass(3000);
   EXPECT_EQ(Cancel(renewed, Why::kGone), 1);
@@ -248,28 +253,16 @@ TEST_F(LockSessionTest, QueriesInABatchAnswerNoMoreThanOneReplyMayHold) {
 TEST_F(LockSessionTest, QueriesInABatchLookAtNoMoreThanTheyMayThoughTheyFindNothing) {
   check_invariants = false;
   for (int i = 0; i < 10'000; ++i) Acquire("o", "lock" + std::to_string(i));
-  BatchOp batch;
   ListQuery list;
   list.pattern = "nothing*";
   list.count = kLockRowsMax;
-  for (size_t i = 0; i < kBatchItemsMax; ++i) batch.items.push_back({true, list.Encode()});
-  const std::optional<Reply> reply = Apply(batch.Encode());
-  ASSERT_TRUE(reply.has_value());
-  EXPECT_FALSE(reply->items.front().is_error());
-  EXPECT_TRUE(reply->items.back().is_error());
+  ExpectRefusedInTime(list.Encode());
 }
 
 TEST_F(LockSessionTest, ChecksInABatchWalkNoMoreHoldersThanTheyMay) {
   check_invariants = false;
   for (int i = 0; i < 10'000; ++i) Share("o" + std::to_string(i), "x");
-  BatchOp batch;
-  for (size_t i = 0; i < kBatchItemsMax; ++i) {
-    batch.items.push_back({true, CheckQuery{"x", 1'000'000}.Encode()});
-  }
-  const std::optional<Reply> reply = Apply(batch.Encode());
-  ASSERT_TRUE(reply.has_value());
-  EXPECT_FALSE(reply->items.front().is_error());
-  EXPECT_TRUE(reply->items.back().is_error());
+  ExpectRefusedInTime(CheckQuery{"x", 1'000'000}.Encode());
 }
 
 // A heartbeat for all of an owner's locks costs as much as there are, and an entry holds thousands.
