@@ -14,6 +14,8 @@ struct Propose {
   Bytes op;
   bool may_wait = false;  // The answer may be long in coming: the connection is blocked until then.
   bool binds = false;     // What it takes ends with the connection, whose end must be told.
+  // The answer hands something over that is given back if nobody is there to take it.
+  bool hands_over = false;
 };
 
 // A linearizable read of the group's machine (ReadIndex, no log entry).

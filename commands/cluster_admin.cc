@@ -56,6 +56,7 @@ Reply GroupRow(const Group& group) {
   row.Add("name", Reply::Bulk(group.name));
   row.Add("role", Reply::Bulk(group.role));
   row.Add("leader", group.leader == kNoNode ? Reply::Nil() : Number(group.leader.value));
+  row.Add("wanted", group.wanted == kNoNode ? Reply::Nil() : Number(group.wanted.value));
   row.Add("term", Number(group.term.value));
   row.Add("commit", Number(group.commit.value));
   row.Add("applied", Number(group.applied.value));

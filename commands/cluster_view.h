@@ -30,6 +30,7 @@ struct ClusterView {
     Bytes name;            // "control", "locks", "shard-0", ...
     Bytes role;            // "leader", "follower", "candidate", "pre-candidate", "none".
     NodeId leader;
+    NodeId wanted;         // By the placement; kNoNode: nobody in particular.
     Term term;
     Index commit, applied, last, snapshot;
     uint64_t elections = 0;  // Times that this node became leader.

@@ -107,6 +107,7 @@ struct CommandSpec {
 
 // All commands, by family. Each family's file gives its rows.
 std::span<const CommandSpec> LockCommands();         // commands/lock.cc
+std::span<const CommandSpec> QueueCommands();        // commands/dq_table.cc
 std::span<const CommandSpec> ConnectionCommands();   // commands/connection.cc
 std::span<const CommandSpec> ServerCommands();       // commands/server.cc
 std::span<const CommandSpec> ClusterCommands();      // commands/cluster.cc

@@ -42,8 +42,9 @@ uint32_t CategoriesOf(const CommandSpec& spec) {
 
 CommandTable::CommandTable() {
   const std::span<const CommandSpec> families[] = {
-      LockCommands(),   ConnectionCommands(), ServerCommands(),   ClusterCommands(),
-      PubSubCommands(), AclCommands(),        KeyspaceCommands(), TransactionCommands()};
+      LockCommands(),    QueueCommands(),  ConnectionCommands(), ServerCommands(),
+      ClusterCommands(), PubSubCommands(), AclCommands(),        KeyspaceCommands(),
+      TransactionCommands()};
   for (const auto& family : families) {
     for (const CommandSpec& spec : family) all_.push_back(&spec);
   }

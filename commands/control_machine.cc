@@ -74,11 +74,13 @@ Bytes EncodeNodeDisk(NodeId id, DiskId disk) {
   return op;
 }
 
-ControlMachine::ControlMachine(std::vector<NodeRecord> genesis) {
+ControlMachine::ControlMachine(std::vector<NodeRecord> genesis, uint64_t shards)
+    : placement_(shards) {
   for (NodeRecord& node : genesis) {
     const NodeId id = node.id;
     CHECK(nodes_.emplace(id, std::move(node)).second);
   }
+  Place();
   Rehash();
 }
 
@@ -134,6 +136,7 @@ Reply ControlMachine::Add(const NodeRecord& node) {
                         Format("a cluster has at most %zu nodes; nothing was changed", kNodesMax));
   }
   nodes_.emplace(node.id, node);
+  Place();
   Changed();
   return Reply::Ok();
 }
@@ -153,6 +156,7 @@ Reply ControlMachine::Remove(NodeId id) {
   departed_.push_back(std::move(at->second));
   nodes_.erase(at);
   removed_.insert(id);
+  Place();
   Changed();
   return Reply::Ok();
 }
@@ -168,6 +172,22 @@ Reply ControlMachine::SetDisk(NodeId id, DiskId disk) {
   at->second.disk = disk;
   Changed();
   return Reply::Ok();
+}
+
+// Every node keeps every shard; what the ring says is who leads.
+void ControlMachine::Place() {
+  if (nodes_.empty()) return;
+  std::vector<ring::PlacedNode> placed;
+  for (const auto& [id, node] : nodes_) placed.push_back({id, {}});
+  placement_ = ring::Place(placement_, placement_.size(), kNodesMax, placed);
+}
+
+bool ControlMachine::PlacesAllMembers() const {
+  return std::all_of(placement_.begin(), placement_.end(), [this](const auto& keepers) {
+    const std::set<NodeId> all(keepers.begin(), keepers.end());
+    return all.size() == keepers.size() && all.size() == nodes_.size() &&
+           std::all_of(all.begin(), all.end(), [this](NodeId id) { return nodes_.contains(id); });
+  });
 }
 
 void ControlMachine::Changed() {
@@ -211,12 +231,23 @@ void ControlMachine::Save(Writer* out) const {
   for (const NodeId id : removed_) out->Put(id);
   out->Varint(departed_.size());
   for (const NodeRecord& node : departed_) PutNode(node, out);
+  out->Varint(placement_.size());
+  for (const std::vector<NodeId>& keepers : placement_) {
+    out->Varint(keepers.size());
+    for (const NodeId id : keepers) out->Put(id);
+  }
 }
 
-Result<void> ControlMachine::Load(Reader* in) {
+void ControlMachine::Clear() {
   nodes_.clear();
   removed_.clear();
   departed_.clear();
+  placement_.clear();
+  epoch_ = 1;
+}
+
+Result<void> ControlMachine::Load(Reader* in) {
+  Clear();
   epoch_ = in->Varint();
   const size_t members = in->Count();
   if (members == 0) in->Fail();
@@ -237,11 +268,17 @@ Result<void> ControlMachine::Load(Reader* in) {
     departed_.push_back(GetNode(in));
     if (in->ok() && !removed_.contains(departed_.back().id)) in->Fail();
   }
-  if (!in->ok() || epoch_ == 0 || nodes_.size() > kNodesMax || removed_.size() > kRemovedMax) {
-    nodes_.clear();
-    removed_.clear();
-    departed_.clear();
-    epoch_ = 1;
+  const size_t shards = in->Count();
+  if (shards > kShardsMax) in->Fail();
+  for (size_t s = 0; s < shards && in->ok(); ++s) {
+    std::vector<NodeId>& keepers = placement_.emplace_back();
+    const size_t keep = in->Count();
+    for (size_t i = 0; i < keep && in->ok(); ++i) keepers.push_back(in->Get<NodeId>());
+  }
+  const bool sound = in->ok() && epoch_ > 0 && nodes_.size() <= kNodesMax &&
+                     removed_.size() <= kRemovedMax && PlacesAllMembers();
+  if (!sound) {
+    Clear();
     Rehash();
     return Error{"the state of group control can not be read"};
   }
@@ -262,6 +299,7 @@ void ControlMachine::CheckInvariants() const {
   }
   CHECK(departed_.size() <= kNodesMax);
   for (const NodeRecord& node : departed_) CHECK(removed_.contains(node.id));
+  CHECK(nodes_.empty() || PlacesAllMembers());
   Bytes state;
   Writer out(&state);
   Save(&out);

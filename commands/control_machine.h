@@ -1,4 +1,4 @@
-// What group `control` replicates: who belongs to the cluster.
+// What group `control` replicates: who belongs to the cluster, and who is to lead which shard.
 //
 // Always true:
 //   1. A node id is for all time: one that was removed never comes back (trap 26).
@@ -6,6 +6,8 @@
 //   3. Whoever departed was removed.
 //   4. No two members share an address, and there is always at least one member (but for a machine
 //      that was made without genesis and not loaded yet).
+//   5. The placement names all members for each shard: every member keeps every shard. It changes
+//      with the members alone, and as little as it can.
 #pragma once
 
 #include <map>
@@ -13,6 +15,7 @@
 #include <set>
 #include <vector>
 
+#include "cluster/ring/placement.h"
 #include "commands/state_machine.h"
 #include "src/base/ids.h"
 
@@ -36,8 +39,8 @@ Bytes EncodeNodeDisk(NodeId id, DiskId disk);     // "This node now has this dis
 
 class ControlMachine final : public StateMachine {
  public:
-  // The first members, as the cluster was formed.
-  explicit ControlMachine(std::vector<NodeRecord> genesis);
+  // The first members, as the cluster was formed, and how many shards it has.
+  explicit ControlMachine(std::vector<NodeRecord> genesis, uint64_t shards = 0);
 
   void Advance(const Position& at, Effects* out) override;
   void Apply(const Position& at, const RequestId& request, BytesView op, Effects* out) override;
@@ -55,17 +58,25 @@ class ControlMachine final : public StateMachine {
   // configurations have let go of one, the others need its acknowledgements.
   const std::vector<NodeRecord>& departed() const { return departed_; }
   uint64_t epoch() const { return epoch_; }
+  // Who is to lead the shard, as long as it is there and has all there is. kNoNode: no such shard.
+  NodeId LeaderOf(uint64_t shard) const {
+    return shard < placement_.size() ? placement_[shard].front() : kNoNode;
+  }
 
  private:
   Reply Add(const NodeRecord& node);
   Reply Remove(NodeId id);
   Reply SetDisk(NodeId id, DiskId disk);
   void Changed();
+  void Place();
+  bool PlacesAllMembers() const;
+  void Clear();
   void Rehash();
 
   std::map<NodeId, NodeRecord> nodes_;
   std::set<NodeId> removed_;
   std::vector<NodeRecord> departed_;
+  ring::Placement placement_;  // Of each shard.
   uint64_t epoch_ = 1;
   uint64_t hash_ = 0;
 };

@@ -34,6 +34,8 @@ class Host {
   virtual Result<void> ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& values) = 0;
   virtual Result<void> ConfigRewrite() = 0;  // When it returns, the file is written or unchanged.
   virtual int64_t LockDefaultTtlMs() const = 0;
+  virtual size_t MessageBytesMax() const = 0;
+  virtual bool QueuesComeByThemselves() const = 0;  // With their first push.
   virtual bool DebugCommandAllowed(const Client& client) const = 0;
 
   // The default user's password. requirepass "" means none is needed.
@@ -73,6 +75,7 @@ class Host {
   // The cluster.
   virtual ClusterView Cluster() const = 0;
   virtual NodeId self() const = 0;
+  virtual uint64_t Shards() const = 0;  // At least 1.
   // Asks the group's leader to hand over. An error: no such group, no leader, node no voter.
   virtual Result<void> TransferLeadership(GroupId group, NodeId target) = 0;
   virtual void Rebalance() = 0;  // Leaders go where the placement wants them.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "commands/op_codec.h"
+
 namespace lockstep {
 namespace {
 
@@ -11,8 +13,8 @@ enum class Tag : uint8_t {
   kRenew = 2,
   kRelease = 3,
   kRevoke = 4,
-  kCancel = 5,
-  kHangup = 6,
+  kCancel = kCancelTag,
+  kHangup = kHangupTag,
   kBatch = 7,
   kCheck = 65,
   kInfo = 66,
@@ -32,25 +34,6 @@ Writer Begin(Tag tag, Bytes* out) {
   return writer;
 }
 
-// A lock or an owner.
-Bytes ReadName(Reader* in) {
-  const BytesView name = in->String();
-  if (name.empty() || name.size() > kNameBytesMax) in->Fail();
-  return Bytes(name);
-}
-
-int64_t ReadBetween(Reader* in, int64_t low, int64_t high) {
-  const int64_t value = in->Signed();
-  if (value < low || value > high) in->Fail();
-  return value;
-}
-
-uint32_t ReadUpTo(Reader* in, uint32_t max) {
-  const uint64_t value = in->Varint();
-  if (value > max) in->Fail();
-  return static_cast<uint32_t>(std::min<uint64_t>(value, max));
-}
-
 bool AllDifferent(std::vector<BytesView> names) {
   std::sort(names.begin(), names.end());
   return std::adjacent_find(names.begin(), names.end()) == names.end();
@@ -64,9 +47,9 @@ AcquireOp ReadAcquire(Reader* in) {
     return op;
   }
   op.names.reserve(names);
-  for (size_t i = 0; i < names; ++i) op.names.push_back(ReadName(in));
+  for (size_t i = 0; i < names; ++i) op.names.push_back(Bytes(ReadName(in)));
   if (names > 1 && !AllDifferent({op.names.begin(), op.names.end()})) in->Fail();
-  op.owner = ReadName(in);
+  op.owner = Bytes(ReadName(in));
   op.mode = in->Bool() ? LockMode::kShared : LockMode::kExclusive;
   op.ttl_ms = ReadBetween(in, 1, kTtlMsMax);
   if (in->Bool()) op.wait_ms = ReadBetween(in, 0, kBlockMsMax);
@@ -82,8 +65,8 @@ AcquireOp ReadAcquire(Reader* in) {
 
 RenewOp ReadRenew(Reader* in) {
   RenewOp op;
-  op.name = ReadName(in);
-  op.owner = ReadName(in);
+  op.name = Bytes(ReadName(in));
+  op.owner = Bytes(ReadName(in));
   op.ttl_ms = ReadBetween(in, 1, kTtlMsMax);
   op.all = in->Bool();
   return op;
@@ -91,8 +74,8 @@ RenewOp ReadRenew(Reader* in) {
 
 ReleaseOp ReadRelease(Reader* in) {
   ReleaseOp op;
-  op.name = ReadName(in);
-  op.owner = ReadName(in);
+  op.name = Bytes(ReadName(in));
+  op.owner = Bytes(ReadName(in));
   if (in->Bool()) op.token = in->Varint();
   op.all = in->Bool();
   return op;
@@ -100,25 +83,8 @@ ReleaseOp ReadRelease(Reader* in) {
 
 RevokeOp ReadRevoke(Reader* in) {
   RevokeOp op;
-  op.name = ReadName(in);
-  if (in->Bool()) op.owner = ReadName(in);
-  return op;
-}
-
-CancelOp ReadCancel(Reader* in) {
-  CancelOp op;
-  op.target = in->GetRequestId();
-  const uint8_t why = in->U8();
-  if (why > static_cast<uint8_t>(CancelOp::Why::kGone)) in->Fail();
-  op.why = static_cast<CancelOp::Why>(why);
-  return op;
-}
-
-HangupOp ReadHangup(Reader* in) {
-  HangupOp op;
-  op.origin = in->Get<NodeId>();
-  op.incarnation = in->Varint();
-  op.client = in->Get<ClientId>();
+  op.name = Bytes(ReadName(in));
+  if (in->Bool()) op.owner = Bytes(ReadName(in));
   return op;
 }
 
@@ -154,8 +120,8 @@ LockOp ReadOp(Reader* in) {
     case Tag::kRenew: return ReadRenew(in);
     case Tag::kRelease: return ReadRelease(in);
     case Tag::kRevoke: return ReadRevoke(in);
-    case Tag::kCancel: return ReadCancel(in);
-    case Tag::kHangup: return ReadHangup(in);
+    case Tag::kCancel: return CancelOp::Decode(in);
+    case Tag::kHangup: return HangupOp::Decode(in);
     case Tag::kBatch: return ReadBatch(in);
     default: in->Fail(); return BatchOp{};
   }
@@ -175,12 +141,12 @@ LockQuery ReadQuery(Reader* in) {
   switch (static_cast<Tag>(in->U8())) {
     case Tag::kCheck: {
       CheckQuery query;
-      query.name = ReadName(in);
+      query.name = Bytes(ReadName(in));
       query.token = in->Varint();
       return query;
     }
-    case Tag::kInfo: return InfoQuery{ReadName(in)};
-    case Tag::kOwner: return OwnerQuery{ReadName(in)};
+    case Tag::kInfo: return InfoQuery{Bytes(ReadName(in))};
+    case Tag::kOwner: return OwnerQuery{Bytes(ReadName(in))};
     case Tag::kList: return ReadList(in);
     case Tag::kGraph: return GraphQuery{};
     case Tag::kDeadlocks: return DeadlocksQuery{ReadUpTo(in, kLockRowsMax)};
@@ -235,23 +201,6 @@ Bytes RevokeOp::Encode() const {
   writer.String(name);
   writer.Bool(owner.has_value());
   if (owner) writer.String(*owner);
-  return out;
-}
-
-Bytes CancelOp::Encode() const {
-  Bytes out;
-  Writer writer = Begin(Tag::kCancel, &out);
-  writer.Put(target);
-  writer.U8(static_cast<uint8_t>(why));
-  return out;
-}
-
-Bytes HangupOp::Encode() const {
-  Bytes out;
-  Writer writer = Begin(Tag::kHangup, &out);
-  writer.Put(origin);
-  writer.Varint(incarnation);
-  writer.Put(client);
   return out;
 }
 

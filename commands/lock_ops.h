@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "src/base/codec.h"
+#include "commands/wait_ops.h"
 #include "src/base/limits.h"
 
 namespace lockstep {
@@ -61,31 +61,6 @@ struct RevokeOp {
   std::optional<Bytes> owner;  // None: every holder.
 
   bool operator==(const RevokeOp&) const = default;
-  Bytes Encode() const;
-};
-
-// Ends the wait of another request. The gateway's: CLIENT UNBLOCK, or a connection that closed.
-struct CancelOp {
-  enum class Why : uint8_t {
-    kTimeout = 0,  // CLIENT UNBLOCK id TIMEOUT: the waiter is answered nil.
-    kError = 1,    // CLIENT UNBLOCK id ERROR: it is answered -UNBLOCKED.
-    kGone = 2,     // Its connection closed before the answer came. If it was granted meanwhile by
-                   // waiting, the grant is given back: nobody has received it.
-  };
-  RequestId target;
-  Why why = Why::kTimeout;
-
-  bool operator==(const CancelOp&) const = default;
-  Bytes Encode() const;
-};
-
-// A connection closed that has used BIND: what is bound to it ends.
-struct HangupOp {
-  NodeId origin;
-  uint64_t incarnation = 0;
-  ClientId client;
-
-  bool operator==(const HangupOp&) const = default;
   Bytes Encode() const;
 };
 

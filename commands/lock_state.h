@@ -29,14 +29,6 @@ struct Wait;
 // The order in which holds and waits began, over the whole table.
 using LockSeq = uint64_t;
 
-// A connection that something is bound to. Sorted by node, so that a node's sessions are a range.
-struct BoundTo {
-  NodeId origin;
-  uint64_t incarnation = 0;
-  ClientId client;
-  auto operator<=>(const BoundTo&) const = default;
-};
-
 // LIMIT as a lock has it in force.
 constexpr uint32_t kLimitOpen = 0;                 // Nobody has asked to share it yet.
 constexpr uint32_t kLimitUnlimited = UINT32_MAX;   // Shared by requests without LIMIT.

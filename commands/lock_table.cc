@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "commands/overloaded.h"
 #include "src/base/planted.h"
 
 namespace lockstep {
@@ -9,14 +10,6 @@ namespace {
 
 // What looking at one lock costs in a transaction, beside bytes of answers.
 constexpr uint64_t kRowCost = 16;
-
-// std::visit by a list of lambdas.
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 Reply LimitError(size_t is, const char* what) {
   return Reply::Error("LIMIT", Format("%s %zu already, the most that this version takes; nothing "

@@ -3,9 +3,10 @@
 //
 // Open addressing with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R): eight bytes a
 // cell. Under the keyed hash, so that clients who choose the names cannot choose collisions; its
-// order differs from node to node and is never walked.
+// order differs from node to node and is told to nobody.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -107,6 +108,16 @@ class NameIndex {
   }
 
   size_t size() const { return size_; }
+  // Of all records, ascending.
+  std::vector<uint32_t> Numbers() const {
+    std::vector<uint32_t> numbers;
+    numbers.reserve(size_);
+    for (const Cell& cell : cells_) {
+      if (cell.number != kAbsent) numbers.push_back(cell.number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    return numbers;
+  }
 
  private:
   struct Cell {

@@ -23,6 +23,10 @@ uint64_t HashOf(const Reply& reply) {
   if (reply.is_error()) text = text.substr(0, text.find(' '));
   uint64_t hash = HashMix(static_cast<uint64_t>(reply.kind), Hash64(text));
   hash = HashMix(hash, static_cast<uint64_t>(reply.integer));
+  if (reply.kind == Reply::Kind::kLogged) {
+    hash = HashMix(hash, reply.span.entry);
+    hash = HashMix(hash, uint64_t{reply.span.at} << 32 | reply.span.size);
+  }
   for (const Reply& item : reply.items) hash = HashMix(hash, HashOf(item));
   return hash;
 }
@@ -139,7 +143,9 @@ Replica::Replica(std::unique_ptr<StateMachine> machine) : machine_(std::move(mac
 
 bool Replica::Apply(Index index, ClusterTime time, BytesView data, Effects* out) {
   answers_hash_ = HashMix(answers_hash_, Hash64(data));
-  const Position at = Advance(index, time, out);
+  Position at = Advance(index, time, out);
+  at.entry = index;
+  at.data = data;
 
   Reader in(data);
   switch (static_cast<EntryKind>(in.U8())) {
@@ -185,12 +191,22 @@ void Replica::ApplyRequests(Position at, Effects* out) {
   if (known == sessions_.end() || entry_.incarnation == 0) return;
   Session& session = known->second;
   if (entry_.incarnation != session.open.incarnation) return;
+  const uint64_t below = session.answered.below;
   session.Forget(entry_.answered);
   for (const LoggedRequest& request : entry_.requests) {
     ApplyRequest(at, request, &session, out);
     last_place_ = at.index;
     at.index = Next(at.index);
   }
+  TellHeard(below, session.answered.below);
+  for (const auto& [from, to] : entry_.answered.others.all()) TellHeard(from, to);
+}
+
+// After the requests of the entry: among them may be what gives an answer back that nobody took.
+void Replica::TellHeard(uint64_t from, uint64_t to) {
+  if (from >= to) return;
+  machine_->Heard({entry_.origin, entry_.incarnation, from},
+                  {entry_.origin, entry_.incarnation, to - 1});
 }
 
 // Exactly once: a request that was answered is answered again from memory; one that still waits

@@ -133,6 +133,7 @@ class Replica {
 
   Position Advance(Index index, ClusterTime time, Effects* out);
   void ApplyRequests(Position at, Effects* out);
+  void TellHeard(uint64_t from, uint64_t to);
   void ApplyRequest(const Position& at, const LoggedRequest& request, Session* session,
                     Effects* out);
   void Open(const Position& at, NodeId origin, const SessionName& name, Effects* out);

@@ -43,6 +43,10 @@ struct Effects {
 struct Position {
   Index index;
   ClusterTime time;
+  // The log entry that it stands in, and its data, which the operation is a piece of. None for a
+  // pulse.
+  Index entry{};
+  BytesView data{};
 };
 
 // What has a deadline lasts through it. Stamps are cut to whole milliseconds: an entry stamped with
@@ -67,6 +71,10 @@ class StateMachine {
   virtual void EndSessions(const Position& at, NodeId origin, uint64_t incarnation,
                            Effects* out) = 0;
 
+  // The gateway of these requests has said that it needs their answers no more: whoever asked has
+  // them, or is not there to have them and what they gave was given back before.
+  virtual void Heard(const RequestId& /*from*/, const RequestId& /*to*/) {}
+
   // A read. Changes nothing.
   virtual Reply Query(ClusterTime now, BytesView query) const = 0;
   // How many records reads have looked at so far: short answers may cost long walks.
@@ -74,6 +82,14 @@ class StateMachine {
 
   // When Advance would next have something to do; kNeverCluster if nothing waits for time.
   virtual ClusterTime NextDeadline() const = 0;
+
+  // What is large may stay in the log, and the state only say where (Reply::Logged): the entries
+  // that it needs are kept for it, though a snapshot stands for them.
+  virtual bool NeedsEntry(Index /*entry*/) const { return false; }
+  // Those behind `after`, ascending.
+  virtual std::vector<Index> NeededAfter(Index /*after*/) const { return {}; }
+  // Those that were needed and are no more, since this was last asked.
+  virtual std::vector<Index> TakeUnneeded() { return {}; }
 
   virtual void Save(Writer* out) const = 0;
   virtual Result<void> Load(Reader* in) = 0;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { Redis, Cluster } from 'ioredis';
-import { LONG, assertToken, runAll, until } from './node_client.mjs';
+import { LONG, assertToken, runAll, runPool, until } from './node_client.mjs';
 
 function open(port, later, options = {}) {
   const client = new Redis({ port, host: '127.0.0.1', ...options });
@@ -73,6 +73,27 @@ await runAll({
       'bob waits');
     assert.equal(await three.call('LOCK.RELEASE', 'io:b', 'alice'), 1);
     assertToken(await waiting);
+  },
+
+  'queue commands work by call and any node sees their effect': async (ports, later) => {
+    const [one, two, three] = ports.map((port) => open(port, later));
+    assert.equal(await one.call('DQ.POP', 'io:q'), null);
+    const waiting = two.call('DQ.POP', 'io:q', 'BLOCK', 0);
+    await until(async () => {
+      const info = await three.call('DQ.INFO', 'io:q') ?? [];
+      return info[info.indexOf('waiters') + 1] === 1;
+    }, 'it waits');
+    assert.equal(typeof await one.call('DQ.PUSH', 'io:q', 'hello'), 'string');
+    const [[queue, receipt, body, attempt]] = await waiting;
+    assert.deepEqual([queue, body, attempt], ['io:q', 'hello', 1]);
+    assert.equal(await three.call('DQ.ACK', 'io:q', receipt), 1);
+  },
+
+  'a pool of workers does each message and keeps groups in order': async (ports, later) => {
+    await runPool('io:pool', ports, async (port) => {
+      const client = open(port, later);
+      return { call: (...words) => client.call(...words), leave: () => client.disconnect() };
+    });
   },
 
   'events and messages arrive from other nodes': async (ports, later) => {

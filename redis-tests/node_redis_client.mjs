@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { createClient, createCluster } from 'redis';
-import { LONG, assertToken, runAll, until } from './node_client.mjs';
+import { LONG, assertToken, runAll, runPool, until } from './node_client.mjs';
 
 async function open(port, later, options = {}) {
   const client = createClient({ socket: { host: '127.0.0.1', port }, ...options });
   client.on('error', () => {}); // Otherwise a node that goes away ends this process.
-  later(() => client.destroy());
+  later(() => client.isOpen && client.destroy());
   return client.connect();
 }
 
@@ -82,6 +82,31 @@ for (const RESP of [2, 3]) {
       'waiters').length === 1, 'bob waits');
     assert.equal(await three.sendCommand(['LOCK.RELEASE', name, 'alice']), 1);
     assertToken(await waiting);
+  });
+
+  add('queue commands work and any node sees their effect', async (ports, later) => {
+    const [one, two, three] = await openAll(ports, later, { RESP });
+    const queue = prefix + 'q';
+    assert.equal(await one.sendCommand(['DQ.POP', queue]), null);
+    const waiting = two.sendCommand(['DQ.POP', queue, 'BLOCK', '0', 'FULL']);
+    await until(async () => field(await three.sendCommand(['DQ.INFO', queue]) ?? [],
+      'waiters') === 1, 'it waits');
+    const id = await one.sendCommand(['DQ.PUSH', queue, 'hello', 'HEADERS', '1', 'trace', 't1']);
+    assert.equal(typeof id, 'string');
+    const [[name, receipt, body, attempt, more]] = await waiting;
+    assert.deepEqual([name, body, attempt], [queue, 'hello', 1]);
+    assert.equal(field(field(more, 'headers'), 'trace'), 't1');
+    assert.equal(await three.sendCommand(['DQ.ACK', queue, receipt]), 1);
+  });
+
+  add('a pool of workers does each message and keeps groups in order', async (ports, later) => {
+    await runPool(prefix + 'pool', ports, async (port) => {
+      const client = await open(port, later, { RESP });
+      return {
+        call: (...words) => client.sendCommand(words.map(String)),
+        leave: () => client.destroy(),
+      };
+    });
   });
 
   add('events and messages arrive from other nodes', async (ports, later) => {

@@ -278,6 +278,8 @@ class Standing(ClusterTest):
 
     @not_sanitized("a sanitizer's memory and processor time are its own")
     def test_an_idle_node_costs_next_to_nothing(self):
+        # Nothing moves any more.
+        wait_until(lambda: leads_where_it_belongs(self.cluster), 30, "shards led where they belong")
         before = {node.id: cpu_seconds(node.pid) for node in self.cluster.nodes}
         self.assertFalse(wait_quietly(self.cluster, IDLE_SECONDS))
         for node in self.cluster.nodes:
@@ -336,6 +338,12 @@ class Standing(ClusterTest):
 def message_of(push):
     """The payload, however the push wraps it."""
     return push[-1] if isinstance(push, list) else push
+
+
+def leads_where_it_belongs(cluster):
+    """Each shard is led by the node that the placement wants."""
+    groups = pairs(cluster.node(1).ask("CLUSTER", "STATUS"))["groups"]
+    return all(group["wanted"] in (None, group["leader"]) for group in map(pairs, groups))
 
 
 def wait_quietly(cluster, seconds):

@@ -12,10 +12,16 @@ namespace {
 constexpr int kCommandsATurn = 64;  // Of one connection; then the next may go.
 constexpr size_t kReplyBytesAUnit = 1024;  // Making so much costs about what a small command does.
 constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
-constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be long.
+constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be long,
+constexpr size_t kHandOversMax = 64;      // as those of POPs.
 
 bool IsReplicated(const CommandSpec& leaf) {
-  return (leaf.categories & (kCatLock | kCatKeyspace)) != 0;
+  return (leaf.categories & (kCatLock | kCatKeyspace | kCatQueue)) != 0;
+}
+
+// One of the groups that the command asks; of the shards, any.
+GroupId AskedBy(const CommandSpec& leaf) {
+  return (leaf.categories & kCatQueue) != 0 ? ShardGroup(0) : kLocksGroup;
 }
 
 // Changes nothing and sees nothing, so it can be answered while those before it are under way; the
@@ -181,6 +187,10 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
                         CommandTable::Get().LeafName(leaf).c_str()));
     }
   }
+  if (client.in_multi() && (leaf.categories & kCatQueue) != 0) {
+    return Reply::Error("ERR", "queues can be no part of a transaction: each has a log of its own; "
+                               "send it outside MULTI, or in a pipeline without");
+  }
   if (client.in_multi() && (leaf.flags & kNoMulti) != 0) {
     return Reply::Error("ERR", "Command not allowed inside a transaction");
   }
@@ -197,7 +207,8 @@ bool Dispatcher::MustWait(const Session& session, const Call& call) const {
   const CommandSpec& leaf = call.found.leaf();
   if (session.idle()) return false;
   if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
-  if (!session.AllSlotsAsk(kLocksGroup)) return true;
+  if (!session.AllSlotsAskLikeThis(AskedBy(leaf))) return true;
+  if (session.open_hand_overs() >= kHandOversMax) return true;
   if ((leaf.flags & kReadonly) == 0) return session.open_reads() > 0;
   return (leaf.flags & kFast) == 0 && session.open_reads() >= kLongReadsMax;
 }
@@ -262,28 +273,31 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
     Answer(session, now_known, std::move(*reply));
     if (client.close_after_reply) session->closing = true;
   } else if (auto* propose = std::get_if<Propose>(&action)) {
-    Ask(session, call, propose->group, Gateway::Kind::kWrite, std::move(propose->op),
-        propose->may_wait, propose->binds);
+    Ask(session, call, propose->group,
+        {Gateway::Kind::kWrite, std::move(propose->op), propose->may_wait, propose->hands_over},
+        propose->binds);
   } else {
     Query& query = std::get<Query>(action);
-    Ask(session, call, query.group, Gateway::Kind::kRead, std::move(query.query), false, false);
+    Ask(session, call, query.group, {Gateway::Kind::kRead, std::move(query.query)}, false);
   }
 }
 
-void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway::Kind kind,
-                     Bytes op, bool may_wait, bool binds) {
+void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway::Request request,
+                     bool binds) {
+  const bool may_wait = request.may_wait;
   Session::Slot slot;
   slot.muted = call.muted;
-  slot.read = kind == Gateway::Kind::kRead;
+  slot.read = request.kind == Gateway::Kind::kRead;
   slot.waits = may_wait;
+  slot.hands_over = request.hands_over;
   slot.binds = binds;
   slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
   slot.started = call.started;
   slot.group = group;
   slot.subject = Subject(call.argv);
   const uint64_t number = session->Open(std::move(slot));
-  const uint64_t seq = gateway_->Ask(call.now, group, kind, std::move(op), may_wait,
-                                     {session->client.id, number});
+  const uint64_t seq =
+      gateway_->Ask(call.now, group, std::move(request), {session->client.id, number});
   if (seq == 0) {
     OnReply(call.now, session, number,
             Reply::Error("CLUSTERDOWN", "this node is not part of a formed cluster yet, or has too "
@@ -292,7 +306,9 @@ void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway:
     return;
   }
   session->Find(number)->seq = seq;
-  if (may_wait) session->client.waiting_for = "lock:" + Subject(call.argv);
+  if (may_wait) {
+    session->client.waiting_for = (IsShard(group) ? "queue:" : "lock:") + Subject(call.argv);
+  }
 }
 
 void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
@@ -306,7 +322,7 @@ void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
 void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, Reply reply) {
   Session::Slot* slot = session->Find(number);
   if (slot == nullptr) return;
-  session->bound |= slot->binds && MayHaveHappened(reply);
+  if (slot->binds && MayHaveHappened(reply)) session->Bind(slot->group);
   if (slot->exec != nullptr) reply = CompleteExec(std::move(*slot->exec), std::move(reply));
   Account(*session, slot->leaf, slot->started, slot->waits, reply, [slot] {
     return std::vector<BytesView>{CommandTable::Get().LeafName(slot->leaf), slot->subject};

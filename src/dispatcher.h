@@ -55,8 +55,7 @@ class Dispatcher {
   void Admit(Session* session, const Call& call);
   void Queue(Session* session, const Call& call);
   void RunNow(Session* session, const Call& call);
-  void Ask(Session* session, const Call& call, GroupId group, Gateway::Kind kind, Bytes op,
-           bool may_wait, bool binds);
+  void Ask(Session* session, const Call& call, GroupId group, Gateway::Request request, bool binds);
   void Answer(Session* session, const Call& call, Reply reply);
   // `shown`: the call as the slow log may show it, made only if it was slow.
   using Shown = std::function<std::vector<BytesView>()>;

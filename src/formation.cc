@@ -11,9 +11,10 @@ namespace {
 
 constexpr int64_t kFormEveryUs = 100 * kUsPerMs;
 
-ClusterId ClusterOf(const std::vector<NodeRecord>& genesis) {
+ClusterId ClusterOf(const std::vector<NodeRecord>& genesis, uint64_t shards) {
   Bytes encoded;
   Writer out(&encoded);
+  out.Varint(shards);
   for (const NodeRecord& record : genesis) {
     out.Put(record.id);
     out.U64(record.disk.value);
@@ -42,13 +43,15 @@ void Formation::DecideIfAllHeard() {
                                [](const NodeRecord& node) { return node.disk.value != 0; });
   if (!all) return;
   self_.genesis = nodes_;
-  self_.cluster = ClusterOf(nodes_);
+  self_.cluster = ClusterOf(nodes_, self_.shards);
   LOCKSTEP_LOG(kInfo, "cluster %016lx is formed: all %zu nodes of cluster-nodes are here",
                self_.cluster.value, nodes_.size());
 }
 
-void Formation::OnFormed(ClusterId cluster, std::vector<NodeRecord> genesis) {
-  if (done() || cluster != ClusterOf(genesis)) return;
+void Formation::OnFormed(Formed formed) {
+  const ClusterId cluster = formed.cluster;
+  std::vector<NodeRecord>& genesis = formed.genesis;
+  if (done() || cluster != ClusterOf(genesis, formed.shards)) return;
   const auto me = std::find_if(genesis.begin(), genesis.end(), [this](const NodeRecord& record) {
     return record.id == self_.node;
   });
@@ -64,6 +67,7 @@ void Formation::OnFormed(ClusterId cluster, std::vector<NodeRecord> genesis) {
   }
   self_.cluster = cluster;
   self_.genesis = std::move(genesis);
+  self_.shards = formed.shards;
 }
 
 void Formation::Tick(MonoTime now) {
@@ -88,12 +92,15 @@ Bytes Formation::WaitingFor() const {
 void EncodeFormed(const Self& self, Writer* out) {
   out->U64(self.cluster.value);
   EncodeRecords(self.genesis, out);
+  out->Varint(self.shards);
 }
 
-bool DecodeFormed(Reader* in, ClusterId* cluster, std::vector<NodeRecord>* genesis) {
-  *cluster = ClusterId{in->U64()};
-  *genesis = DecodeRecords(in);
-  return in->done() && cluster->value != 0 && !genesis->empty();
+bool DecodeFormed(Reader* in, Formed* out) {
+  out->cluster = ClusterId{in->U64()};
+  out->genesis = DecodeRecords(in);
+  out->shards = in->Varint();
+  return in->done() && out->cluster.value != 0 && !out->genesis.empty() && out->shards > 0 &&
+         out->shards <= kShardsMax;
 }
 
 }  // namespace lockstep

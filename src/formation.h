@@ -19,17 +19,26 @@
 
 namespace lockstep {
 
+// What was decided: a kFormed's data.
+struct Formed {
+  ClusterId cluster;
+  std::vector<NodeRecord> genesis;
+  uint64_t shards = 0;
+};
+void EncodeFormed(const Self& self, Writer* out);
+bool DecodeFormed(Reader* in, Formed* out);
+
 class Formation {
  public:
   // `self` is not formed. `nodes`: of the configuration, this one among them.
   Formation(const Self& self, std::vector<NodeRecord> nodes, Outbox* outbox);
 
   void OnForm(NodeId from, DiskId disk);
-  void OnFormed(ClusterId cluster, std::vector<NodeRecord> genesis);
+  void OnFormed(Formed formed);
   void Tick(MonoTime now);
   MonoTime NextWakeup() const { return next_form_; }
 
-  // Decided, here or elsewhere: self with cluster and genesis filled in.
+  // Decided, here or elsewhere: self with cluster, genesis and shards filled in.
   bool done() const { return self_.formed(); }
   const Self& self() const { return self_; }
   // "node 3 at 127.0.0.1:17381": whom the decision waits for, as far as this node knows.
@@ -44,8 +53,5 @@ class Formation {
   Outbox* outbox_;
   MonoTime next_form_;
 };
-
-void EncodeFormed(const Self& self, Writer* out);
-bool DecodeFormed(Reader* in, ClusterId* cluster, std::vector<NodeRecord>* genesis);
 
 }  // namespace lockstep

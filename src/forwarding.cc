@@ -85,6 +85,7 @@ bool DecodeForwardAnswer(Reader* in, ForwardAnswer* out) {
   for (size_t i = 0; i < n && in->ok(); ++i) {
     const uint64_t seq = in->Varint();
     out->answers.push_back({seq, DecodeReply(in)});
+    if (HoldsLogged(out->answers.back().reply)) in->Fail();  // It lies in another's log.
   }
   return in->done();
 }

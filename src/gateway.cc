@@ -51,25 +51,25 @@ void Gateway::set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us) {
   options_.uncertain_after_us = uncertain_after_us;
 }
 
-uint64_t Gateway::Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait,
-                      const Asker& asker) {
+uint64_t Gateway::Ask(MonoTime now, GroupId group, Request request, const Asker& asker) {
   const auto found = routes_.find(group);
   if (found == routes_.end()) return 0;
   Route& route = found->second;
   const bool own = asker.client.value == 0;
   const bool full = route.pending.size() >= options_.pending_max ||
-                    route.pending_bytes + op.size() > options_.pending_bytes_max;
+                    pending_bytes_ + request.op.size() > options_.pending_bytes_max;
   if (full && !own) return 0;
   const uint64_t seq = route.next_seq++;
-  if (kind == Kind::kRead) route.reads.push_back(seq);
-  route.pending_bytes += op.size();
-  route.pending.Add(seq, Pending{.kind = kind,
-                                 .may_wait = may_wait,
+  if (request.kind == Kind::kRead) route.reads.push_back(seq);
+  pending_bytes_ += request.op.size();
+  route.pending.Add(seq, Pending{.kind = request.kind,
+                                 .may_wait = request.may_wait,
+                                 .hands_over = request.hands_over,
                                  .own = own,
                                  .asker = asker,
                                  .asked = now,
                                  .sent = {},
-                                 .op = std::move(op),
+                                 .op = std::move(request.op),
                                  .ending = std::nullopt,
                                  .answered = nullptr});
   return seq;
@@ -83,30 +83,58 @@ void Gateway::Hangup(MonoTime now, GroupId group, ClientId client) {
   AskToEnd(now, group, {0, CancelOp::Why::kGone, client});
 }
 
-void Gateway::AskToEnd(MonoTime now, GroupId group, const Ending& ending) {
-  const uint64_t seq = Ask(now, group, Kind::kWrite, {}, false, Asker{});
-  if (seq == 0) return;  // There is no such group.
+uint64_t Gateway::AskToEnd(MonoTime now, GroupId group, const Ending& ending) {
+  const uint64_t seq = Ask(now, group, {}, Asker{});
+  if (seq == 0) return 0;  // There is no such group.
   Route& route = routes_.at(group);
   Pending& pending = route.pending.At(seq);
   pending.ending = ending;
   if (route.incarnation != 0) WriteEnding(&route, &pending);  // Else when a session is open.
+  return seq;
 }
 
 void Gateway::WriteEnding(Route* route, Pending* pending) {
   const Ending& ending = *pending->ending;
-  route->pending_bytes -= pending->op.size();
+  pending_bytes_ -= pending->op.size();
   if (ending.seq != 0) {
     pending->op = CancelOp{{options_.self, route->incarnation, ending.seq}, ending.why}.Encode();
   } else {
     pending->op = HangupOp{options_.self, route->incarnation, ending.client}.Encode();
   }
-  route->pending_bytes += pending->op.size();
+  pending_bytes_ += pending->op.size();
 }
 
-void Gateway::Forget(GroupId group, uint64_t seq) {
+bool Gateway::Abandon(MonoTime now, GroupId group, uint64_t seq) {
+  if (Withdraw(group, seq)) return false;
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return false;
+  Pending* pending = route->second.pending.Find(seq);
+  if (pending == nullptr) return true;
+  pending->asker = Asker{};
+  if ((!pending->may_wait && !pending->hands_over) || pending->ended_by != 0) return true;
+  const uint64_t ended_by = AskToEnd(now, group, {seq, CancelOp::Why::kGone, {}});
+  route->second.pending.At(seq).ended_by = ended_by;
+  return true;
+}
+
+void Gateway::Delivered(GroupId group, uint64_t seq) {
   const auto route = routes_.find(group);
   if (route == routes_.end()) return;
-  if (Pending* pending = route->second.pending.Find(seq)) pending->asker = Asker{};
+  const Pending* pending = route->second.pending.Find(seq);
+  if (pending == nullptr || !pending->over || pending->ended_by != 0) return;
+  route->second.owes_word = true;
+  Remove(&route->second, seq);
+}
+
+bool Gateway::HasEndings() const {
+  return std::any_of(routes_.begin(), routes_.end(), [this](const auto& entry) {
+    bool any = false;
+    const NodeId leader = entry.second.leader;
+    if (leader == kNoNode || unreachable_.contains(leader)) return false;
+    entry.second.pending.ForEach(
+        [&any](uint64_t, const Pending* pending) { any |= pending->ending.has_value(); });
+    return any;
+  });
 }
 
 bool Gateway::Withdraw(GroupId group, uint64_t seq) {
@@ -162,7 +190,11 @@ void Gateway::LoseSession(MonoTime now, Route* route) {
   route->incarnation = 0;
   route->pending.ForEach([&](uint64_t seq, Pending* pending) {
     pending->answered.reset();
-    if (pending->missed && pending->kind == Kind::kWrite && !pending->own) {
+    pending->carries_word = false;
+    if (pending->over || pending->ended_by != 0) {
+      // What it was handed was given back with the session, or its wait has ended with it.
+      Remove(route, seq);
+    } else if (pending->missed && pending->kind == Kind::kWrite && !pending->own) {
       Finish(route, seq, Uncertain());
     } else {
       pending->in_stream = pending->sent_before = pending->missed = false;
@@ -170,7 +202,15 @@ void Gateway::LoseSession(MonoTime now, Route* route) {
     }
   });
   route->answered.clear();
+  route->owes_word = route->owed_word = false;
   Restart(route);
+}
+
+void Gateway::OnUnreadable(GroupId group, uint64_t seq) {
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return;
+  Pending* pending = route->second.pending.Find(seq);
+  if (pending != nullptr) pending->missed = true;
 }
 
 void Gateway::OnInstalled(GroupId group) {
@@ -200,17 +240,46 @@ void Gateway::OpenSession(MonoTime now, Route* route) {
 }
 
 void Gateway::Finish(Route* route, uint64_t seq, Reply reply) {
-  const Pending& pending = route->pending.At(seq);
-  const Asker asker = pending.asker;
-  route->pending_bytes -= pending.op.size();
-  if (pending.answered != nullptr && !pending.may_be_logged()) {
-    for (const auto& [from, to] : pending.answered->all()) route->answered.AddRun(from, to);
+  Pending& pending = route->pending.At(seq);
+  const Asker asker = std::exchange(pending.asker, Asker{});
+  const uint64_t ended = pending.ending ? pending.ending->seq : 0;
+  const bool hands_over =
+      pending.hands_over && asker.client.value != 0 && !reply.is_nil() && !reply.is_error();
+  const bool is_ended = pending.ended_by != 0 && route->pending.Find(pending.ended_by) != nullptr;
+  if (hands_over || is_ended) {
+    pending.over = true;
+  } else {
+    Remove(route, seq);
   }
+  if (asker.client.value != 0) listener_->OnReply(asker, std::move(reply));
+  const Pending* target = ended == 0 ? nullptr : route->pending.Find(ended);
+  if (target != nullptr && target->over) Remove(route, ended);
+}
+
+void Gateway::Remove(Route* route, uint64_t seq) {
+  Pending& pending = route->pending.At(seq);
+  pending_bytes_ -= pending.op.size();
+  if (!pending.may_be_logged()) TakeBackWord(route, &pending);
   route->pending.Remove(seq);
   DropFinishedReads(route);
   const bool lowest = seq < route->pending.first();
   if (!lowest) route->answered.Add(seq);
-  if (asker.client.value != 0) listener_->OnReply(asker, std::move(reply));
+}
+
+// What it was to tell the group may never get there: told again, it changes nothing.
+void Gateway::TakeBackWord(Route* route, Pending* pending) {
+  route->owes_word |= std::exchange(pending->carries_word, false);
+  if (pending->answered == nullptr) return;
+  for (const auto& [from, to] : pending->answered->all()) route->answered.AddRun(from, to);
+  pending->answered.reset();
+}
+
+bool Gateway::Awaits(GroupId group, const RequestId& request) const {
+  const auto route = routes_.find(group);
+  if (route == routes_.end() || request.origin != options_.self) return false;
+  if (request.incarnation == 0 || request.incarnation != route->second.incarnation) return false;
+  const Pending* pending = route->second.pending.Find(request.seq);
+  return pending != nullptr && !pending->over;
 }
 
 void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
@@ -218,7 +287,7 @@ void Gateway::OnAnswer(GroupId group, const RequestId& request, Reply reply) {
   if (route == routes_.end() || request.origin != options_.self) return;
   if (request.incarnation == 0 || request.incarnation != route->second.incarnation) return;
   const Pending* pending = route->second.pending.Find(request.seq);
-  if (pending == nullptr) return;
+  if (pending == nullptr || pending->over) return;
   if (pending->kind == Kind::kRead && !IsOldestRead(route->second, request.seq)) return;
   Finish(&route->second, request.seq, std::move(reply));
 }
@@ -239,6 +308,7 @@ void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) 
   Route& route = found->second;
   if (from == route.leader && answer.stream == route.stream) {
     route.taken = std::max(route.taken, answer.taken);
+    ForgetInFlight(&route, route.taken);
   }
   for (ForwardAnswer::One& one : answer.answers) {
     OnAnswer(group, {options_.self, answer.incarnation, one.seq}, std::move(one.reply));
@@ -283,6 +353,7 @@ void Gateway::Restart(Route* route) {
     if (std::exchange(pending->in_stream, false)) pending->sent_before = true;
   });
   ++route->stream;
+  ForgetInFlight(route, kNoSeq);
   route->position = 0;
   route->taken = 0;
   route->opening = false;
@@ -311,6 +382,10 @@ void Gateway::Tell(Route* route, Pending* pending, Answered* out) {
       route->answered.DropBelow(to);
     }
   }
+  if (route->answered.empty()) {
+    pending->carries_word |= route->owes_word;
+    route->owes_word = route->owed_word = false;
+  }
   if (pending->may_be_logged()) ++resent_;
   if (pending->answered == nullptr) return;
   for (const auto& [from, to] : pending->answered->all()) out->others.AddRun(from, to);
@@ -318,6 +393,10 @@ void Gateway::Tell(Route* route, Pending* pending, Answered* out) {
 
 void Gateway::Flush(MonoTime now) {
   for (auto& [id, route] : routes_) {
+    const bool quiet = route.group->turns() == route.seen_turns && route.incarnation != 0 &&
+                       route.first_unsent >= route.next_seq;
+    if (quiet) continue;  // As most of many shards are in most turns.
+    route.seen_turns = route.group->turns();
     FollowLeader(now, &route);
     FollowSession(now, &route);
     if (route.session.boot == 0 || route.leader == kNoNode || now < route.retry_at) continue;
@@ -360,9 +439,24 @@ void Gateway::FlushHere(MonoTime now, Route* route) {
   }
 }
 
+void Gateway::ForgetInFlight(Route* route, uint64_t below) {
+  while (!route->in_flight.empty() && route->in_flight.front().first < below) {
+    route->in_flight_bytes -= route->in_flight.front().second;
+    route->in_flight.pop_front();
+  }
+}
+
+size_t Gateway::InFlightTo(NodeId leader) const {
+  size_t bytes = 0;
+  for (const auto& [id, route] : routes_) {
+    if (route.leader == leader) bytes += route.in_flight_bytes;
+  }
+  return bytes;
+}
+
 void Gateway::FlushAway(MonoTime now, Route* route) {
   uint64_t seq = route->pending.FirstFrom(route->first_unsent);
-  while (seq != kNoSeq) {
+  while (seq != kNoSeq && InFlightTo(route->leader) < options_.in_flight_max) {
     Forward forward{route->session, route->incarnation, route->stream, route->position, {}, {}};
     size_t bytes = 0;
     for (; seq != kNoSeq && bytes < kForwardBytesMax &&
@@ -382,6 +476,8 @@ void Gateway::FlushAway(MonoTime now, Route* route) {
     outbox_->Send(route->leader, bus::Lane::kBulk, bus::MessageType::kForward, route->group->id(),
                   route->term, [&](Writer* out) { EncodeForward(forward, out); });
     route->position += forward.requests.size();
+    route->in_flight.emplace_back(route->position - 1, bytes);
+    route->in_flight_bytes += bytes;
     route->moved = now;
     forwarded_ += forward.requests.size();
   }
@@ -393,14 +489,27 @@ void Gateway::Tick(MonoTime now) {
   for (auto& [id, route] : routes_) {
     GiveUpLate(now, &route);
     ResendIfLost(now, &route);
+    SayWhatIsOwed(now, &route);
   }
+}
+
+// What was handed over is still to be given back for all that the group knows: should this node die
+// now, it would be delivered again, and its client at work on it. What is asked next says so by the
+// way; if nothing is for a while, this does.
+void Gateway::SayWhatIsOwed(MonoTime now, Route* route) {
+  const bool told = route->note != 0 && route->pending.Find(route->note) != nullptr;
+  if (route->owed_word && !told) {
+    route->note = Ask(now, route->group->id(), {.op = NoteOp{}.Encode()}, Asker{});
+  }
+  route->owed_word = route->owes_word;
 }
 
 MonoTime Gateway::NextWakeup() const {
   const bool any = std::any_of(routes_.begin(), routes_.end(),
                                [](const auto& entry) {
                                  const Route& route = entry.second;
-                                 return !route.pending.empty() || route.incarnation == 0;
+                                 return !route.pending.empty() || route.incarnation == 0 ||
+                                        route.owes_word;
                                });
   return any ? next_look_ : kNeverMono;
 }
@@ -412,7 +521,7 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
     // What waits in the machine may wait there; what has got no farther than here may not.
     const bool waits = pending->may_wait && pending->may_be_logged();
     const bool overdue = !waits && now - pending->asked >= options_.uncertain_after_us;
-    if (pending->own) {
+    if (pending->own || pending->over) {
       // Waits for ever: a Cancel must not be lost.
     } else if (!pending->may_be_logged() || pending->kind == Kind::kRead) {
       if (leaderless_us >= options_.leader_wait_us || overdue) {
@@ -425,9 +534,12 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
 }
 
 void Gateway::GiveUp(MonoTime now, Route* route, uint64_t seq, Reply reply) {
-  const Pending& pending = route->pending.At(seq);
-  if (pending.may_wait && pending.may_be_logged()) {
-    Cancel(now, route->group->id(), seq, CancelOp::Why::kGone);
+  Pending& pending = route->pending.At(seq);
+  TakeBackWord(route, &pending);
+  if ((pending.may_wait || pending.hands_over) && pending.may_be_logged()) {
+    const uint64_t ended_by =
+        AskToEnd(now, route->group->id(), {seq, CancelOp::Why::kGone, {}});
+    route->pending.At(seq).ended_by = ended_by;
   }
   Finish(route, seq, std::move(reply));
 }
@@ -443,7 +555,7 @@ void Gateway::ResendIfLost(MonoTime now, Route* route) {
   bool lost = quiet && (route->opening || (!here && route->taken < route->position));
   if (!here) {
     route->pending.ForEach([&](uint64_t, const Pending* pending) {
-      const bool awaited = pending->in_stream && !pending->may_wait &&
+      const bool awaited = pending->in_stream && !pending->may_wait && !pending->over &&
                            (quiet || pending->kind == Kind::kRead);
       lost |= awaited && now - pending->sent >= kResendAfterUs;
     });
@@ -454,16 +566,16 @@ void Gateway::ResendIfLost(MonoTime now, Route* route) {
 }
 
 void Gateway::CheckInvariants() const {
+  size_t bytes = 0;
   for (const auto& [id, route] : routes_) {
     CHECK(route.reads.empty() || route.pending.Find(route.reads.front()) != nullptr);
-    size_t bytes = 0;
     route.pending.ForEach([&bytes, &route = route](uint64_t seq, const Pending* pending) {
       CHECK(seq < route.next_seq);
       CHECK(!route.answered.Contains(seq));
       bytes += pending->op.size();
     });
-    CHECK(bytes == route.pending_bytes);
   }
+  CHECK(bytes == pending_bytes_);
 }
 
 }  // namespace lockstep

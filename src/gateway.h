@@ -14,6 +14,10 @@
 //      that order.
 //   3. A request that has been given up is never left waiting in the machine: a Cancel follows it,
 //      under the same session, and under the next one where both are asked anew.
+//   4. A group is told that an answer is needed no more only when its client has it, or when what
+//      it handed over was given back; and then within a moment, though nothing else be asked. An
+//      answer that hands something over is with its client when its bytes have left (Delivered);
+//      until then it may be Abandoned.
 #pragma once
 
 #include <deque>
@@ -23,7 +27,7 @@
 #include <set>
 #include <vector>
 
-#include "commands/lock_ops.h"
+#include "commands/wait_ops.h"
 #include "commands/replica.h"
 #include "src/base/seq_map.h"
 #include "src/forwarding.h"
@@ -38,8 +42,11 @@ class Gateway {
     NodeId self;
     int64_t leader_wait_us = 2 * kUsPerSecond;
     int64_t uncertain_after_us = 5 * kUsPerSecond;
-    size_t pending_max = 1'000'000;                 // Requests of one group,
-    size_t pending_bytes_max = size_t{256} << 20;  // and their operations together.
+    size_t pending_max = 1'000'000;                 // Requests of one group.
+    size_t pending_bytes_max = size_t{256} << 20;  // Operations of all groups together.
+    // On their way to one leader, of all groups: what waits in the link before them delays others,
+    // and too much of it breaks the link.
+    size_t in_flight_max = size_t{8} << 20;
   };
   // Who wants the answer. `client` 0: nobody, the request is the node's own, and never refused.
   struct Asker {
@@ -47,6 +54,12 @@ class Gateway {
     uint64_t slot = 0;
   };
   enum class Kind : uint8_t { kWrite, kRead };
+  struct Request {
+    Kind kind = Kind::kWrite;
+    Bytes op;
+    bool may_wait = false;    // The answer may rightly be long in coming.
+    bool hands_over = false;  // The answer hands something over: see Propose.
+  };
 
   class Listener {
    public:
@@ -58,15 +71,18 @@ class Gateway {
   void AddGroup(MonoTime now, Group* group);
 
   // 0: there is no such group, or too many requests are pending; nothing follows. Else the number.
-  // `may_wait`: the answer may rightly be long in coming.
-  uint64_t Ask(MonoTime now, GroupId group, Kind kind, Bytes op, bool may_wait, const Asker& asker);
+  uint64_t Ask(MonoTime now, GroupId group, Request request, const Asker& asker);
   // Ends the wait of such a request, in the log like the grant that may be on its way.
   void Cancel(MonoTime now, GroupId group, uint64_t seq, CancelOp::Why why);
   // Ends what is bound to the client, by requests before this one.
   void Hangup(MonoTime now, GroupId group, ClientId client);
-  // Nobody wants this answer any more. What was sent is sent again as for anybody, and given up as
-  // for anybody: no request comes alive long after its client has gone.
-  void Forget(GroupId group, uint64_t seq);
+  // Nobody is there any more to take this answer. It is taken back if it was never sent; else its
+  // wait is ended, and what it was handed is given back. What does neither is sent again as for
+  // anybody, and given up as for anybody: no request comes alive long after its client has gone.
+  // False: it never was and will never be in the log.
+  bool Abandon(MonoTime now, GroupId group, uint64_t seq);
+  // The client has the answer of a request that handed something over.
+  void Delivered(GroupId group, uint64_t seq);
   // Takes back a request that was never sent: it is gone, nothing follows. False: it may be in the
   // log, and needs a Cancel.
   bool Withdraw(GroupId group, uint64_t seq);
@@ -76,7 +92,11 @@ class Gateway {
   // two starts may have the same name.
   void Start(DiskId disk, uint64_t boot);
 
+  // Whether that answer would be somebody's.
+  bool Awaits(GroupId group, const RequestId& request) const;
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);
+  // It was answered here, but what the answer holds can not be read on this node yet.
+  void OnUnreadable(GroupId group, uint64_t seq);
   void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
   void OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack);
   // The group's replica took a snapshot in: answers that lie before it were not seen, and are there
@@ -92,7 +112,9 @@ class Gateway {
 
   void set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us);
   void set_down_reason(Bytes reason) { down_reason_ = std::move(reason); }
-  size_t pending(GroupId group) const;  // Requests that are not answered yet.
+  size_t pending(GroupId group) const;  // Requests that are not answered yet, or not delivered.
+  // Something that a client left behind is still to be ended, and there is a leader who could.
+  bool HasEndings() const;
   uint64_t forwarded() const { return forwarded_; }
   uint64_t resent() const { return resent_; }
   void CheckInvariants() const;
@@ -107,6 +129,7 @@ class Gateway {
   struct Pending {
     Kind kind = Kind::kWrite;
     bool may_wait = false;
+    bool hands_over = false;
     bool own = false;        // The node's: it is never given up.
     bool in_stream = false;  // Sent in the route's stream, as number `position`.
     bool sent_before = false;  // In an earlier stream: a leader may have logged it.
@@ -117,6 +140,10 @@ class Gateway {
     MonoTime sent;
     Bytes op;
     std::optional<Ending> ending;
+    uint64_t ended_by = 0;  // The request that cancels this one; none if 0.
+    bool over = false;      // Its client was answered or is gone; kept until it is delivered, or
+                            // what ends it is answered.
+    bool carries_word = false;  // It told the group what is owed to it: see Route::owes_word.
     // What it tells the machine, if it was the first of a message to have something to tell; told
     // again when it is sent again.
     std::unique_ptr<IntervalSet> answered;
@@ -137,15 +164,21 @@ class Gateway {
     uint64_t taken = 0;       // The leader has said that it has everything below.
     MonoTime moved;           // When something was last sent or acknowledged.
     MonoTime retry_at;        // Not before: the leader refused.
+    uint64_t seen_turns = 0;  // Of the group, when it was last looked.
     uint64_t next_seq = 1;
     uint64_t first_unsent = 1;
     SeqMap<Pending> pending;
-    size_t pending_bytes = 0;
     std::deque<uint64_t> reads;  // In order; the first is pending, those behind it may be no more.
     IntervalSet answered;     // Above the lowest pending, not yet told.
+    bool owes_word = false;   // Something was delivered, and the group was not told so yet.
+    bool owed_word = false;   // The same, when it was last looked.
+    uint64_t note = 0;        // The request that was made to tell it.
+    // Sent and not yet taken by the leader: position and size.
+    std::deque<std::pair<uint64_t, size_t>> in_flight;
+    size_t in_flight_bytes = 0;
   };
 
-  void AskToEnd(MonoTime now, GroupId group, const Ending& ending);
+  uint64_t AskToEnd(MonoTime now, GroupId group, const Ending& ending);
   void WriteEnding(Route* route, Pending* pending);
   static bool IsOldestRead(const Route& route, uint64_t seq);
   static void DropFinishedReads(Route* route);
@@ -159,6 +192,11 @@ class Gateway {
   // What goes with the request to the machine: told once, by whichever comes first.
   void Tell(Route* route, Pending* pending, Answered* out);
   void Finish(Route* route, uint64_t seq, Reply reply);
+  void Remove(Route* route, uint64_t seq);
+  void SayWhatIsOwed(MonoTime now, Route* route);
+  void TakeBackWord(Route* route, Pending* pending);
+  void ForgetInFlight(Route* route, uint64_t below);
+  size_t InFlightTo(NodeId leader) const;
   void RefuseWhatWasNeverLogged(Route* route);
   void GiveUpLate(MonoTime now, Route* route);
   void GiveUp(MonoTime now, Route* route, uint64_t seq, Reply reply);
@@ -169,6 +207,7 @@ class Gateway {
   Listener* listener_;
   SessionName name_;  // Of the next sessions; boot 0: not started.
   std::map<GroupId, Route> routes_;
+  size_t pending_bytes_ = 0;  // Of all operations that are pending.
   std::set<NodeId> unreachable_;
   Bytes down_reason_;
   MonoTime next_look_{0};

@@ -21,6 +21,10 @@ constexpr size_t kReadsWaitingMax = 1'000'000;
 constexpr size_t kAnswersATurnCostMax = size_t{4} << 20;
 constexpr uint64_t kLookCost = 4;
 
+LogStore::Needs NeedsOf(const Replica& replica) {
+  return [&replica](Index entry) { return replica.machine().NeedsEntry(entry); };
+}
+
 }  // namespace
 
 Group::Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft> raft,
@@ -57,6 +61,7 @@ Group::Taken Group::Admit(size_t bytes) {
 }
 
 Group::Taken Group::Write(const RequestId& request, BytesView op, const Answered& answered) {
+  touched_ = true;
   const Taken taken = Admit(op.size());
   if (taken != Taken::kYes) return taken;
   auto* entry = gathered_.empty() ? nullptr : std::get_if<RequestsEntry>(&gathered_.back());
@@ -75,6 +80,7 @@ Group::Taken Group::Write(const RequestId& request, BytesView op, const Answered
 }
 
 Group::Taken Group::WriteAlone(Bytes logged) {
+  touched_ = true;
   const Taken taken = Admit(logged.size());
   if (taken != Taken::kYes) return taken;
   gathered_bytes_ += logged.size();
@@ -85,6 +91,7 @@ Group::Taken Group::WriteAlone(Bytes logged) {
 Group::Taken Group::Read(const RequestId& request, BytesView query) {
   if (!raft_->is_leader()) return Taken::kNotLeader;
   if (reads_.size() + gathered_.size() >= kReadsWaitingMax) return Taken::kFull;
+  touched_ = true;
   ForgetGatheredBefore(raft_->term());
   gathered_.emplace_back(WaitingRead{0, request, Bytes(query), std::nullopt});
   return Taken::kYes;
@@ -125,7 +132,7 @@ bool Group::ProposeFirst(MonoTime now) {
 }
 
 void Group::Tick(MonoTime now) {
-  raft_->Tick(now);
+  MutableRaft().Tick(now);
   ProposePulseIfDue(now);
 }
 
@@ -150,6 +157,8 @@ MonoTime Group::NextWakeup(MonoTime now) const {
   MonoTime next = raft_->NextTick();
   const ClusterTime deadline = replica_->NextDeadline();
   if (ReadIsDue()) return now;
+  if (IsFetching() && arriving_->write == 0) next = std::min(next, arriving_->ask_at);
+  if (!gathered_.empty()) next = std::min(next, now + kPulseRetryUs);  // It may be taken by then.
   if (raft_->is_leader() && !PulseIsUnderWay() && deadline != kNeverCluster) {
     const int64_t wait_ms = std::max<int64_t>(0, deadline + 1 - raft_->time(now));  // Past it.
     next = std::min(next, std::max(next_pulse_, now + wait_ms * kUsPerMs));
@@ -158,12 +167,28 @@ MonoTime Group::NextWakeup(MonoTime now) const {
 }
 
 void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
+  const size_t records = batch->ops().size();
   ProposeGathered(now);
-  // Applying may lead to more (a single voter commits at once): until nothing is left.
+  RunRaft(now, write, batch);
+  FetchWhatIsLacking(now, write, batch);
+  AcceptIfWhole(now, write, batch);
+  AnswerReads(now);
+  ProposePulseIfDue(now);
+  TakeSnapshotIfDue(write, batch);
+  CompareKnownHashes();
+  if (batch->ops().size() > records) awaited_write_ = write;
+  touched_ = raft_->HasReady();  // A pulse of just now.
+  ++turns_;
+  wakeup_ = NextWakeup(now);
+}
+
+// Applying may lead to more (a single voter commits at once): until nothing is left.
+void Group::RunRaft(MonoTime now, uint64_t write, WriteBatch* batch) {
   while (raft_->HasReady()) {
     raft::Ready ready = raft_->Drain(now, write);
     if (ready.hard) store_.PutHardState(*ready.hard, batch);
     if (ready.install) Install(*ready.install, batch);
+    if (ready.offered) Prepare(now, std::move(*ready.offered), batch);
     store_.Append(ready.append, batch);
     if (ready.reads_lost) reads_.clear();  // Their gateways ask the next leader.
     for (raft::Message& message : ready.messages) listener_->OnMessage(*this, std::move(message));
@@ -172,12 +197,14 @@ void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
       replica_->Pulse(applied_, raft_->time(now), &effects_);
     }
     Apply(ready.apply_from, ready.apply_to);
-    if (ready.wants_snapshot) raft_->ProvideSnapshot(SnapshotNow());
+    DropUnneeded(batch);
+    wants_snapshot_ |= ready.wants_snapshot;
   }
-  AnswerReads(now);
-  ProposePulseIfDue(now);
-  TakeSnapshotIfDue(write, batch);
-  CompareKnownHashes();
+}
+
+void Group::ProvideSnapshot() {
+  wants_snapshot_ = false;
+  MutableRaft().ProvideSnapshot(SnapshotNow());
 }
 
 void Group::Apply(Index from, Index to) {
@@ -238,14 +265,21 @@ void Group::AnswerReads(MonoTime now) {
 }
 
 void Group::Install(const raft::Snapshot& snapshot, WriteBatch* batch) {
-  const Result<void> loaded = replica_->Load(snapshot.data);
-  CHECK_SAYS(loaded.ok(), "group %s: snapshot of %lu does not load: %s", options_.name.c_str(),
-             snapshot.last.index.value, loaded.error().message.c_str());
-  store_.PutSnapshot(snapshot, false, batch);
+  const bool is_prepared = arriving_ && arriving_->id == snapshot.last;
+  if (is_prepared) {
+    TakeOver(std::move(arriving_->replica), batch);
+    arriving_.reset();
+  } else {
+    const Result<void> loaded = replica_->Load(snapshot.data);
+    CHECK_SAYS(loaded.ok(), "group %s: snapshot of %lu does not load: %s", options_.name.c_str(),
+               snapshot.last.index.value, loaded.error().message.c_str());
+  }
+  store_.PutForeignSnapshot(snapshot, applied_, NeedsOf(*replica_), batch);
   applied_ = snapshot.last.index;
   applied_id_ = snapshot.last;
   applied_time_ = snapshot.time;
   snapshot_index_ = applied_;
+  snapshot_bytes_ = snapshot.data.size();
   own_hashes_.clear();
   ++snapshots_installed_;
   listener_->OnInstalled(*this);
@@ -269,9 +303,13 @@ void Group::TakeSnapshotIfDue(uint64_t write, WriteBatch* batch) {
   const bool large = raft_->log_bytes() > options_.log_bytes_max &&
                      applied_bytes_ > options_.log_bytes_max / 4;
   if (!large && since < options_.snapshot_entries) return;
+  // A large state is written anew only when as much has happened to it.
+  if (applied_bytes_ < snapshot_bytes_ / 2) return;
 
-  store_.PutSnapshot(SnapshotNow(), true, batch);
+  const raft::Snapshot snapshot = SnapshotNow();
+  store_.PutSnapshot(snapshot, NeedsOf(*replica_), batch);
   snapshot_index_ = applied_;
+  snapshot_bytes_ = snapshot.data.size();
   applied_bytes_ = 0;
   ++snapshots_taken_;
   compaction_ = {write, applied_};
@@ -279,7 +317,9 @@ void Group::TakeSnapshotIfDue(uint64_t write, WriteBatch* batch) {
 
 // Only now may the snapshot stand for what it replaces.
 void Group::Persisted(MonoTime now, uint64_t write) {
-  raft_->Persisted(now, write);
+  MutableRaft().Persisted(now, write);
+  if (write >= awaited_write_) awaited_write_ = 0;
+  if (arriving_ && write >= arriving_->write) arriving_->write = 0;
   if (!compaction_ || write < compaction_->write) return;
   const size_t keep = std::min<size_t>(kEntriesKeptMax, options_.snapshot_entries / 4);
   // Well below the maximum, or the next snapshot would be due at once.

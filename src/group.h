@@ -21,12 +21,15 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <variant>
 
 #include "cluster/raft/raft.h"
 #include "commands/replica.h"
+#include "src/body_cache.h"
 #include "src/log_store.h"
 
 namespace lockstep {
@@ -38,6 +41,12 @@ class Group {
     Bytes name;                       // "control", "locks".
     size_t log_bytes_max = 64 << 20;  // A snapshot is taken when the log in memory is larger,
     uint64_t snapshot_entries = 200'000;  // or when this many entries were applied since the last.
+    // For what the state has left in the log: how one value is read from the disk, what was read
+    // lately (of all groups), and an empty machine to see what a snapshot needs. The first may be
+    // empty if the machine leaves nothing there.
+    LogStore::Read read{};
+    BodyCache* cache = nullptr;
+    std::function<std::unique_ptr<StateMachine>()> make_machine{};
   };
 
   // Told during Drain.
@@ -49,6 +58,8 @@ class Group {
     virtual void OnMessage(Group& group, raft::Message message) = 0;
     virtual void OnInstalled(Group& group) = 0;  // A snapshot: what it holds was not seen applied.
     virtual void OnStateHash(Group& group, Index index, uint64_t hash) = 0;  // Due to be compared.
+    // The leader is to be asked for the data of these entries. False: not now.
+    virtual bool OnFetch(Group& group, std::vector<Index> entries) = 0;
   };
 
   // `raft` and `replica` stand at the same snapshot; `time` is its stamp.
@@ -65,14 +76,37 @@ class Group {
   Taken Read(const RequestId& request, BytesView query);
 
   // Raft's inputs. --------------------------------------------------------------------------------
-  void Step(MonoTime now, raft::Message message) { raft_->Step(now, std::move(message)); }
+  void Step(MonoTime now, raft::Message message) { MutableRaft().Step(now, std::move(message)); }
   void Tick(MonoTime now);
   void Persisted(MonoTime now, uint64_t write);
 
   // Records go to `batch`, which is write number `write`; the rest to the listener.
   void Drain(MonoTime now, uint64_t write, WriteBatch* batch);
-  bool HasWork() const { return raft_->HasReady(); }
-  MonoTime NextWakeup(MonoTime now) const;
+  // A node has many groups, and most of them have nothing to do in most turns: what follows is
+  // cheap to ask. Drain changes nothing unless it HasWork; Tick nothing before NextWakeup;
+  // Persisted nothing unless it AwaitsDisk.
+  bool HasWork() const { return touched_; }
+  MonoTime NextWakeup() const { return wakeup_; }
+  bool AwaitsDisk() const { return awaited_write_ != 0; }
+  // Differs from what it was if the group may have changed since.
+  uint64_t turns() const { return 2 * turns_ + (touched_ ? 1 : 0); }
+  // A follower needs a snapshot. Making one takes time: one group a turn.
+  bool WantsSnapshot() const { return wants_snapshot_; }
+  void ProvideSnapshot();
+
+  // What the state has left in the log (group_bodies.cc). -----------------------------------------
+  // Puts it into the reply. False: the state has let go of it since; or, on a node that was brought
+  // up to date a moment ago and does not lead, it is not readable yet.
+  bool Resolve(Reply* reply);
+  void ResolveWhatIsThere(Reply* rows);  // Without the rows of which the state has let go.
+  static constexpr size_t kFetchEntriesMax = 256;  // Asked for at once.
+  struct Fetched {
+    Index entry;
+    std::optional<Bytes> data;  // None: it is needed no more.
+  };
+  std::vector<Fetched> Give(const std::vector<Index>& entries);
+  void OnFetched(MonoTime now, std::vector<Fetched> fetched);
+  bool IsFetching() const { return arriving_ && !arriving_->lacks.empty(); }
 
   // What the leader's machine hashed to at `index`. CHECKs that ours did too: nodes that differ
   // have granted different things, and going on would make it worse.
@@ -80,7 +114,11 @@ class Group {
 
   GroupId id() const { return options_.id; }
   const Bytes& name() const { return options_.name; }
-  raft::Raft& raft() { return *raft_; }
+  // To change it, which makes work.
+  raft::Raft& MutableRaft() {
+    touched_ = true;
+    return *raft_;
+  }
   const raft::Raft& raft() const { return *raft_; }
   Replica& replica() { return *replica_; }
   const Replica& replica() const { return *replica_; }
@@ -124,7 +162,35 @@ class Group {
   void RememberHash(Index index);
   void CompareKnownHashes();
 
+  MonoTime NextWakeup(MonoTime now) const;
+  void RunRaft(MonoTime now, uint64_t write, WriteBatch* batch);
+  bool ReadSpan(const LogSpan& span, Bytes* out);
+  bool IsInMemory(Index entry) const;
+  void DropUnneeded(WriteBatch* batch);
+  void Prepare(MonoTime now, raft::Snapshot snapshot, WriteBatch* batch);
+  void FetchWhatIsLacking(MonoTime now, uint64_t write, WriteBatch* batch);
+  void AcceptIfWhole(MonoTime now, uint64_t write, WriteBatch* batch);
+  void TakeOver(std::unique_ptr<Replica> replica, WriteBatch* batch);
+
+  // A leader's snapshot that is whole, and waits for what it needs from beside it.
+  struct Arriving {
+    explicit Arriving(raft::Snapshot s) : id(s.last), snapshot(std::move(s)) {}
+    raft::LogId id;
+    raft::Snapshot snapshot;
+    std::unique_ptr<Replica> replica;  // As of it.
+    std::deque<Index> lacks;           // Entries still to be fetched, ascending.
+    std::vector<Fetched> to_write;
+    uint64_t write = 0;                // That brings the latest to disk; 0: it is there.
+    std::set<Index> fetched;           // Written.
+    MonoTime ask_at;
+  };
+
   Options options_;
+  bool touched_ = true;  // Since the latest Drain.
+  uint64_t turns_ = 0;   // Drained.
+  bool wants_snapshot_ = false;
+  MonoTime wakeup_;      // As of the latest Drain.
+  uint64_t awaited_write_ = 0;  // The latest that holds something of this group's; 0: none.
   LogStore store_;
   std::unique_ptr<raft::Raft> raft_;
   std::unique_ptr<Replica> replica_;
@@ -138,6 +204,7 @@ class Group {
     Index to;
   };
   std::optional<Compaction> compaction_;
+  std::optional<Arriving> arriving_;
   raft::LogId pulse_;         // The latest pulse proposed.
   MonoTime next_pulse_;       // Not before: the latest was refused.
   std::deque<Gathered> gathered_;   // In `gathered_term_`, in the order in which it came.
@@ -146,7 +213,8 @@ class Group {
   std::deque<WaitingRead> reads_;
   std::deque<HashAt> own_hashes_;     // The last few, ascending.
   std::deque<HashAt> leader_hashes_;  // Told of indexes that we have not applied yet.
-  size_t applied_bytes_ = 0;          // Since the latest snapshot.
+  size_t applied_bytes_ = 0;          // Since the latest snapshot,
+  size_t snapshot_bytes_ = 0;         // which was so large.
   Effects effects_;                   // Reused.
   uint64_t snapshots_taken_ = 0;
   uint64_t snapshots_installed_ = 0;

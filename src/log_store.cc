@@ -38,20 +38,16 @@ const char* WhatIsOutOfOrder(const raft::Recovered& recovered) {
   return recovered.hard.term < term ? "hard state" : nullptr;
 }
 
-Result<void> ReadRun(GroupId group, BytesView value, std::vector<raft::Entry>* log) {
+Result<void> ReadEntry(GroupId group, BytesView key, BytesView value,
+                       std::vector<raft::Entry>* log) {
+  uint64_t index = 0;
+  for (const char c : key) index = index << 8 | static_cast<uint8_t>(c);
+  raft::Entry entry;
   Reader in(value);
-  const size_t n = in.Count();
-  bool first = true;
-  for (size_t i = 0; i < n; ++i) {
-    raft::Entry entry;
-    if (!raft::DecodeEntry(&in, &entry)) return Damaged(group, "log");
-    // Rule 1: this run overrides what an earlier one has from here on.
-    while (first && !log->empty() && log->back().id.index >= entry.id.index) log->pop_back();
-    first = false;
-    if (!log->empty() && Next(log->back().id.index) != entry.id.index) return Damaged(group, "log");
-    log->push_back(std::move(entry));
-  }
-  if (!in.done()) return Damaged(group, "log");
+  if (!raft::DecodeEntry(&in, &entry) || !in.done()) return Damaged(group, "log");
+  const bool follows = log->empty() || Next(log->back().id.index) == entry.id.index;
+  if (entry.id.index.value != index || !follows) return Damaged(group, "log");
+  log->push_back(std::move(entry));
   return {};
 }
 
@@ -105,12 +101,7 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
       recovered.hard.vote = in.Get<NodeId>();
       return in.done() ? Result<void>() : Damaged(group_, "hard state");
     }
-    if (what == 'l') {
-      Index first;
-      for (const char c : key.substr(6)) first.value = first.value << 8 | static_cast<uint8_t>(c);
-      runs_.push_back(first);
-      return ReadRun(group_, value, &recovered.entries);
-    }
+    if (what == 'l') return ReadEntry(group_, key.substr(6), value, &recovered.entries);
     if (what == 's') {
       Result<SnapshotHead> read = ReadSnapshotHead(group_, value);
       if (!read) return read.error();
@@ -122,7 +113,16 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
     ++pieces_;
     return {};
   };
-  const Result<void> scanned = storage.Scan(Key('\0'), Key('\x7f'), visit);
+  // The snapshot first: it says where the log begins. What lies below it, and what was fetched, may
+  // be more than memory holds.
+  const auto scan = [&](const Bytes& from, const Bytes& to) {
+    return storage.Scan(from, to, visit);
+  };
+  Result<void> scanned = scan(Key('\0'), Key('l'));
+  if (scanned.ok()) scanned = scan(Key('m'), Key('u'));
+  if (scanned.ok()) scanned = scan(Key('v'), Key('\x7f'));
+  covered_ = head.snapshot.last.index;
+  if (scanned.ok()) scanned = scan(Key('l', Next(covered_).value), Key('m'));
   if (!scanned) return scanned.error();
   if (data.size() != head.bytes || (head.bytes > 0 && Crc32c(data) != head.checksum)) {
     return Damaged(group_, "snapshot");
@@ -131,16 +131,10 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
   recovered.snapshot = std::move(head.snapshot);
   recovered.snapshot.data = std::move(data);
   std::vector<raft::Entry>& log = recovered.entries;
-  const auto covered = std::find_if(log.begin(), log.end(), [&](const raft::Entry& entry) {
-    return entry.id.index > recovered.snapshot.last.index;
-  });
-  log.erase(log.begin(), covered);
-  if (!log.empty() && log.front().id.index != Next(recovered.snapshot.last.index)) {
-    return Damaged(group_, "log");
-  }
+  if (!log.empty() && log.front().id.index != Next(covered_)) return Damaged(group_, "log");
   if (const char* what = WhatIsOutOfOrder(recovered)) return Damaged(group_, what);
   if (Planted(Mutant::kStartDropsSynced) && !log.empty()) log.pop_back();
-  last_ = log.empty() ? recovered.snapshot.last.index : log.back().id.index;
+  last_ = log.empty() ? covered_ : log.back().id.index;
   return loaded;
 }
 
@@ -155,31 +149,37 @@ void LogStore::PutHardState(const raft::HardState& hard, WriteBatch* batch) {
 void LogStore::Append(const std::vector<raft::Entry>& entries, WriteBatch* batch) {
   if (entries.empty()) return;
   const Index first = entries.front().id.index;
-  if (first <= last_) {  // A truncation.
-    batch->DeleteRange(Key('l', first.value), Key('l', kLastNumber));
-    while (!runs_.empty() && runs_.back() >= first) runs_.pop_back();
+  CHECK(first > covered_);
+  // A truncation.
+  if (first <= last_) batch->DeleteRange(Key('l', first.value), Key('l', Next(last_).value));
+  for (const raft::Entry& entry : entries) {
+    Bytes value;
+    Writer out(&value);
+    raft::EncodeEntry(entry, &out);
+    batch->Put(Key('l', entry.id.index.value), std::move(value));
   }
-  Bytes value;
-  Writer out(&value);
-  out.Varint(entries.size());
-  for (const raft::Entry& entry : entries) raft::EncodeEntry(entry, &out);
-  batch->Put(Key('l', first.value), std::move(value));
-  runs_.push_back(first);
   last_ = entries.back().id.index;
 }
 
-void LogStore::DropRunsCovered(Index to, WriteBatch* batch) {
-  // A run may go when the next one begins at or before to + 1: then all of it is covered.
-  size_t covered = 0;
-  while (covered + 1 < runs_.size() && runs_[covered + 1] <= Next(to)) ++covered;
-  if (last_ <= to) covered = runs_.size();
-  if (covered == 0) return;
-  const uint64_t end = covered < runs_.size() ? runs_[covered].value : kLastNumber;
-  batch->DeleteRange(Key('l', 0), Key('l', end));
-  runs_.erase(runs_.begin(), runs_.begin() + static_cast<std::ptrdiff_t>(covered));
+// [from, to], but for those that are needed.
+void LogStore::DropUnneeded(Index from, Index to, const Needs& needs, WriteBatch* batch) {
+  const auto drop = [&](Index first, Index end) {
+    if (Next(first) == end) {
+      batch->Delete(Key('l', first.value));
+    } else if (first < end) {
+      batch->DeleteRange(Key('l', first.value), Key('l', end.value));
+    }
+  };
+  Index first = from;
+  for (Index i = from; i <= to; i = Next(i)) {
+    if (!needs(i)) continue;
+    drop(first, i);
+    first = Next(i);
+  }
+  drop(first, Next(to));
 }
 
-void LogStore::PutSnapshot(const raft::Snapshot& snapshot, bool keep_log, WriteBatch* batch) {
+void LogStore::WriteSnapshot(const raft::Snapshot& snapshot, WriteBatch* batch) {
   Bytes value;
   Writer out(&value);
   out.Put(snapshot.last.term);
@@ -196,14 +196,56 @@ void LogStore::PutSnapshot(const raft::Snapshot& snapshot, bool keep_log, WriteB
   }
   if (pieces < pieces_) batch->DeleteRange(Key('t', pieces), Key('t', kLastNumber));
   pieces_ = pieces;
+  covered_ = snapshot.last.index;
+  last_ = std::max(last_, covered_);
+}
 
-  if (!keep_log) last_ = std::min(last_, snapshot.last.index);
-  if (!keep_log && !runs_.empty()) {
-    batch->DeleteRange(Key('l', 0), Key('l', kLastNumber));
-    runs_.clear();
-  }
-  if (keep_log) DropRunsCovered(snapshot.last.index, batch);
-  last_ = std::max(last_, snapshot.last.index);
+void LogStore::PutSnapshot(const raft::Snapshot& snapshot, const Needs& needs, WriteBatch* batch) {
+  DropUnneeded(Next(covered_), std::min(snapshot.last.index, last_), needs, batch);
+  WriteSnapshot(snapshot, batch);
+}
+
+void LogStore::PutForeignSnapshot(const raft::Snapshot& snapshot, Index kept, const Needs& needs,
+                                  WriteBatch* batch) {
+  kept = std::min(kept, last_);
+  DropUnneeded(Next(covered_), kept, needs, batch);
+  const Index behind = Next(std::max(kept, covered_));
+  if (behind <= last_) batch->DeleteRange(Key('l', behind.value), Key('l', Next(last_).value));
+  last_ = snapshot.last.index;
+  WriteSnapshot(snapshot, batch);
+}
+
+void LogStore::Drop(Index entry, WriteBatch* batch) {
+  CHECK(entry <= covered_);
+  batch->Delete(Key('l', entry.value));
+  batch->Delete(Key('u', entry.value));
+}
+
+void LogStore::DropAll(Index from, Index to, WriteBatch* batch) {
+  CHECK(to <= covered_);
+  batch->DeleteRange(Key('l', from.value), Key('l', Next(to).value));
+  batch->DeleteRange(Key('u', from.value), Key('u', Next(to).value));
+}
+
+void LogStore::DropFetched(Index entry, WriteBatch* batch) { batch->Delete(Key('u', entry.value)); }
+
+void LogStore::PutFetched(Index entry, Bytes data, WriteBatch* batch) {
+  batch->Put(Key('u', entry.value), std::move(data));
+}
+
+void LogStore::DropFetched(WriteBatch* batch) {
+  batch->DeleteRange(Key('u', Next(covered_).value), Key('u', kLastNumber));
+}
+
+std::optional<Bytes> LogStore::DataOf(Index entry, const Read& read) const {
+  const std::optional<Bytes> value = read(Key('l', entry.value));
+  if (!value) return read(Key('u', entry.value));
+  raft::Entry logged;
+  Reader in(*value);
+  CHECK_SAYS(raft::DecodeEntry(&in, &logged) && in.done(),
+             "entry %lu of group %lu on disk does not decode, so the folder is damaged; %s",
+             entry.value, group_.value, kWayOut);
+  return std::move(logged.data);
 }
 
 }  // namespace lockstep

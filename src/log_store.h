@@ -2,20 +2,22 @@
 //
 //   m disk | cluster | boot | members     the node itself; see src/identity.h
 //   g <group> h                           Raft's hard state
-//   g <group> l <first index>             a run of log entries, as one turn wrote them
+//   g <group> l <index>                   a log entry
 //   g <group> s                           the snapshot: what it covers, its size and checksum
 //   g <group> t <n>                       the snapshot's n-th piece
+//   g <group> u <index>                   an entry's data, fetched from another node because a
+//                                         snapshot that came from there needs it
 //
 // Always true:
-//   1. A run overrides, from its first index on, every run before it. So a truncation writes the
-//      new run and deletes those that begin behind it; the tail of the one before needs no
-//      rewriting.
-//   2. The snapshot, its pieces, and the deletion of the log that it covers are in one batch.
+//   1. The snapshot, its pieces, and the deletion of the log that it covers are in one batch.
+//   2. Of the entries that the snapshot covers those stay that its state needs (StateMachine), as
+//      log entries or as fetched ones. Nothing else stays.
 //   3. A value is checksummed by the storage; what does not decode all the same is damage, and
 //      named.
 #pragma once
 
-#include <deque>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "cluster/raft/raft.h"
@@ -28,7 +30,7 @@ class LogStore {
   explicit LogStore(GroupId group) : group_(group) {}
 
   // What the disk has of this group. `snapshot.data` is whole. No hard state, log or snapshot: all
-  // zero, and `found` is false.
+  // zero, and `found` is false. Entries that the snapshot covers are not looked at.
   struct Loaded {
     bool found = false;
     raft::Recovered recovered;
@@ -38,17 +40,35 @@ class LogStore {
   // Records for a batch.
   void PutHardState(const raft::HardState& hard, WriteBatch* batch);
   void Append(const std::vector<raft::Entry>& entries, WriteBatch* batch);
-  // `keep_log`: entries behind snapshot.last stay (our own snapshot). Else the log is replaced by
-  // it.
-  void PutSnapshot(const raft::Snapshot& snapshot, bool keep_log, WriteBatch* batch);
+  using Needs = std::function<bool(Index entry)>;
+  // Our own snapshot. The log behind it stays, and what `needs` says of the rest.
+  void PutSnapshot(const raft::Snapshot& snapshot, const Needs& needs, WriteBatch* batch);
+  // A leader's: the log is replaced by it, but for the entries up to `kept`, which we had applied,
+  // as far as it needs them.
+  void PutForeignSnapshot(const raft::Snapshot& snapshot, Index kept, const Needs& needs,
+                          WriteBatch* batch);
+  // An entry that the snapshot covers is needed no more.
+  void Drop(Index entry, WriteBatch* batch);
+  void DropAll(Index from, Index to, WriteBatch* batch);
+  // The data of an entry that a snapshot needs which is to come.
+  void PutFetched(Index entry, Bytes data, WriteBatch* batch);
+  // It is not needed after all.
+  void DropFetched(Index entry, WriteBatch* batch);
+  // All of those behind the snapshot: what needs them did not come.
+  void DropFetched(WriteBatch* batch);
+
+  // The data of an entry that is on disk, by whoever reads one value there. Nothing: it is not.
+  using Read = std::function<std::optional<Bytes>(BytesView key)>;
+  std::optional<Bytes> DataOf(Index entry, const Read& read) const;
 
  private:
   Bytes Key(char what) const;
   Bytes Key(char what, uint64_t number) const;
-  void DropRunsCovered(Index to, WriteBatch* batch);
+  void WriteSnapshot(const raft::Snapshot& snapshot, WriteBatch* batch);
+  void DropUnneeded(Index from, Index to, const Needs& needs, WriteBatch* batch);
 
   GroupId group_;
-  std::deque<Index> runs_;   // First index of each run on disk, ascending.
+  Index covered_;            // By the snapshot on disk.
   Index last_;               // Of the log on disk.
   uint64_t pieces_ = 0;      // Of the snapshot on disk.
 };

@@ -90,11 +90,15 @@ void Node::Parts::On(const Persisted& input) {
     birth_persisted = true;
     gateway.Start(me.disk, me.boot);
   }
-  for (const auto& [id, group] : groups) group->Persisted(now, input.write);
+  for (Group* group : all_groups) {
+    if (group->AwaitsDisk()) group->Persisted(now, input.write);
+  }
 }
 
 void Node::Parts::On(const Tick&) {
-  for (const auto& [id, group] : groups) group->Tick(now);
+  for (Group* group : all_groups) {
+    if (group->NextWakeup() <= now) group->Tick(now);
+  }
   gateway.Tick(now);
   if (formation != nullptr && birth_persisted) {
     formation->Tick(now);
@@ -135,6 +139,7 @@ void Node::Parts::Housekeep() {
   }
   FollowMembers();
   GuideMembership();
+  FollowPlacement();
   EndSessionsOfLost();
   if (now >= next_ping) {
     next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
@@ -159,6 +164,7 @@ void Node::Parts::ApplySettings() {
   gateway.set_timeouts(s.leader_wait_ms * kUsPerMs, s.uncertain_after_ms * kUsPerMs);
   latencies.Configure(s.latency_monitor_threshold);
   slow.Configure(s.slowlog_log_slower_than, static_cast<size_t>(s.slowlog_max_len));
+  bodies.set_bytes_max(static_cast<size_t>(s.dq_memory));
   peers.set_node_timeout_us(s.node_timeout * kUsPerMs);
   SetLogLevel(s.loglevel);
   ForEachSession([&](Session* session) { ApplyParserLimits(session); });
@@ -168,14 +174,20 @@ Output Node::Parts::Drain(MonoTime at) {
   CHECK(at >= now);
   now = at;
   Output out;
+  TellDelivered();  // What the last turn gave has left by now, or its backlog was told.
   int64_t budget = kWorkADrain;
   for (int round = 0; round < kRoundsATurn; ++round) {
     RunSessions(&budget);
     gateway.Flush(now);
     WantEvents();
-    for (const auto& [id, group] : groups) group->Drain(now, next_write, &batch);
+    for (Group* group : all_groups) {
+      if (group->HasWork()) group->Drain(now, next_write, &batch);
+    }
     if (runnable.empty() || budget <= 0) break;
   }
+  const auto wants = std::find_if(all_groups.begin(), all_groups.end(),
+                                  [](const Group* group) { return group->WantsSnapshot(); });
+  if (wants != all_groups.end()) (*wants)->ProvideSnapshot();
   intake.Flush();
   SendHeartbeats();
   CollectClients(&out);
@@ -201,7 +213,9 @@ Output Node::Parts::Drain(MonoTime at) {
 MonoTime Node::Parts::NextWakeup() const {
   if (!runnable.empty()) return now;
   MonoTime next = std::min(next_housekeeping, gateway.NextWakeup());
-  for (const auto& [id, group] : groups) next = std::min(next, group->NextWakeup(now));
+  for (const Group* group : all_groups) {
+    next = std::min(next, group->HasWork() ? now : group->NextWakeup());
+  }
   if (formation != nullptr && birth_persisted) next = std::min(next, formation->NextWakeup());
   return next;
 }

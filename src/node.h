@@ -59,6 +59,9 @@ struct ClientBacklog {  // How much of what Drain gave the client has not been t
 };
 struct ClientClosed {
   ClientId id;
+  // Of what Drain gave it: bytes that its socket had not taken. SIZE_MAX: the connection broke, and
+  // nobody knows.
+  size_t untaken = 0;
 };
 struct PeerUp {  // A link with this peer has shaken hands (see bus::Hello).
   bus::Hello hello;      // The peer's; `lane` is the link's.
@@ -145,6 +148,9 @@ struct NodeOptions {
   uint64_t process_id = 0;
   std::function<Bytes(size_t)> random;        // From the operating system; none: from `seed`.
   std::function<Bytes(BytesView)> sha256_hex; // None: ACL GETUSER shows no hash.
+  // One value of what is on disk, as StorageReader visits it; nothing: it is not there. At any time
+  // after Open. A disk that cannot tell stops the process.
+  std::function<std::optional<Bytes>(BytesView key)> read_value;
   std::function<MonoTime()> clock;  // For measuring how long commands take; decides nothing.
   // CONFIG REWRITE's way to `config_file`: the text that stands there now, and a new one for it.
   std::function<Result<Bytes>()> read_config;

@@ -90,24 +90,46 @@ void Node::Parts::On(const ClientBacklog& input) {
 
 void Node::Parts::On(const ClientClosed& input) {
   Session* session = FindSession(input.id);
-  if (session != nullptr) HangUp(session);
+  if (session != nullptr) HangUp(session, input.untaken);
 }
 
-// The connection is gone: what it waits for ends, and what was bound to it.
-void Node::Parts::HangUp(Session* session) {
+// What has left is its client's.
+void Node::Parts::TellDelivered(Session* session, size_t untaken) {
+  for (const Session::Handed& one : session->TakeHandedBefore(untaken)) {
+    if (one.end == kNoSeq) {
+      gateway.Abandon(now, one.group, one.seq);
+    } else {
+      gateway.Delivered(one.group, one.seq);
+    }
+  }
+}
+
+void Node::Parts::TellDelivered() {
+  for (const ClientId id : std::exchange(handing, {})) {
+    Session* session = FindSession(id);
+    if (session == nullptr || session->killed) continue;
+    TellDelivered(session, session->backlog);
+    if (session->has_handed()) handing.push_back(id);
+  }
+}
+
+// The connection is gone: what it waits for ends, what did not reach it goes back, and what was
+// bound to it ends.
+void Node::Parts::HangUp(Session* session, size_t untaken) {
+  if (!session->killed) TellDelivered(session, untaken);
+  for (const Session::Handed& one : session->TakeHanded()) {
+    gateway.Abandon(now, one.group, one.seq);
+  }
   for (size_t i = 0; i < session->slots().size(); ++i) {
     const Session::Slot& slot = session->slots()[i];
-    if (slot.filled || slot.seq == 0) continue;
-    if (gateway.Withdraw(slot.group, slot.seq)) continue;
-    session->bound |= slot.binds;
-    gateway.Forget(slot.group, slot.seq);
-    if (!slot.waits) continue;
-    gateway.Cancel(now, slot.group, slot.seq, CancelOp::Why::kGone);
+    if (slot.seq == 0 || (slot.filled && !slot.gives())) continue;
+    const bool may_happen = gateway.Abandon(now, slot.group, slot.seq);
+    if (may_happen && slot.binds) session->Bind(slot.group);
   }
   // Without a session there is nothing bound: it has ended with the last one, and what would be
   // bound under the next one was withdrawn just now.
-  if (session->bound && gateway.HasSession(kLocksGroup)) {
-    gateway.Hangup(now, kLocksGroup, session->client.id);
+  for (const GroupId group : session->bound) {
+    if (gateway.HasSession(group)) gateway.Hangup(now, group, session->client.id);
   }
   channels.Leave(&session->client);
   monitors.erase(session->client.id);
@@ -170,6 +192,7 @@ void Node::Parts::CollectClients(Output* out) {
     EnforceLimits(session);
     const bool close = session->killed || (session->closing && session->idle());
     Bytes bytes = session->TakeOutput();
+    if (session->has_handed() && !session->killed) handing.push_back(id);
     // It has made as much as it may in one go. If the socket does not take that, its backlog stops
     // the session until it does.
     const bool has_room = session->backlog < Session::kOutputPauseBytes;
@@ -298,6 +321,10 @@ Node::Owed Node::Owes(ClientId id) const {
   const bool may_run = session->runnable || session->lack != Session::Lack::kBytes;
   const bool has_commands = session->parser.buffered() > 0 && may_run;
   if (!has_commands && session->idle() && !session->HasOutput()) return Owed::kNothing;
+  // Who waits for a message and has shut its side is most likely dead: the next one is not for it.
+  const bool waits_for_message = session->open_slots() == 1 && session->IsBlocked() &&
+                                 session->slots()[0].hands_over;
+  if (!has_commands && waits_for_message && !session->HasOutput()) return Owed::kNothing;
   return session->stalled || session->IsBlocked() ? Owed::kLater : Owed::kSoon;
 }
 

@@ -79,7 +79,9 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void RunSessions(int64_t* budget);
   void CollectClients(Output* out);
   void CloseSession(ClientId id);
-  void HangUp(Session* session);
+  void HangUp(Session* session, size_t untaken);
+  void TellDelivered();
+  void TellDelivered(Session* session, size_t untaken);
   void EnforceLimits(Session* session);
   void CloseIdleClients();
   void CloseSlowReaders();
@@ -102,6 +104,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void StepGroup(const Sender& from, GroupId group, Term term, raft::Body body);
   void SendHeartbeats();
   bool OnForwarding(NodeId from, const bus::Envelope& envelope);
+  bool OnFetching(NodeId from, const bus::Envelope& envelope);
   bool OnForming(NodeId from, const bus::Envelope& envelope);
   void Tap(NodeId to, BytesView body, bool sent);
   void FollowMembers();
@@ -115,10 +118,16 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void EndSessionsOfLost();
   void EndSession(Group& group, NodeId origin);
   void StopAsImpostor(const bus::Hello& hello);
+
+  // src/node_leaders.cc: who leads. ---------------------------------------------------------------
+  void FollowPlacement();
+  NodeId WantedLeader(const Group& group) const;  // kNoNode: nobody in particular.
+  bool MayTakeOver(const Group& group, NodeId id) const;
   void HandOver();
   // The farthest of those voters that are there and `may_lead`; kNoNode: there is none.
-  NodeId BestSuccessor(const raft::Raft& raft,
+  NodeId BestSuccessor(const Group& group,
                        const std::function<bool(NodeId)>& may_lead) const;
+  void EndWaitsForMessages();
 
   // Group::Listener
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override;
@@ -126,6 +135,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void OnMessage(Group& group, raft::Message message) override;
   void OnInstalled(Group& group) override { gateway.OnInstalled(group.id()); }
   void OnStateHash(Group& group, Index index, uint64_t hash) override;
+  bool OnFetch(Group& group, std::vector<Index> entries) override;
   // Gateway::Listener
   void OnReply(const Gateway::Asker& asker, Reply reply) override;
 
@@ -136,6 +146,10 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   Result<void> ConfigSet(const std::vector<std::pair<Bytes, Bytes>>& values) override;
   Result<void> ConfigRewrite() override;
   int64_t LockDefaultTtlMs() const override { return settings().lock_default_ttl; }
+  size_t MessageBytesMax() const override {
+    return static_cast<size_t>(settings().dq_max_message);
+  }
+  bool QueuesComeByThemselves() const override { return settings().dq_auto_create; }
   bool DebugCommandAllowed(const Client& client) const override;
   bool PasswordNeeded() const override { return !settings().requirepass.empty(); }
   bool PasswordMatches(BytesView user, BytesView password) const override;
@@ -161,6 +175,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   bool OverMemory() const override;
   ClusterView Cluster() const override;
   NodeId self() const override { return me.node; }
+  uint64_t Shards() const override { return std::max<uint64_t>(1, me.shards); }
   Result<void> TransferLeadership(GroupId group, NodeId target) override;
   void Rebalance() override;
   void Shutdown(bool at_once) override { On(Terminate{at_once}); }
@@ -171,6 +186,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   const ControlMachine* control() const;
   void FillMember(const NodeRecord& record, ClusterView::Member* member) const;
   ClusterView::Group ViewOf(const Group& group) const;
+  void FillSlots(ClusterView* view) const;
 
   NodeOptions options;
   Self me;
@@ -181,6 +197,9 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::unique_ptr<Formation> formation;  // Only until the cluster has formed.
   std::map<GroupId, std::unique_ptr<LogNarrator>> narrators;
   std::map<GroupId, std::unique_ptr<Group>> groups;
+  BodyCache bodies;
+  GroupId fetching;  // The group that fetches what a snapshot needs, or the last that did.
+  std::vector<Group*> all_groups;  // The same, side by side.
   Intake intake;
   Gateway gateway;
   Dispatcher dispatcher;
@@ -196,6 +215,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   SeqMap<std::unique_ptr<Session>> sessions;  // By ClientId.
   std::deque<ClientId> runnable;
   std::vector<ClientId> dirty;
+  std::vector<ClientId> handing;  // Given an answer that hands something over: has it left?
   std::set<ClientId> monitors;  // In MONITOR.
   size_t taps = 0;
   bool tapping = false;  // A tap's own output is not tapped.
@@ -228,6 +248,11 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
     MonoTime again_at;
   };
   std::map<NodeId, DiskTold> disks_told;  // To group control, which has another on record still.
+  struct Leading {
+    Term term;
+    MonoTime since;
+  };
+  std::map<GroupId, Leading> leading_since;  // Of the shards; when it was last looked.
 
   bool peers_changed = false;
   bool relink = false;

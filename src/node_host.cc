@@ -116,8 +116,9 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   if (slot == nullptr || slot->seq == 0) return false;
   if (gateway.Withdraw(slot->group, slot->seq)) {
     OnReply({id, session->BackNumber()},
-            with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
-                       : Reply::Nil());
+            with_error         ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
+            : slot->hands_over ? Reply::NilArray()
+                               : Reply::Nil());
     return true;
   }
   // Through the log, like the grant that may be on its way: the client gets one of the two.
@@ -219,6 +220,7 @@ void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* memb
     if (!peer->hello.host.empty()) member->host = peer->hello.host;
     member->connected = peer->linked;
     member->heard_ms_ago = (now - peer->heard) / kUsPerMs;
+    if (peer->linked) member->link_up_ms = (now - peer->linked_since) / kUsPerMs;
   }
   member->failed = peers.failed(record.id);
 }
@@ -230,6 +232,7 @@ ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
   view.name = group.name();
   view.role = raft::RoleName(raft.role());
   view.leader = raft.leader();
+  if (IsShard(group.id())) view.wanted = WantedLeader(group);
   view.term = raft.term();
   view.commit = raft.commit();
   view.applied = group.applied();
@@ -264,48 +267,34 @@ ClusterView Node::Parts::Cluster() const {
   view.ok = !view.groups.empty() &&
             std::all_of(view.groups.begin(), view.groups.end(),
                         [](const ClusterView::Group& group) { return group.leader != kNoNode; });
-  const auto n = static_cast<unsigned>(records.size());
-  for (unsigned i = 0; i < n; ++i) {
-    ClusterView::Member member;
-    FillMember(records[i], &member);
-    // Equal shares, in order of id: every node draws the same map.
-    const unsigned first = kSlots * i / n;
-    const unsigned last = kSlots * (i + 1) / n - 1;
-    member.slots.emplace_back(static_cast<uint16_t>(first), static_cast<uint16_t>(last));
+  for (const NodeRecord& record : records) {
+    ClusterView::Member& member = view.members.emplace_back();
+    FillMember(record, &member);
     const auto& locks = groups.find(kLocksGroup);
     member.voter = locks == groups.end() || locks->second->raft().config().IsVoter(member.id);
-    view.members.push_back(std::move(member));
   }
+  if (control() != nullptr) FillSlots(&view);
   return view;
 }
 
-Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
-  const auto found = groups.find(id);
-  if (found == groups.end()) return Error{Format("there is no group %lu", id.value)};
-  raft::Raft& raft = found->second->raft();
-  if (!raft.config().IsVoter(target)) {
-    return Error{Format("node %lu is no voter of group %s", target.value,
-                        found->second->name().c_str())};
-  }
-  if (raft.leader() == kNoNode) {
-    return Error{Format("group %s has no leader now", found->second->name().c_str())};
-  }
-  if (raft.is_leader()) {
-    raft.TransferLeadership(now, target);
-  } else {
-    outbox.Send(raft.leader(), bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
-                [target](Writer* out) { out->Put(target); });
-  }
-  return {};
-}
-
-// Leaders spread over the nodes: group g belongs to the g-th voter.
-void Node::Parts::Rebalance() {
-  for (const auto& [id, group] : groups) {
-    const std::vector<raft::Member>& voters = group->raft().config().voters;
-    if (voters.empty()) continue;
-    const NodeId wanted = voters[id.value % voters.size()].node;
-    if (group->raft().leader() != wanted) (void)TransferLeadership(id, wanted);
+// A shard's slots are its leader's, as far as one is known here: what is sent there saves a hop.
+void Node::Parts::FillSlots(ClusterView* view) const {
+  const auto member_of = [view](NodeId id) {
+    return std::find_if(view->members.begin(), view->members.end(),
+                        [id](const ClusterView::Member& member) { return member.id == id; });
+  };
+  for (uint64_t shard = 0; shard < me.shards; ++shard) {
+    auto owner = member_of(groups.at(ShardGroup(shard))->raft().leader());
+    if (owner == view->members.end()) owner = member_of(control()->LeaderOf(shard));
+    if (owner == view->members.end()) continue;
+    const auto first = static_cast<uint16_t>(FirstSlotOf(shard, me.shards));
+    const auto last = static_cast<uint16_t>(FirstSlotOf(shard + 1, me.shards) - 1);
+    const bool goes_on = !owner->slots.empty() && owner->slots.back().second + 1 == first;
+    if (goes_on) {
+      owner->slots.back().second = last;
+    } else {
+      owner->slots.emplace_back(first, last);
+    }
   }
 }
 

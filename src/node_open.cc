@@ -4,6 +4,7 @@
 
 #include "commands/control_machine.h"
 #include "commands/lock_table.h"
+#include "commands/queue_store.h"
 #include "commands/redact.h"
 #include "src/base/hash.h"
 #include "src/base/log.h"
@@ -12,6 +13,9 @@
 
 namespace lockstep {
 namespace {
+
+// Bounds that are for a group are divided by so many for each shard: rarely are more of them busy.
+constexpr size_t kShardsAtWork = 8;
 
 constexpr int64_t kCommitNoticeUs = kUsPerMs;
 
@@ -39,12 +43,21 @@ raft::Config FirstConfig(const std::vector<NodeRecord>& genesis) {
 }
 
 std::unique_ptr<StateMachine> MakeMachine(GroupId id, const Self& me) {
-  if (id == kControlGroup) return std::make_unique<ControlMachine>(me.genesis);
-  CHECK(id == kLocksGroup);
-  return std::make_unique<LockTable>();
+  if (id == kControlGroup) return std::make_unique<ControlMachine>(me.genesis, me.shards);
+  if (id == kLocksGroup) return std::make_unique<LockTable>();
+  return std::make_unique<QueueStore>(ShardOf(id));
 }
 
-const char* GroupName(GroupId id) { return id == kControlGroup ? "control" : "locks"; }
+Bytes GroupName(GroupId id) {
+  if (id == kControlGroup) return "control";
+  return id == kLocksGroup ? "locks" : Format("shard-%lu", ShardOf(id));
+}
+
+std::vector<GroupId> AllGroups(uint64_t shards) {
+  std::vector<GroupId> groups{kControlGroup, kLocksGroup};
+  for (uint64_t shard = 0; shard < shards; ++shard) groups.push_back(ShardGroup(shard));
+  return groups;
+}
 
 // The folder's node, or a new one.
 Result<Self> Awaken(const Settings& settings, StorageReader& storage, uint64_t seed) {
@@ -60,6 +73,11 @@ Result<Self> Awaken(const Settings& settings, StorageReader& storage, uint64_t s
                "is, or give this node a folder of its own",
                self->node.value, configured.value)};
   }
+  if (!self->formed()) self->shards = static_cast<uint64_t>(settings.shards);
+  if (self->shards != static_cast<uint64_t>(settings.shards)) {
+    LOCKSTEP_LOG(kWarn, "the cluster was formed with %lu shards, for all time: `shards %ld` is "
+                        "ignored", self->shards, settings.shards);
+  }
   ++self->boot;
   return self;
 }
@@ -73,6 +91,7 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
       now(at),
       outbox(s.node),
       peers(s.node, options.config.settings().node_timeout * kUsPerMs),
+      bodies(static_cast<size_t>(options.config.settings().dq_memory)),
       intake(&outbox),
       gateway({s.node}, &outbox, this),
       dispatcher(this, &gateway,
@@ -119,7 +138,7 @@ void Node::Parts::FinishForming() {
   me.boot = boot;
   formation.reset();
   PutSelf(me, &batch);
-  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+  for (const GroupId id : AllGroups(me.shards)) {
     const Result<void> added = AddGroup(id, nullptr);
     CHECK(added.ok());  // Nothing is read.
   }
@@ -128,7 +147,7 @@ void Node::Parts::FinishForming() {
 }
 
 Result<void> Node::Parts::LoadGroups(StorageReader& storage) {
-  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+  for (const GroupId id : AllGroups(me.shards)) {
     Result<void> added = AddGroup(id, &storage);
     if (!added) return added;
   }
@@ -140,12 +159,20 @@ raft::Options Node::Parts::RaftOptions(GroupId id) const {
   const Settings& from = settings();
   raft.self = {me.node, me.disk};
   raft.election_timeout_us = from.raft_election_timeout_ms * kUsPerMs;
-  raft.heartbeat_us = from.raft_heartbeat_ms * kUsPerMs;
+  // Many groups that say nothing: half as often, where two may still be lost before an election.
+  const bool has_time = 4 * from.raft_heartbeat_ms <= from.raft_election_timeout_ms;
+  raft.heartbeat_us = from.raft_heartbeat_ms * kUsPerMs * (IsShard(id) && has_time ? 2 : 1);
   raft.commit_notice_us = kCommitNoticeUs;
   raft.window_entries_max = static_cast<size_t>(from.raft_window_entries);
-  raft.window_bytes_max = static_cast<size_t>(from.raft_window_bytes);
-  raft.append_bytes_max = static_cast<size_t>(from.raft_append_bytes);
-  raft.uncommitted_bytes_max = static_cast<size_t>(from.raft_uncommitted_bytes);
+  // The shards share what one of the other groups has, but each may hold the largest request twice.
+  const size_t share = IsShard(id) ? kShardsAtWork : 1;
+  raft.window_bytes_max = static_cast<size_t>(from.raft_window_bytes) / share;
+  raft.append_bytes_max = static_cast<size_t>(from.raft_append_bytes) / share;
+  raft.uncommitted_bytes_max = static_cast<size_t>(from.raft_uncommitted_bytes) / share;
+  if (IsShard(id)) {
+    raft.uncommitted_bytes_max = std::max(raft.uncommitted_bytes_max, 2 * kMultiQueueBytesMax);
+    raft.offers_snapshots = true;
+  }
   raft.seed = HashMix(HashMix(options.seed, me.node.value), id.value + 1);
   return raft;
 }
@@ -157,6 +184,7 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
   if (storage != nullptr) {
     Result<LogStore::Loaded> loaded = store.Load(*storage);
     if (!loaded) return loaded.error();
+    if (IsShard(id)) store.DropFetched(&batch);  // Of a snapshot that had not come when we ended.
     recovered = std::move(loaded->recovered);
   }
   if (recovered.snapshot.last.index.value == 0) {
@@ -164,7 +192,7 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
   } else {
     const Result<void> restored = replica->Load(recovered.snapshot.data);
     if (!restored) {
-      return Error{Format("the snapshot of group %s does not load: %s", GroupName(id),
+      return Error{Format("the snapshot of group %s does not load: %s", GroupName(id).c_str(),
                           restored.error().message.c_str())};
     }
     recovered.snapshot.data = Bytes();
@@ -178,10 +206,17 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
   Group::Options group_options;
   group_options.id = id;
   group_options.name = GroupName(id);
-  group_options.log_bytes_max = static_cast<size_t>(settings().raft_log_max_bytes);
+  group_options.log_bytes_max =
+      static_cast<size_t>(settings().raft_log_max_bytes) / (IsShard(id) ? kShardsAtWork : 1);
+  if (IsShard(id)) {
+    group_options.read = options.read_value;
+    group_options.cache = &bodies;
+    group_options.make_machine = [id, this] { return MakeMachine(id, me); };
+  }
   group_options.snapshot_entries = static_cast<uint64_t>(settings().raft_snapshot_entries);
   groups[id] = std::make_unique<Group>(group_options, std::move(store), std::move(raft),
                                        std::move(replica), snapshot_time, this);
+  all_groups.push_back(groups[id].get());
   gateway.AddGroup(now, groups[id].get());
   return {};
 }

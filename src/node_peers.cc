@@ -1,4 +1,4 @@
-// The node's side of its peers: messages in and out, who belongs to the cluster, who leads.
+// The node's side of its peers: messages in and out, who belongs to the cluster.
 #include <algorithm>
 #include <utility>
 
@@ -53,7 +53,7 @@ void Node::Parts::On(const PeerUp& input) {
 void Node::Parts::On(const PeerDown& input) {
   peers.OnDown(input.id, input.lane);
   if (input.lane == bus::Lane::kBulk) gateway.OnPeerDown(input.id);
-  for (const auto& [id, group] : groups) group->raft().Unreachable(input.id);
+  for (const auto& [id, group] : groups) group->MutableRaft().Unreachable(input.id);
 }
 
 void Node::Parts::On(const PeerFrame& input) {
@@ -103,9 +103,14 @@ bool Node::Parts::OnMessage(const Sender& from, const bus::Envelope& envelope) {
     case bus::MessageType::kTransfer: {
       const auto target = in.Get<NodeId>();
       const auto group = groups.find(envelope.header.group);
-      if (in.done() && group != groups.end()) group->second->raft().TransferLeadership(now, target);
+      if (in.done() && group != groups.end()) {
+        group->second->MutableRaft().TransferLeadership(now, target);
+      }
       return in.done();
     }
+    case bus::MessageType::kFetch:
+    case bus::MessageType::kFetched:
+      return OnFetching(from.node, envelope);
     case bus::MessageType::kPing:
       return true;
   }
@@ -197,6 +202,63 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
   return true;
 }
 
+// Entries of which a snapshot needs the data, between a group's leader and a member.
+bool Node::Parts::OnFetching(NodeId from, const bus::Envelope& envelope) {
+  Reader in(envelope.data);
+  const auto found = groups.find(envelope.header.group);
+  const bool asked = envelope.header.type == bus::MessageType::kFetch;
+  std::vector<Group::Fetched> fetched;
+  std::vector<Index> entries;
+  size_t n = in.Count();
+  if (n > Group::kFetchEntriesMax) return false;
+  for (; n > 0 && in.ok(); --n) {
+    const auto entry = in.Get<Index>();
+    if (!entries.empty() && entry <= entries.back()) in.Fail();
+    entries.push_back(entry);
+    if (asked) continue;
+    fetched.push_back({entries.back(), std::nullopt});
+    if (in.Bool()) fetched.back().data = Bytes(in.String());
+  }
+  if (!in.done()) return false;
+  if (found == groups.end()) return true;
+  Group& group = *found->second;
+  const raft::Raft& raft = group.raft();
+  if (!asked) {
+    if (raft.leader() == from) group.OnFetched(now, std::move(fetched));
+    return true;
+  }
+  // What we have in memory may not be committed; it is what whoever asks in our term has to follow.
+  if (!raft.is_leader() || raft.term() != envelope.header.term) return true;
+  const std::vector<Group::Fetched> given = group.Give(entries);
+  if (given.empty()) return true;
+  outbox.Send(from, bus::Lane::kBulk, bus::MessageType::kFetched, group.id(), raft.term(),
+              [&given](Writer* out) {
+                out->Varint(given.size());
+                for (const Group::Fetched& one : given) {
+                  out->Put(one.entry);
+                  out->Bool(one.data.has_value());
+                  if (one.data) out->String(*one.data);
+                }
+              });
+  return true;
+}
+
+// One group at a time: what comes has to be written, and the leader to be read it from its disk.
+bool Node::Parts::OnFetch(Group& group, std::vector<Index> entries) {
+  const auto other = groups.find(fetching);
+  const bool busy = other != groups.end() && other->second->IsFetching();
+  if (fetching != group.id() && busy) return false;
+  fetching = group.id();
+  const NodeId leader = group.raft().leader();
+  if (leader == kNoNode || leader == me.node) return true;
+  outbox.Send(leader, bus::Lane::kBulk, bus::MessageType::kFetch, group.id(), group.raft().term(),
+              [&entries](Writer* out) {
+                out->Varint(entries.size());
+                for (const Index entry : entries) out->Put(entry);
+              });
+  return true;
+}
+
 // Before our own disk is on disk nothing is decided with it: all this comes again.
 bool Node::Parts::OnForming(NodeId from, const bus::Envelope& envelope) {
   Reader in(envelope.data);
@@ -210,10 +272,9 @@ bool Node::Parts::OnForming(NodeId from, const bus::Envelope& envelope) {
                   [this](Writer* out) { EncodeFormed(me, out); });
     }
   } else {
-    ClusterId cluster;
-    std::vector<NodeRecord> genesis;
-    if (!DecodeFormed(&in, &cluster, &genesis)) return false;
-    if (formation != nullptr && birth_persisted) formation->OnFormed(cluster, std::move(genesis));
+    Formed formed;
+    if (!DecodeFormed(&in, &formed)) return false;
+    if (formation != nullptr && birth_persisted) formation->OnFormed(std::move(formed));
   }
   if (formation != nullptr && formation->done()) FinishForming();
   return true;
@@ -239,8 +300,21 @@ void Node::Parts::OnMessage(Group& group, raft::Message message) {
               [&message](Writer* out) { raft::EncodeBody(message.body, out); });
 }
 
+// What lies in the log is read where the answer is needed. If the state has let go of it since, the
+// message was deleted or has another consumer: it was not popped. A node that does not lead may not
+// be able to read it yet; then the leader tells.
 void Node::Parts::OnAnswer(Group& group, const RequestId& request, Reply reply) {
-  if (request.origin == me.node) {
+  const bool here = request.origin == me.node;
+  const bool leads = group.raft().is_leader();
+  if (here ? !gateway.Awaits(group.id(), request) : !leads) return;
+  if (HoldsLogged(reply)) {
+    if (leads) {
+      group.ResolveWhatIsThere(&reply);
+    } else if (!group.Resolve(&reply)) {
+      return gateway.OnUnreadable(group.id(), request.seq);
+    }
+  }
+  if (here) {
     gateway.OnAnswer(group.id(), request, std::move(reply));
   } else {
     intake.OnAnswer(group, request, std::move(reply));
@@ -294,7 +368,11 @@ std::vector<PeerAddress> Node::Parts::WhomToFollow() const {
         if (node) add(node->id, node->host, node->bus_port);
       }
     }
+    const raft::Config* before = nullptr;
     for (const auto& [group_id, group] : groups) {
+      const raft::Config& config = group->raft().config();
+      if (before != nullptr && *before == config) continue;  // As of nearly all.
+      before = &config;
       for (const NodeId id : group->raft().config().All()) {
         for (const NodeRecord& gone : machine->departed()) {
           if (gone.id == id) add(id, gone.host, gone.bus_port);
@@ -334,13 +412,14 @@ void Node::Parts::GuideMembership() {
     disks_told.clear();
   }
   for (const auto& [id, group] : groups) {
+    if (!group->raft().is_leader()) continue;
     const std::map<NodeId, NodeRecord> wanted =
         id == kControlGroup ? MembersOfControl(*machine) : machine->nodes();
     const bool keeps_me = machine->removed(me.node) && wanted.contains(me.node);
     if (keeps_me && HandOverControl(*machine)) continue;
     std::optional<MembershipStep> step = NextMembershipStep(group->raft(), wanted);
     if (!step) continue;
-    group->raft().ProposeConfig(now, std::move(step->voters), std::move(step->learners));
+    group->MutableRaft().ProposeConfig(now, std::move(step->voters), std::move(step->learners));
   }
 }
 
@@ -372,10 +451,10 @@ std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine&
 // A group that has let go of this node tells it no more, not even that it has. So one that
 // stays has to judge who is still needed: the one of them that is farthest. False: there is none.
 bool Node::Parts::HandOverControl(const ControlMachine& machine) {
-  raft::Raft& raft = groups.at(kControlGroup)->raft();
+  Group& group = *groups.at(kControlGroup);
   const auto stays = [&machine](NodeId id) { return machine.nodes().contains(id); };
-  const NodeId successor = BestSuccessor(raft, stays);
-  return successor != kNoNode && raft.TransferLeadership(now, successor);
+  const NodeId successor = BestSuccessor(group, stays);
+  return successor != kNoNode && group.MutableRaft().TransferLeadership(now, successor);
 }
 
 // Only the process that our link leads to counts, not what a hello once said. Said again and again
@@ -392,7 +471,7 @@ void Node::Parts::TellDisks(const ControlMachine& machine) {
     DiskTold& told = disks_told[id];
     if (told.disk == *disk && now < told.again_at) continue;
     told = {*disk, now + kTellDiskAgainUs};
-    gateway.Ask(now, kControlGroup, Gateway::Kind::kWrite, EncodeNodeDisk(id, *disk), false, {});
+    gateway.Ask(now, kControlGroup, {.op = EncodeNodeDisk(id, *disk)}, {});
   }
 }
 
@@ -452,46 +531,6 @@ void Node::Parts::StopAsImpostor(const bus::Hello& hello) {
                hello.from.value, hello.cluster.value, me.node.value);
   On(Terminate{.now = true});
   HandOver();
-}
-
-NodeId Node::Parts::BestSuccessor(const raft::Raft& raft,
-                                  const std::function<bool(NodeId)>& may_lead) const {
-  NodeId best = kNoNode;
-  Index match;
-  for (const raft::MemberStatus& member : raft.members()) {
-    if (!member.voter || !member.active || member.member.node == me.node) continue;
-    if (!may_lead(member.member.node)) continue;
-    if (best != kNoNode && member.match <= match) continue;
-    best = member.member.node;
-    match = member.match;
-  }
-  return best;
-}
-
-void Node::Parts::HandOver() {
-  bool leading = false;
-  for (const auto& [id, group] : groups) {
-    raft::Raft& raft = group->raft();
-    if (!raft.is_leader()) continue;
-    const NodeId successor = BestSuccessor(raft, [](NodeId) { return true; });
-    if (successor == kNoNode) continue;  // Nobody is there to take it.
-    leading = true;
-    if (raft.transfer_target() == kNoNode) raft.TransferLeadership(now, successor);
-  }
-  if (leading && now < terminate_by) return;
-  if (!exit)
-    LOCKSTEP_LOG(kInfo, "%s", leading ? "gave up handing over: going all the same" : "bye");
-  exit = true;
-  ForEachSession([&](Session* session) {
-    if (Session::Slot* slot = session->Blocking()) {
-      slot->filled = true;
-      slot->reply = Reply::Error("UNBLOCKED", "this node is shutting down; ask another one again, "
-                                              "under the same owner the place is kept");
-      session->WriteReady();
-    }
-    session->closing = true;
-    MakeDirty(session);
-  });
 }
 
 }  // namespace lockstep

@@ -39,7 +39,9 @@ void Peers::OnUp(const PeerUp& input, MonoTime now) {
   }
   if (input.ours) {
     peer.lanes[static_cast<size_t>(hello.lane)] = {true, hello};
-    peer.linked |= hello.lane == bus::Lane::kBulk;
+    if (hello.lane != bus::Lane::kBulk) return;
+    if (!peer.linked) peer.linked_since = now;
+    peer.linked = true;
     return;
   }
   // Its machine may have lost power: then nobody has told us that our links lead nowhere.

@@ -28,6 +28,7 @@ class Peers {
     bus::Hello hello;        // The latest.
     bool introduced = false; // A hello has come.
     bool linked = false;     // Our bulk lane to it is up: what we forward arrives.
+    MonoTime linked_since;
     Bytes bus_host;          // Where it says that it can be reached; port 0: it has not said.
     uint16_t bus_port = 0;
     MonoTime heard;

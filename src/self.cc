@@ -47,6 +47,8 @@ Result<Self> LoadSelf(StorageReader& storage) {
     self.boot = in.Varint();
     self.cluster = ClusterId{in.U64()};
     self.genesis = DecodeRecords(&in);
+    self.shards = in.Varint();
+    if (self.shards > kShardsMax || (self.formed() && self.shards == 0)) in.Fail();
     if (!in.done()) return Error{"the record of this node's identity does not decode"};
     return {};
   };
@@ -63,6 +65,7 @@ void PutSelf(const Self& self, WriteBatch* batch) {
   out.Varint(self.boot);
   out.U64(self.cluster.value);
   EncodeRecords(self.genesis, &out);
+  out.Varint(self.shards);
   batch->Put(Bytes(kSelfKey), std::move(value));
 }
 

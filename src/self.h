@@ -14,6 +14,7 @@ struct Self {
   uint64_t boot = 0;    // Starts so far, this one included.
   ClusterId cluster;    // 0: not formed yet.
   std::vector<NodeRecord> genesis;  // The first members, with the disks they had then. By id.
+  uint64_t shards = 0;              // Of the cluster, for all time; until it is formed, a wish.
 
   bool formed() const { return cluster.value != 0; }
 };

@@ -26,6 +26,7 @@ void Session::Answer(Reply reply, bool muted) {
 uint64_t Session::Open(Slot slot) {
   asked_ = slot.group;
   if (slot.read) ++open_reads_;
+  if (slot.hands_over) ++open_hand_overs_;
   slots_.push_back(std::move(slot));
   return BackNumber();
 }
@@ -39,6 +40,7 @@ void Session::Fill(uint64_t number, Reply reply) {
   Slot* slot = Find(number);
   if (slot == nullptr || slot->filled) return;
   if (slot->read) --open_reads_;
+  if (slot->hands_over) --open_hand_overs_;
   slot->filled = true;
   slot->reply = std::move(reply);
   WriteReady();
@@ -46,10 +48,24 @@ void Session::Fill(uint64_t number, Reply reply) {
 
 void Session::WriteReady() {
   while (!slots_.empty() && slots_.front().filled) {
-    if (!slots_.front().muted) Write(slots_.front().reply);
+    const Slot& slot = slots_.front();
+    if (!slot.muted) Write(slot.reply);
+    if (slot.gives()) {
+      handed_.push_back({slot.group, slot.seq, slot.muted ? kNoSeq : taken_ + out_.size()});
+    }
     slots_.pop_front();
     ++first_slot_;
   }
+}
+
+std::vector<Session::Handed> Session::TakeHandedBefore(size_t untaken) {
+  std::vector<Handed> left;
+  std::erase_if(handed_, [&](const Handed& one) {
+    const bool gone = one.end == kNoSeq || (untaken <= taken_ && one.end <= taken_ - untaken);
+    if (gone) left.push_back(one);
+    return gone;
+  });
+  return left;
 }
 
 bool Session::IsBlocked() const {

@@ -5,9 +5,11 @@
 //      group opens a slot; what is answered behind it waits in a slot of its own.
 //   2. Commands take effect in the order in which they were sent: a command runs only when those
 //      before it have been answered, or are on their way to the same group in order, or when it has
-//      no effect (PING).
+//      no effect (PING). The shards of the queues go by themselves, as they do for a client that
+//      sends each queue's commands to its node: order is within a queue.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "commands/client.h"
 #include "src/base/ids.h"
 #include "src/base/ring.h"
+#include "src/base/seq_map.h"
 #include "src/resp/parser.h"
 #include "src/resp/reply.h"
 
@@ -39,6 +42,7 @@ class Session {
     bool read = false;      // Linearizable: sees whatever is applied when it is answered.
     bool waits = false;     // The client may rightly wait long for it: it blocks the connection.
     bool binds = false;     // What it takes ends with the connection.
+    bool hands_over = false;  // Its answer hands something over: see Propose.
     Reply reply;
     std::unique_ptr<ExecReply> exec;
     size_t leaf = 0;        // Its command, for statistics.
@@ -46,6 +50,17 @@ class Session {
     GroupId group;
     uint64_t seq = 0;       // The gateway's number; 0: not a group's.
     Bytes subject;          // Its first argument, for SLOWLOG.
+
+    bool gives() const {
+      return hands_over && filled && !reply.is_nil() && !reply.is_error() && seq != 0;
+    }
+  };
+
+  // An answer that hands something over, and where in the output it ends.
+  struct Handed {
+    GroupId group;
+    uint64_t seq = 0;
+    uint64_t end = 0;  // kNoSeq: nobody reads it.
   };
 
   explicit Session(Client c) : client(std::move(c)) {}
@@ -58,7 +73,7 @@ class Session {
   bool closing = false;       // Nothing more is read; closes when all is answered.
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
-  bool bound = false;         // Something may be bound to it: its end must be told.
+  std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.
   bool dirty = false;         // In the node's list of sessions whose output is to be collected.
@@ -73,6 +88,11 @@ class Session {
   // What is to be written now, in the client's protocol.
   void Write(const Reply& reply);
   void WriteRaw(BytesView bytes) { out_ += bytes; }
+  // Takes out those that have left, as far as is known: all that was taken but `untaken` bytes, and
+  // those that nobody reads.
+  std::vector<Handed> TakeHandedBefore(size_t untaken);
+  std::vector<Handed> TakeHanded() { return std::exchange(handed_, {}); }
+  bool has_handed() const { return !handed_.empty(); }
   // The reply of a command that is answered at once. In order: behind open slots it waits.
   void Answer(Reply reply, bool muted);
   uint64_t Open(Slot slot);
@@ -90,20 +110,32 @@ class Session {
   bool IsBlocked() const;
   const Ring<Slot>& slots() const { return slots_; }
   size_t open_reads() const { return open_reads_; }
-  // Whether all open slots that are not filled ask this group. (They ask one group by construction:
-  // what asks another waits until the session is idle.)
-  bool AllSlotsAsk(GroupId group) const { return !slots_.empty() && asked_ == group; }
+  size_t open_hand_overs() const { return open_hand_overs_; }
+  void Bind(GroupId group) {
+    if (std::find(bound.begin(), bound.end(), group) == bound.end()) bound.push_back(group);
+  }
+  // Whether all open slots that are not filled ask the locks, or shards. (They ask one or the other
+  // by construction: what asks elsewhere waits until the session is idle.)
+  bool AllSlotsAskLikeThis(GroupId group) const {
+    return !slots_.empty() && IsShard(asked_) == IsShard(group);
+  }
 
   bool HasOutput() const { return !out_.empty(); }
-  Bytes TakeOutput() { return std::exchange(out_, Bytes()); }
+  Bytes TakeOutput() {
+    taken_ += out_.size();
+    return std::exchange(out_, Bytes());
+  }
   size_t output_bytes() const { return out_.size() + backlog; }
 
  private:
   Ring<Slot> slots_;
   uint64_t first_slot_ = 1;
   GroupId asked_;  // By the latest slot that was opened.
-  size_t open_reads_ = 0;  // Not filled yet.
+  size_t open_reads_ = 0;       // Not filled yet,
+  size_t open_hand_overs_ = 0;  // as these.
   Bytes out_;
+  uint64_t taken_ = 0;          // Bytes of output taken so far.
+  std::vector<Handed> handed_;  // In their order in the output.
 };
 
 }  // namespace lockstep

@@ -73,6 +73,10 @@ struct Settings {
   int64_t raft_log_max_bytes = int64_t{64} << 20;
   int64_t raft_snapshot_entries = 200'000;
   int64_t raft_window_entries = 4096;
+  int64_t shards = 64;
+  int64_t dq_max_message = int64_t{1} << 20;
+  int64_t dq_memory = int64_t{64} << 20;
+  bool dq_auto_create = true;
   int64_t raft_window_bytes = int64_t{8} << 20;
   int64_t raft_append_bytes = int64_t{1} << 20;
   int64_t raft_uncommitted_bytes = int64_t{64} << 20;

@@ -54,7 +54,7 @@ class WriteBatch {
   size_t bytes_ = 0;
 };
 
-// What was there when the node started. Used before the first write only.
+// What was there when the node started: Scan is used before the first write only.
 class StorageReader {
  public:
   virtual ~StorageReader() = default;

@@ -96,7 +96,7 @@ Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later)
 
   *answered_later = true;
   const uint64_t number = session->open_slots();
-  Ask(session, call, kLocksGroup, Gateway::Kind::kWrite, batch.Encode(), false, binds);
+  Ask(session, call, kLocksGroup, {Gateway::Kind::kWrite, batch.Encode()}, binds);
   if (session->open_slots() > number) session->BackSlot().exec = std::move(exec);
   return Reply::Nothing();
 }

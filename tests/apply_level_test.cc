@@ -6,18 +6,22 @@
 #include "cluster/bus/hello.h"
 #include "commands/control_machine.h"
 #include "commands/lock_table.h"
+#include "commands/queue_store.h"
 #include "commands/replica.h"
 #include "src/base/hash.h"
 #include "src/base/rng.h"
+#include "tests/any_queue_op.h"
 
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 2;
+constexpr uint16_t kVersion = 3;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
-constexpr uint64_t kControlHash = 6766325308258266075U;
-constexpr uint64_t kControlSaved = 11534706021679537017U;
+constexpr uint64_t kQueuesHash = 1690972595763154216U;
+constexpr uint64_t kQueuesSaved = 1186156218535391669U;
+constexpr uint64_t kControlHash = 15591649785032130358U;
+constexpr uint64_t kControlSaved = 8273341277491970191U;
 
 constexpr char kAdvice[] =
     "entries or snapshots mean something else than in the last build of this version: raise "
@@ -131,9 +135,18 @@ TEST(ApplyLevel, LocksMeanWhatTheyMeantToTheLastBuildOfThisVersion) {
   EXPECT_EQ(Hash64(replica.Save()), kLocksSaved) << kAdvice;
 }
 
+TEST(ApplyLevel, QueuesMeanWhatTheyMeantToTheLastBuildOfThisVersion) {
+  Life life(std::make_unique<QueueStore>(3),
+            [](Rng* rng) { return AnyQueueOp(rng, 1 + rng->Below(2'000)); });
+  const Replica& replica = life.Live();
+  EXPECT_GT(replica.remembered(), 0U);
+  EXPECT_EQ(replica.Hash(), kQueuesHash) << kAdvice;
+  EXPECT_EQ(Hash64(replica.Save()), kQueuesSaved) << kAdvice;
+}
+
 TEST(ApplyLevel, MembershipMeansWhatItMeantToTheLastBuildOfThisVersion) {
   std::vector<NodeRecord> genesis = {{NodeId{1}, "10.0.0.1", 17379, DiskId{7}}};
-  Life life(std::make_unique<ControlMachine>(std::move(genesis)), AnyControlOp);
+  Life life(std::make_unique<ControlMachine>(std::move(genesis), 64), AnyControlOp);
   const Replica& replica = life.Live();
   EXPECT_EQ(replica.Hash(), kControlHash) << kAdvice;
   EXPECT_EQ(Hash64(replica.Save()), kControlSaved) << kAdvice;

@@ -70,7 +70,7 @@ TEST(BusTapTest, ARaftMessageIsNamedByItsOwnTypeAndShowsWhatItDecidesBy) {
 TEST(BusTapTest, HeartbeatsOfAllGroupsAreShownEach) {
   const Json message = Described(bus::MessageType::kHeartbeats, [](Writer* out) {
     out->Varint(2);
-    for (const uint64_t group : {0, 1}) {
+    for (const uint64_t group : {uint64_t{0}, uint64_t{1}}) {
       out->Put(GroupId{group});
       out->Put(Term{7});
       raft::EncodeBody(raft::HeartbeatReply{group}, out);

@@ -67,8 +67,10 @@ TEST(DamagedSnapshotTest, ASessionStandsOnce) {
   EXPECT_NE(ErrorOf(saved).find("a session twice"), Bytes::npos);
 }
 
-TEST(DamagedSnapshotTest, AClusterHasMembersAndEachItsOwnAddress) {
-  const auto loads = [](const std::vector<NodeRecord>& nodes) {
+TEST(DamagedSnapshotTest, AClusterHasMembersAndEachItsOwnAddressAndAPlaceForEachShard) {
+  using Keepers = std::vector<uint64_t>;
+  const auto loads = [](const std::vector<NodeRecord>& nodes,
+                        const std::vector<Keepers>& placement = {}) {
     Bytes saved;
     Writer out(&saved);
     out.Varint(1);  // The epoch.
@@ -81,6 +83,11 @@ TEST(DamagedSnapshotTest, AClusterHasMembersAndEachItsOwnAddress) {
     }
     out.Varint(0);  // Nobody was removed, nobody departed.
     out.Varint(0);
+    out.Varint(placement.size());
+    for (const Keepers& keepers : placement) {
+      out.Varint(keepers.size());
+      for (const uint64_t id : keepers) out.Varint(id);
+    }
     ControlMachine machine({});
     Reader in(saved);
     const bool ok = machine.Load(&in).ok();
@@ -88,7 +95,12 @@ TEST(DamagedSnapshotTest, AClusterHasMembersAndEachItsOwnAddress) {
     return ok;
   };
   const NodeRecord one{NodeId{1}, "a", 7, {}};
-  EXPECT_TRUE(loads({one, {NodeId{2}, "a", 8, {}}}));
+  const NodeRecord two{NodeId{2}, "a", 8, {}};
+  EXPECT_TRUE(loads({one, two}));
+  EXPECT_TRUE(loads({one, two}, {{1, 2}, {2, 1}}));
+  for (const Keepers& not_all : {Keepers{}, Keepers{1}, Keepers{1, 1}, Keepers{1, 3}}) {
+    EXPECT_FALSE(loads({one, two}, {{1, 2}, not_all}));
+  }
   EXPECT_FALSE(loads({one, {NodeId{2}, "a", 7, {}}}));
   EXPECT_FALSE(loads({one, {NodeId{1}, "b", 7, {}}}));
   EXPECT_FALSE(loads({}));

@@ -1,4 +1,4 @@
-// A host of one: clients, settings, channels and the two replicated machines in memory, on a clock
+// A host of one: clients, settings, channels and the replicated machines in memory, on a clock
 // that stands still until a test moves it. What the node does with Raft and sockets, this does at
 // once and alone.
 #pragma once
@@ -13,8 +13,10 @@
 #include "commands/control_machine.h"
 #include "commands/host.h"
 #include "commands/lock_table.h"
+#include "commands/queue_store.h"
 #include "src/base/rng.h"
 #include "src/resp/writer.h"
+#include "tests/machine_log.h"
 
 namespace lockstep {
 
@@ -35,6 +37,7 @@ class FakeHost final : public Host {
   ClusterView view;
   ControlMachine control;
   LockTable locks;
+  QueueStore queues{0};
   std::map<ClientId, std::unique_ptr<Client>> clients;
   std::vector<std::pair<ClientId, Reply>> pushed;
   std::vector<ClientId> killed;
@@ -86,7 +89,7 @@ class FakeHost final : public Host {
     const Action action = found.leaf().handler(context, args);
     if (const auto* propose = std::get_if<Propose>(&action)) return Apply(*propose);
     if (const auto* query = std::get_if<Query>(&action)) {
-      return MachineOf(query->group).Query(ClusterTime{}, query->query);
+      return log_.Read(MachineOf(query->group).Query(ClusterTime{}, query->query));
     }
     return std::get<Reply>(action);
   }
@@ -128,6 +131,8 @@ class FakeHost final : public Host {
     return {};
   }
   int64_t LockDefaultTtlMs() const override { return 30'000; }
+  size_t MessageBytesMax() const override { return kMessageBytesMax; }
+  bool QueuesComeByThemselves() const override { return true; }
   bool DebugCommandAllowed(const Client&) const override { return debug_allowed; }
 
   bool PasswordNeeded() const override { return !password.empty(); }
@@ -198,6 +203,7 @@ class FakeHost final : public Host {
 
   ClusterView Cluster() const override { return view; }
   NodeId self() const override { return NodeId{1}; }
+  uint64_t Shards() const override { return 1; }
   Result<void> TransferLeadership(GroupId group, NodeId target) override {
     const bool member = std::any_of(view.members.begin(), view.members.end(),
                                     [target](const auto& m) { return m.id == target; });
@@ -214,17 +220,20 @@ class FakeHost final : public Host {
  private:
   StateMachine& MachineOf(GroupId group) {
     if (group == kControlGroup) return control;
-    CHECK(group == kLocksGroup);
-    return locks;
+    if (group == kLocksGroup) return locks;
+    CHECK(group == ShardGroup(0));
+    return queues;
   }
   Reply Apply(const Propose& propose) {
     const RequestId request{NodeId{1}, 1, ++requests_};
     Effects effects;
-    const Position at{Index{++index_}, ClusterTime{static_cast<int64_t>(index_)}};
+    ++index_;
+    const ClusterTime time{static_cast<int64_t>(index_)};
+    const Position at = log_.Add(Index{index_}, time, propose.op);
     MachineOf(propose.group).Advance(at, &effects);
-    MachineOf(propose.group).Apply(at, request, propose.op, &effects);
+    MachineOf(propose.group).Apply(at, request, at.data, &effects);
     for (Effects::Answer& answer : effects.answers) {
-      if (answer.request == request) return std::move(answer.reply);
+      if (answer.request == request) return log_.Read(std::move(answer.reply));
     }
     return Reply::Nothing();
   }
@@ -237,6 +246,7 @@ class FakeHost final : public Host {
   LatencyMonitor latency_;
   uint64_t requests_ = 0;
   uint64_t index_ = 0;
+  MachineLog log_;
 };
 
 }  // namespace lockstep

@@ -62,6 +62,7 @@ class GroupTest : public ::testing::Test, public Group::Listener {
   void OnMessage(Group&, raft::Message) override {}
   void OnInstalled(Group&) override {}
   void OnStateHash(Group&, Index, uint64_t) override {}
+  bool OnFetch(Group&, std::vector<Index>) override { return true; }
 
   MonoTime now_{1'000'000};
   uint64_t write_ = 0;
@@ -71,6 +72,17 @@ class GroupTest : public ::testing::Test, public Group::Listener {
 };
 
 // What is told with the requests counts as well where there is hardly room for them.
+// Nobody would look at it again, and the lease would not end.
+TEST_F(GroupTest, APulseThatADrainHasProposedIsWorkForTheNext) {
+  EXPECT_EQ(Write(1, 10), Group::Taken::kYes);
+  Settle();
+  Turn();
+  EXPECT_FALSE(group_->HasWork());
+  now_ = now_ + 5 * kUsPerSecond;
+  Turn();
+  EXPECT_TRUE(group_->HasWork());
+}
+
 TEST_F(GroupTest, WhatWasTakenIsInTheLogThoughTheLeaderIsAlmostFull) {
   for (size_t gap = 0; gap < 200; ++gap) {
     answered_.clear();

@@ -42,7 +42,11 @@ class LogStoreTest : public ::testing::Test {
     snapshot.config.voters = {{NodeId{1}, DiskId{5}}};
     snapshot.data = std::move(data);
     WriteBatch batch;
-    store_.PutSnapshot(snapshot, keep_log, &batch);
+    if (keep_log) {
+      store_.PutSnapshot(snapshot, needs_, &batch);
+    } else {
+      store_.PutForeignSnapshot(snapshot, Index{kept_}, needs_, &batch);
+    }
     disk_.Write(batch);
     if (keep_log) {
       log_.erase(log_.begin(), log_.upper_bound(at));
@@ -65,8 +69,14 @@ class LogStoreTest : public ::testing::Test {
     ASSERT_TRUE(store_.Load(disk_).ok());
   }
 
+  std::optional<Bytes> DataOf(uint64_t index) {
+    return store_.DataOf(Index{index}, [this](BytesView key) { return disk_.Get(key); });
+  }
+
   MemoryDisk disk_;
   LogStore store_{GroupId{1}};
+  LogStore::Needs needs_ = [](Index) { return false; };
+  uint64_t kept_ = 0;  // Applied when a leader's snapshot comes.
   std::map<uint64_t, raft::Entry> log_;
   raft::Snapshot snapshot_;
 };
@@ -78,7 +88,7 @@ TEST_F(LogStoreTest, NothingWrittenIsNothingFound) {
   EXPECT_FALSE(loaded->found);
 }
 
-TEST_F(LogStoreTest, ATruncationInTheMiddleOfARunWins) {
+TEST_F(LogStoreTest, ATruncationTakesWhatFollows) {
   Append(1, 1, 10);
   Append(2, 5, 6);
   ExpectWhatWasWritten();
@@ -108,6 +118,59 @@ TEST_F(LogStoreTest, ALeadersSnapshotReplacesTheLog) {
   ExpectWhatWasWritten();
 }
 
+// What the state has left in the log outlives it, and nothing else does.
+TEST_F(LogStoreTest, WhatTheStateNeedsStaysBehindItsSnapshotUntilItIsDropped) {
+  needs_ = [](Index entry) { return entry.value == 3 || entry.value == 4 || entry.value == 9; };
+  Append(1, 1, 12);
+  Snapshot(6, true, "state");
+  Restart();
+  ExpectWhatWasWritten();
+  EXPECT_EQ(DataOf(3), "1/3");
+  EXPECT_EQ(DataOf(4), "1/4");
+  EXPECT_EQ(DataOf(5), std::nullopt);
+  EXPECT_EQ(DataOf(8), "1/8") << "in the log itself";
+  Snapshot(12, true, "state");
+  EXPECT_EQ(DataOf(3), "1/3") << "not looked at again";
+  EXPECT_EQ(DataOf(8), std::nullopt);
+  EXPECT_EQ(DataOf(9), "1/9");
+  WriteBatch batch;
+  store_.Drop(Index{3}, &batch);
+  disk_.Write(batch);
+  EXPECT_EQ(DataOf(3), std::nullopt);
+  EXPECT_EQ(DataOf(4), "1/4");
+}
+
+TEST_F(LogStoreTest, BesideALeadersSnapshotStandsWhatWasAppliedAndWhatWasFetched) {
+  needs_ = [](Index entry) { return entry.value % 5 == 0; };
+  Append(1, 1, 12);
+  kept_ = 10;
+  WriteBatch batch;
+  store_.PutFetched(Index{15}, "fetched", &batch);
+  store_.PutFetched(Index{20}, "fetched too", &batch);
+  disk_.Write(batch);
+  Snapshot(30, false, "state");
+  Append(2, 31, 33);
+  Restart();
+  ExpectWhatWasWritten();
+  EXPECT_EQ(DataOf(5), "1/5");
+  EXPECT_EQ(DataOf(10), "1/10");
+  EXPECT_EQ(DataOf(7), std::nullopt);
+  EXPECT_EQ(DataOf(11), std::nullopt) << "it was in no state";
+  EXPECT_EQ(DataOf(15), "fetched");
+  EXPECT_EQ(DataOf(20), "fetched too");
+  WriteBatch more;
+  store_.Drop(Index{15}, &more);
+  store_.PutFetched(Index{40}, "of one that never came", &more);
+  disk_.Write(more);
+  Restart();
+  WriteBatch last;
+  store_.DropFetched(&last);
+  disk_.Write(last);
+  EXPECT_EQ(DataOf(15), std::nullopt);
+  EXPECT_EQ(DataOf(20), "fetched too");
+  EXPECT_EQ(DataOf(40), std::nullopt);
+}
+
 TEST_F(LogStoreTest, ADamagedSnapshotIsNamed) {
   Snapshot(5, false, "state");
   WriteBatch damage;
@@ -120,7 +183,7 @@ TEST_F(LogStoreTest, ADamagedSnapshotIsNamed) {
   EXPECT_TRUE(loaded.error().message.ends_with(kWayOut)) << loaded.error().message;
 }
 
-TEST_F(LogStoreTest, AMissingRunIsNamed) {
+TEST_F(LogStoreTest, AMissingEntryIsNamed) {
   Append(1, 1, 4);
   Append(1, 5, 8);
   Append(1, 9, 12);
@@ -189,7 +252,7 @@ TEST_F(LogStoreTest, WhatDoesNotDecodeIsNamed) {
   EXPECT_EQ(with("h", beyond_all_terms), "the hard s") << "the next one would overflow";
   EXPECT_EQ(with("s", "\1\1"), "the snapsh");
   EXPECT_EQ(with("l12345678", "\2\1"), "the log of");
-  EXPECT_EQ(with("l12345678", Bytes("\0x", 2)), "the log of") << "more than its entries";
+  EXPECT_EQ(with(Bytes("l\0\0\0\0\0\0\0\1", 9), "\2\1"), "the log of");
   EXPECT_EQ(with("x", ""), "the key sp");
 }
 

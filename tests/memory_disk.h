@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "src/storage.h"
 
@@ -15,6 +16,10 @@ class MemoryDisk final : public StorageReader {
       if (!visited) return visited;
     }
     return {};
+  }
+  std::optional<Bytes> Get(BytesView key) const {
+    const auto found = data_.find(Bytes(key));
+    return found == data_.end() ? std::nullopt : std::optional(found->second);
   }
   void Write(const WriteBatch& batch) {
     for (const WriteBatch::Op& op : batch.ops()) {
@@ -31,6 +36,11 @@ class MemoryDisk final : public StorageReader {
     }
   }
   void Empty() { data_.clear(); }
+  size_t bytes() const {
+    size_t bytes = 0;
+    for (const auto& [key, value] : data_) bytes += key.size() + value.size();
+    return bytes;
+  }
 
  private:
   std::map<Bytes, Bytes> data_;

@@ -37,12 +37,13 @@ class NodeCluster {
   void Start(NodeId id) {
     Machine& machine = machines_[id];
     NodeOptions options;
-    Bytes text = Format("node-id %lu\nport %lu\n", id.value, 7000 + id.value) + settings_ +
-                 "\ncluster-nodes \"";
+    Bytes text = Format("node-id %lu\nport %lu\nshards 2\n", id.value, 7000 + id.value);
+    text += settings_ + "\ncluster-nodes \"";
     for (const uint64_t n : NamesFor(id)) text += Format("%lu=host-%lu:%lu ", n, n, 17000 + n);
     const Result<void> read = options.config.ReadFile("test", text + "\"\n", {});
     ASSERT_TRUE(read.ok()) << read.error().message;
     options.seed = ++seeds_ * 7919;
+    options.read_value = [&machine](BytesView key) { return machine.disk.Get(key); };
     Result<std::unique_ptr<Node>> opened = Node::Open(std::move(options), machine.disk, now_);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     machine.node = std::move(*opened);
@@ -67,6 +68,7 @@ class NodeCluster {
     std::erase_if(clients_, [id](const auto& client) { return client.second.node == id; });
   }
   bool exited(NodeId id) { return machines_[id].exited; }
+  const MemoryDisk& disk(NodeId id) { return machines_[id].disk; }
   void EmptyDisk(NodeId id) { machines_[id].disk.Empty(); }
   void StopDisk(NodeId id, bool stopped) { machines_[id].disk_stopped = stopped; }
 

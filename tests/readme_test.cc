@@ -21,6 +21,8 @@ std::set<Bytes> CommandNames(const Wanted& wanted) {
 }
 
 bool IsLockCommand(const Bytes& name) { return name.starts_with("LOCK."); }
+bool IsQueueCommand(const Bytes& name) { return name.starts_with("DQ."); }
+bool IsOurs(const Bytes& name) { return IsLockCommand(name) || IsQueueCommand(name); }
 
 // What the first group of `pattern` matches in `text`.
 std::set<Bytes> Matches(const Bytes& text, const std::regex& pattern) {
@@ -38,11 +40,11 @@ Bytes Between(const Bytes& text, const Bytes& from, const Bytes& to) {
   return text.substr(begin, end - begin);
 }
 
-TEST(Readme, HasARowForEachLockCommandAndNamesNoOther) {
+TEST(Readme, HasARowForEachOfOurCommandsAndNamesNoOther) {
   const Bytes readme = ReadRepositoryFile("README.md");
-  EXPECT_EQ(Matches(readme, std::regex("\n\\| `(LOCK\\.[A-Z]+)[ `]")), CommandNames(IsLockCommand));
-  for (const Bytes& name : Matches(readme, std::regex("(LOCK\\.[A-Z]+)"))) {
-    EXPECT_TRUE(CommandNames(IsLockCommand).contains(name)) << name;
+  EXPECT_EQ(Matches(readme, std::regex("\n\\| `((?:LOCK|DQ)\\.[A-Z]+)[ `]")), CommandNames(IsOurs));
+  for (const Bytes& name : Matches(readme, std::regex("((?:LOCK|DQ)\\.[A-Z]+)"))) {
+    EXPECT_TRUE(CommandNames(IsOurs).contains(name)) << name;
   }
 }
 
@@ -50,7 +52,7 @@ TEST(Readme, ListsTheServerCommands) {
   const Bytes list =
       Between(ReadRepositoryFile("README.md"), "<!-- server commands", "<!-- end -->");
   EXPECT_EQ(Matches(list, std::regex("`([A-Z]+)`")),
-            CommandNames([](const Bytes& name) { return !IsLockCommand(name); }));
+            CommandNames([](const Bytes& name) { return !IsOurs(name); }));
 }
 
 // Every word that an argument is given with, those of alternatives too.
@@ -61,10 +63,10 @@ void CollectTokens(std::span<const Argument> arguments, std::set<Bytes>* tokens)
   }
 }
 
-TEST(Readme, ShowsTheOptionsOfEachLockCommand) {
+TEST(Readme, ShowsTheOptionsOfEachOfOurCommands) {
   const Bytes readme = ReadRepositoryFile("README.md");
   for (const CommandSpec* command : CommandTable::Get().all()) {
-    if (!IsLockCommand(command->name)) continue;
+    if (!IsOurs(command->name)) continue;
     const Bytes row = Between(readme, "\n| `" + Bytes(command->name), "` |");
     std::set<Bytes> tokens;
     CollectTokens(command->arguments, &tokens);

@@ -14,6 +14,8 @@
 namespace lockstep::sim {
 namespace {
 
+constexpr auto kNeedsNothing = [](Index) { return false; };
+
 // Beliefs, victims, answers ----------------------------------------------------------------------
 
 class LockCheckerTest : public testing::Test {
@@ -206,7 +208,7 @@ TEST_F(SimDiskTest, WhoWaitsForASnapshotIsNotToldOfAnotherWrite) {
   EXPECT_EQ(told, 0);
 
   WriteBatch batch;
-  LogStore(kLocksGroup).PutSnapshot(SnapshotAt(1, 5), true, &batch);
+  LogStore(kLocksGroup).PutSnapshot(SnapshotAt(1, 5), kNeedsNothing, &batch);
   disk_.Write(2, std::move(batch), [](uint64_t) {});
   Pass();
   EXPECT_EQ(told, 1);
@@ -266,10 +268,10 @@ TEST_F(DiskLogTest, ReadsWhatASnapshotLeavesAndAVote) {
   Append(1, 1, 4);
   Append(1, 5, 9);
   store_.PutHardState({Term{3}, NodeId{2}}, &batch_);
-  store_.PutSnapshot(SnapshotAt(1, 6), true, &batch_);
+  store_.PutSnapshot(SnapshotAt(1, 6), kNeedsNothing, &batch_);
   Flush();
   ExpectAsLoaded();
-  store_.PutSnapshot(SnapshotAt(3, 40), false, &batch_);
+  store_.PutForeignSnapshot(SnapshotAt(3, 40), Index{9}, kNeedsNothing, &batch_);
   Flush();
   ExpectAsLoaded();
   EXPECT_TRUE(disk_.log().Has(kLocksGroup, {Term{2}, Index{30}}));

@@ -12,6 +12,8 @@ const char* TypeName(MessageType type) {
     case MessageType::kAnswer: return "answer";
     case MessageType::kPublish: return "publish";
     case MessageType::kStateHash: return "state-hash";
+    case MessageType::kFetch: return "fetch";
+    case MessageType::kFetched: return "fetched";
     case MessageType::kPing: return "ping";
     case MessageType::kForm: return "form";
     case MessageType::kFormed: return "formed";

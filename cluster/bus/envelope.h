@@ -23,8 +23,10 @@ enum class MessageType : uint8_t {
   kFormed,       // The cluster has been formed.
   kTransfer,     // Asks a group's leader to hand over to a member.
   kHeartbeats,   // Heartbeats, and answers to heartbeats, of all groups between two nodes.
+  kFetch,        // Asks a group's leader for the data of log entries that a snapshot needs.
+  kFetched,      // Some of it.
 };
-constexpr MessageType kMessageTypeLast = MessageType::kHeartbeats;
+constexpr MessageType kMessageTypeLast = MessageType::kFetched;
 
 // "raft", "forward", ...: for log lines, INFO and metrics.
 const char* TypeName(MessageType type);

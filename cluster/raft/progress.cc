@@ -118,7 +118,9 @@ void Progress::ResendChunks(MonoTime now) {
   transfer_.next = transfer_.acked;
   transfer_.ask = true;
   transfer_.resent = true;
-  quiet_since_ = now;
+  // It has all of it and is not done: that is no sign of life of the transfer.
+  const bool is_there = transfer_.acked == transfer_.source->snapshot.data.size();
+  if (!is_there) quiet_since_ = now;
 }
 
 void Progress::OnReadPosition(uint64_t position) {

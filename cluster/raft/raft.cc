@@ -25,8 +25,8 @@ const char* RoleName(Role role) {
 }
 
 bool Ready::empty() const {
-  return !hard && append.empty() && !install && messages.empty() && apply_to < apply_from &&
-         reads.empty() && !reads_lost && !wants_snapshot;
+  return !hard && append.empty() && !install && !offered && messages.empty() &&
+         apply_to < apply_from && reads.empty() && !reads_lost && !wants_snapshot;
 }
 
 // Construction ----------------------------------------------------------------------------------
@@ -211,6 +211,7 @@ Ready Raft::State::Drain(uint64_t write) {
   Ready ready;
   if (hard != handed_hard) ready.hard = handed_hard = hard;
   ready.install = std::exchange(install, std::nullopt);
+  ready.offered = std::exchange(offered, std::nullopt);
   ready.append = log.TakeUnwritten(write);
   if (ready.hard || ready.install || !ready.append.empty()) {
     last_record = write + 1;
@@ -238,7 +239,7 @@ Ready Raft::State::Drain(uint64_t write) {
 bool Raft::State::HasReady() const {
   if (hard != handed_hard || install || log.HasUnwritten()) return true;
   if (!messages.empty() || commit > applied) return true;
-  if (!confirmed.empty() || reads_lost || wants_snapshot) return true;
+  if (!confirmed.empty() || reads_lost || wants_snapshot || offered) return true;
   if (!promises.empty() && promises.back().covered_by == kNotHandedOut) return true;
   if (role != Role::kLeader) return false;
   return heartbeat_due || round_due ||
@@ -305,6 +306,8 @@ void Raft::Persisted(MonoTime now, uint64_t write) {
   state_->Advance(now);
   state_->Persisted(write);
 }
+void Raft::AcceptSnapshot(Snapshot snapshot) { state_->AcceptSnapshot(std::move(snapshot)); }
+
 void Raft::ProvideSnapshot(Snapshot snapshot) {
   state_->ProvideSnapshot(std::move(snapshot));
 }

@@ -48,6 +48,9 @@ struct Options {
   // Not committed, or not on our own disk: past it Propose refuses (trap 17).
   size_t uncommitted_bytes_max = 64 * 1024 * 1024;
   uint64_t seed = 1;                       // For election timeouts.
+  // A leader's snapshot needs something from beside it: it is offered to the host, which says when
+  // to install it (AcceptSnapshot).
+  bool offers_snapshots = false;
 };
 
 // What the disk gave back at start. A new group has a snapshot at index 0 whose config is the first
@@ -66,6 +69,8 @@ struct Ready {
                                       // append.front() is replaced by them.
   std::optional<Snapshot> install;    // A snapshot from the leader: replaces log and state machine.
                                       // To be written in the same batch, and loaded before `apply`.
+  std::optional<Snapshot> offered;    // A whole one from the leader: see Options. Until it is
+                                      // accepted, everything goes on as if it had not come.
   std::vector<Message> messages;      // May leave at once, in any order.
   Index apply_from;                   // Entries in [apply_from, apply_to] are committed and to be
   Index apply_to;                     // applied now; none if apply_to < apply_from.
@@ -139,6 +144,9 @@ class Raft {
 
   // The snapshot that wants_snapshot asked for: state as of applied().
   void ProvideSnapshot(Snapshot snapshot);
+  // What was offered may be installed: in Ready::install of the next Drain, unless the log has got
+  // as far meanwhile.
+  void AcceptSnapshot(Snapshot snapshot);
   // The host has persisted a snapshot at `to` (<= applied), after all writes whose records it
   // stands for: the log up to there may go. The log's `keep` last entries, as far as `keep_bytes`
   // hold them, stay in memory for followers that are a little behind.

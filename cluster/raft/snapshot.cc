@@ -125,7 +125,13 @@ void Raft::State::OnSnapshotChunk(const Message& m, const SnapshotChunk& chunk) 
         m.from, SnapshotReply{
                     .last = chunk.last, .offset = chunk.total, .installed = true, .match = commit});
   }
-  if (!TakeChunk(chunk)) return;
+  if (chunk.last == offered_id) {  // It is here, and the host is not ready yet.
+    return Send(m.from, SnapshotReply{.last = chunk.last,
+                                      .offset = chunk.total,
+                                      .installed = false,
+                                      .match = {}});
+  }
+  if (chunk.last.index < offered_id.index || !TakeChunk(chunk)) return;
 
   const uint64_t received = incoming->snapshot.data.size();
   const bool complete = received == incoming->total;
@@ -141,7 +147,16 @@ void Raft::State::OnSnapshotChunk(const Message& m, const SnapshotChunk& chunk) 
   if (!complete) return;
   Snapshot snapshot = std::move(incoming->snapshot);
   incoming.reset();
-  Install(std::move(snapshot), m.from);
+  if (!options.offers_snapshots) return Install(std::move(snapshot), m.from);
+  offered_id = snapshot.last;
+  offered_by = m.from;
+  offered = std::move(snapshot);
+}
+
+void Raft::State::AcceptSnapshot(Snapshot snapshot) {
+  if (snapshot.last != offered_id) return;  // A newer one has come.
+  offered_id = {};
+  if (snapshot.last.index > commit) Install(std::move(snapshot), offered_by);
 }
 
 // Adds the piece if it is the next one. False: it belongs to a snapshot older than the one that is

@@ -132,6 +132,7 @@ struct Raft::State {
   void OnSnapshotReply(const Message& m, const SnapshotReply& reply);
   void OnSnapshotChunk(const Message& m, const SnapshotChunk& chunk);
   bool TakeChunk(const SnapshotChunk& chunk);
+  void AcceptSnapshot(Snapshot snapshot);
   void Install(Snapshot snapshot, NodeId from);
   void GiveUpIdleTransfers();
   void Compact(Index to, size_t keep, size_t keep_bytes);
@@ -195,6 +196,9 @@ struct Raft::State {
 
   // While following: the snapshot that is coming in. --------------------------------------------
   std::optional<IncomingSnapshot> incoming;
+  std::optional<Snapshot> offered;  // To be handed out.
+  LogId offered_id;                 // Of the latest that was, until it is accepted.
+  NodeId offered_by;
 
   // On its way out. -----------------------------------------------------------------------------
   struct HeldMessage {

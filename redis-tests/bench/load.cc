@@ -14,29 +14,11 @@
 #include <deque>
 #include <iostream>
 
-#include "client.h"
+#include "carry.h"
 
 namespace {
 
 constexpr size_t kNames = 100000;
-
-struct Place {
-  size_t number = 0;
-  size_t client = 0;
-  size_t round = 0;
-  size_t step = 0;  // Which of the commands is under way.
-  Clock::time_point began;
-};
-
-// What a place does next.
-class Plan {
- public:
-  virtual ~Plan() = default;
-  virtual bool AppendNext(Place* place, std::string* out) = 0;  // False if there is no more.
-  virtual void OnAnswer(Place* place) = 0;
-
-  Times times;
-};
 
 // Places never meet: place p of s has the names p, p + s, p + 2 s ... below kNames.
 class Cycle final : public Plan {
@@ -54,7 +36,8 @@ class Cycle final : public Plan {
     return true;
   }
 
-  void OnAnswer(Place* place) override {
+  void OnAnswer(Place* place, const redisReply& reply) override {
+    RequireSuccess(reply);
     if (++place->step < commands_.size()) return;
     times.Add(MillisecondsSince(place->began));
     place->step = 0;
@@ -82,7 +65,10 @@ class Each final : public Plan {
     return true;
   }
 
-  void OnAnswer(Place* place) override { times.Add(MillisecondsSince(place->began)); }
+  void OnAnswer(Place* place, const redisReply& reply) override {
+    RequireSuccess(reply);
+    times.Add(MillisecondsSince(place->began));
+  }
 
  private:
   size_t clients_;
@@ -90,58 +76,6 @@ class Each final : public Plan {
   size_t next_ = 0;
   Command command_;
 };
-
-struct Client {
-  explicit Client(int port) : connection(port) {}
-
-  Connection connection;
-  std::deque<Place> places;
-  std::deque<Place*> awaited;  // In the order of their requests, which is that of the replies.
-};
-
-void SendNext(Client* client, Place* place, Plan* plan) {
-  if (plan->AppendNext(place, client->connection.out())) client->awaited.push_back(place);
-}
-
-void Carry(Plan* plan, std::deque<Client>* clients) {
-  Epoll epoll;
-  for (Client& client : *clients) epoll.Add(client.connection.fd(), &client);
-  size_t busy = 0;
-  const auto began = Clock::now();
-  for (Client& client : *clients) {
-    for (Place& place : client.places) SendNext(&client, &place, plan);
-    client.connection.Flush();
-    busy += client.awaited.size();
-  }
-  while (busy > 0) {
-    epoll.Wait([&](void* what) {
-      auto* client = static_cast<Client*>(what);
-      client->connection.Read([&](const redisReply& reply) {
-        RequireSuccess(reply);
-        Place* const place = client->awaited.front();
-        client->awaited.pop_front();
-        plan->OnAnswer(place);
-        const size_t before = client->awaited.size();
-        SendNext(client, place, plan);
-        if (client->awaited.size() == before) --busy;
-      });
-    });
-  }
-  Print(&plan->times, plan->times.count(), MillisecondsSince(began) / 1000);
-}
-
-std::deque<Client> Connect(int port, size_t clients, size_t pipeline) {
-  std::deque<Client> all;
-  for (size_t c = 0; c < clients; ++c) {
-    all.emplace_back(port);
-    for (size_t p = 0; p < pipeline; ++p) {
-      Place& place = all.back().places.emplace_back();
-      place.number = c * pipeline + p;
-      place.client = c;
-    }
-  }
-  return all;
-}
 
 // A PING first: the server has every connection then, and their cost is not taken for the waits'.
 void Wait(int port, size_t clients, const Command& command) {

@@ -5,6 +5,7 @@ import statistics
 import subprocess
 
 import memory
+import queues
 import trouble
 import waiting
 from rig import OUT
@@ -18,6 +19,9 @@ SERIES = {  # In the order of the tables: what each is beside.
     "CHECK": "LOCK.CHECK of a held lock beside GET",
     "CYCLE": "ACQUIRE, then RELEASE, beside SET NX and DEL, and etcd's Lock and Unlock by gRPC",
     "PUT": "etcd's Put by gRPC, for scale",
+    **{f"PUSH {size}": f"DQ.PUSH of {size} beside XADD" for size in queues.SIZES},
+    **{f"MESSAGE {size}": f"{size} pushed, popped and acknowledged, beside XADD, XREADGROUP, XACK"
+       for size in queues.SIZES},
 }
 WIDTH = 22
 
@@ -46,6 +50,10 @@ TARGETS = [
     ("CHECK 50x1 / redis in memory, GET 50x1", ">=", 0.5,
      lambda f: ratio(f, ("CHECK 50x1", LEADER), ("CHECK 50x1", MEMORY))),
     ("memory of 100,000 locks, MB", "<", 40, lock_memory_mb),
+    ("PUSH 100 B 50x16 / redis fsync always, XADD 50x16", ">=", 0.6,
+     lambda f: ratio(f, ("PUSH 100 B 50x16", LEADER), ("PUSH 100 B 50x16", SYNCED))),
+    ("messages of 100 B through one queue, 50x16, a second", ">=", 30000,
+     lambda f: f.median("MESSAGE 100 B 50x16", LEADER)),
 ]
 
 

@@ -24,7 +24,8 @@ tempfile.tempdir = str(OUT)
 
 TTL = 600000  # Of locks that are not to end by themselves.
 START_SECONDS = 30
-GENERATORS = {"load": "hiredis", "handover": "hiredis", "etcd_load": "nghttp2"}
+GENERATORS = {"load": "hiredis", "queue_load": "hiredis", "handover": "hiredis",
+              "etcd_load": "nghttp2"}
 FLAGS = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
          "-Werror"]
 

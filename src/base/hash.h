@@ -32,5 +32,11 @@ struct KeyedHasher {
 // non-empty {tag}, of the tag.
 constexpr uint16_t kSlots = 16384;
 uint16_t SlotOf(BytesView key);
+// Which of so many shards a slot belongs to: equal runs of slots, in order.
+constexpr uint64_t ShardOfSlot(uint16_t slot, uint64_t shards) { return slot * shards / kSlots; }
+// The first slot that is the shard's: the rest follow, up to the next shard's first.
+constexpr uint64_t FirstSlotOf(uint64_t shard, uint64_t shards) {
+  return (shard * kSlots + shards - 1) / shards;
+}
 
 }  // namespace lockstep

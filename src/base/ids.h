@@ -25,7 +25,12 @@ using ClientId = Id<struct ClientIdTag>;  // A connection of this node, never re
 
 constexpr NodeId kNoNode{0};
 constexpr GroupId kControlGroup{0};  // Membership, placement, users, queue definitions.
-constexpr GroupId kLocksGroup{1};    // The lock table. Shards follow from 2 on.
+constexpr GroupId kLocksGroup{1};    // The lock table.
+constexpr uint64_t kFirstShardGroup = 2;  // The shards follow: queues.
+
+constexpr GroupId ShardGroup(uint64_t shard) { return {kFirstShardGroup + shard}; }
+constexpr bool IsShard(GroupId group) { return group.value >= kFirstShardGroup; }
+constexpr uint64_t ShardOf(GroupId group) { return group.value - kFirstShardGroup; }
 
 template <class Tag>
 constexpr Id<Tag> Next(Id<Tag> id) {

@@ -8,12 +8,25 @@
 namespace lockstep {
 
 constexpr uint64_t kNodeIdMax = 1'000'000;
+constexpr uint64_t kShardsMax = 1024;
 constexpr size_t kNodesMax = 64;            // Members of a cluster.
 constexpr size_t kNameBytesMax = 1024;      // Locks, owners, queues, keys.
 constexpr size_t kMetaBytesMax = 4096;      // LOCK.ACQUIRE ... META.
 constexpr size_t kMultiLockNamesMax = 1024; // LOCK.MACQUIRE.
 constexpr int64_t kTtlMsMax = 24 * 3600 * 1000;
 constexpr int64_t kBlockMsMax = int64_t{365} * 24 * 3600 * 1000;
+
+constexpr size_t kMessageBytesMax = 1024 * 1024;  // The body of a message.
+constexpr size_t kHeadersBytesMax = 4096;   // DQ.PUSH ... HEADERS: names and values together,
+constexpr size_t kHeadersMax = 64;          // and how many.
+constexpr size_t kQueueErrorBytesMax = 1024;  // DQ.NACK ... ERROR.
+constexpr size_t kPopQueuesMax = 64;        // Queues of one DQ.POP.
+constexpr size_t kPopCountMax = 1000;       // DQ.POP ... COUNT, DQ.PEEK ... COUNT.
+constexpr size_t kReceiptsMax = 1000;       // Of one DQ.ACK, NACK, TOUCH, DEL.
+constexpr uint32_t kQueueRowsMax = 10'000;  // DQ.LIST ... COUNT.
+constexpr size_t kMultiPushMax = 1000;      // Bodies of one DQ.MPUSH.
+constexpr int64_t kRetryMax = 1'000'000;
+constexpr int64_t kDelayMsMax = int64_t{365} * 24 * 3600 * 1000;
 
 constexpr size_t kMultibulkElementsMax = 1024 * 1024;  // Arguments of one command.
 constexpr size_t kInlineBytesMax = 64 * 1024;

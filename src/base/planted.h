@@ -46,6 +46,21 @@ namespace lockstep {
   row(kMacquireShowsSubset, "macquire-shows-subset")                \
   row(kVictimKeepsOneLock, "victim-keeps-one-lock")                 \
   row(kVictimNotYoungest, "victim-not-youngest")                    \
+  /* Queues. */                                                     \
+  row(kIdBeforePush, "id-before-push")                              \
+  row(kStaleReceipt, "stale-receipt")                               \
+  row(kLateAckRefused, "late-ack-refused")                          \
+  row(kGroupFreedByNack, "group-freed-by-nack")                     \
+  row(kReleaseIsFailure, "release-is-failure")                      \
+  row(kLeaseEndIsNoFailure, "lease-end-is-no-failure")              \
+  row(kDeadForgetError, "dead-forget-error")                        \
+  row(kDemandOutlivesSession, "demand-outlives-session")            \
+  row(kUnheardStaysLeased, "unheard-stays-leased")                  \
+  row(kPushForgetsWaiter, "push-forgets-waiter")                    \
+  row(kDropsLeased, "drops-leased")                                 \
+  row(kSnapshotWithoutLeases, "snapshot-without-leases")            \
+  row(kSnapshotWithoutDelays, "snapshot-without-delays")            \
+  row(kSnapshotWithoutIds, "snapshot-without-ids")                  \
   /* What is remembered. */                                         \
   row(kRepeatDoneTwice, "repeat-done-twice")                        \
   row(kSnapshotWithoutWaits, "snapshot-without-waits")              \

@@ -98,6 +98,7 @@ void ClientConn::OnBytes(size_t bytes) {
 // An error is final. An orderly end says only that the client will not send: see the header for
 // why it gets a moment.
 void ClientConn::OnEnd(const Bytes& why) {
+  broken_ = !why.empty();
   half_closed_ = why.empty() && state_ <= State::kFlushing;
   if (!half_closed_) return Go();
   if (state_ == State::kFlushing) return;  // Its last words go on leaving.
@@ -145,7 +146,8 @@ void ClientConn::Go() {
 }
 
 void ClientConn::TellNode() {
-  if (std::exchange(node_knows_, false)) port_->Step(ClientClosed{.id = id_});
+  if (!std::exchange(node_knows_, false)) return;
+  port_->Step(ClientClosed{.id = id_, .untaken = broken_ ? SIZE_MAX : conn_.backlog()});
 }
 
 }  // namespace lockstep::io

@@ -89,6 +89,7 @@ class ClientConn final : private TcpConn::Events {
   TcpConn conn_;
   State state_ = State::kFlushing;  // Until Open.
   bool node_knows_ = false;
+  bool broken_ = false;
   bool half_closed_ = false;  // The client has said that it will not send.
   MonoTime last_bytes_;  // Either way.
   MonoTime flush_by_;

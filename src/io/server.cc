@@ -92,6 +92,7 @@ Result<void> Server::OpenNode() {
   options.clock = [this] { return loop_.Now(); };
   options.read_config = [this] { return ReadFile(start_.config_file, Config::kTextBytesMax); };
   options.write_config = [this](BytesView text) { return ReplaceFile(start_.config_file, text); };
+  options.read_value = [this](BytesView key) { return storage_->Get(key); };
   auto opened = Node::Open(std::move(options), *storage_, loop_.Now());
   if (!opened) return opened.error();
   node_ = std::move(*opened);

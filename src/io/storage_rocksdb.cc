@@ -1,7 +1,9 @@
 #include "src/io/storage_rocksdb.h"
 
+#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -76,8 +78,9 @@ class NoRecovery final : public rocksdb::EventListener {
 
 rocksdb::BlockBasedTableOptions TableOptions() {
   rocksdb::BlockBasedTableOptions table;
-  table.no_block_cache =
-      true;  // The store is read once, at start; a cache would hold it for nothing.
+  // What is read again and again, the node keeps itself (BodyCache).
+  table.block_cache = rocksdb::NewLRUCache(size_t{4} << 20);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.block_size = size_t{16} << 10;
   return table;
 }
@@ -241,7 +244,7 @@ rocksdb::Options StorageRocksdb::DatabaseOptions(std::shared_ptr<rocksdb::Logger
   // A node must fit beside others on a small machine: two memtables and little else.
   options.write_buffer_size = size_t{8} << 20;
   options.max_write_buffer_number = 2;
-  options.max_open_files = 64;
+  options.max_open_files = 256;
   options.max_background_jobs = 2;
   options.max_manifest_file_size = size_t{8} << 20;
   options.manifest_preallocation_size = size_t{64} << 10;
@@ -297,6 +300,7 @@ Result<void> StorageRocksdb::Scan(BytesView from, BytesView to, const Visit& vis
   options.iterate_upper_bound = &end_slice;
   options.verify_checksums = true;
   options.readahead_size = kScanReadaheadBytes;
+  options.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options));
   for (at->Seek(first); at->Valid(); at->Next()) {
     const BytesView key = at->key().ToStringView().substr(1);
@@ -306,6 +310,16 @@ Result<void> StorageRocksdb::Scan(BytesView from, BytesView to, const Visit& vis
   }
   if (!at->status().ok()) return Refusal(at->status());
   return {};
+}
+
+std::optional<Bytes> StorageRocksdb::Get(BytesView key) {
+  Bytes value;
+  rocksdb::ReadOptions options;
+  options.verify_checksums = true;
+  const rocksdb::Status status = db_->Get(options, kNodeKey + Bytes(key), &value);
+  if (status.ok()) return value;
+  if (!status.IsNotFound()) settings_.on_failure(status.ToString());
+  return std::nullopt;
 }
 
 void StorageRocksdb::Submit(WriteBatch batch, uint64_t number) {

@@ -22,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "src/io/data_folder.h"
@@ -58,6 +59,10 @@ class StorageRocksdb final : public StorageReader {
 
   // Every block's checksum is verified on the way.
   Result<void> Scan(BytesView from, BytesView to, const Visit& visit) override;
+
+  // One value; nothing: it is not there. At any time, on the node thread. What cannot be read, or
+  // is damaged, is told as a failure of the disk.
+  std::optional<Bytes> Get(BytesView key);
 
   // Hands over. `number` grows from call to call.
   void Submit(WriteBatch batch, uint64_t number);

@@ -1,5 +1,6 @@
 #include "src/resp/reply.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "src/base/check.h"
@@ -28,6 +29,10 @@ void Encode(const Reply& reply, size_t depth, Writer* out) {
       return out->Bool(reply.integer != 0);
     case Kind::kDouble:
       return out->U64(std::bit_cast<uint64_t>(reply.number));
+    case Kind::kLogged:
+      out->Varint(reply.span.entry);
+      out->Varint(reply.span.at);
+      return out->Varint(reply.span.size);
     case Kind::kArray:
     case Kind::kMap:
     case Kind::kSet:
@@ -41,10 +46,21 @@ void Encode(const Reply& reply, size_t depth, Writer* out) {
   for (const Reply& item : reply.items) Encode(item, depth + 1, out);
 }
 
+LogSpan DecodeSpan(Reader* in) {
+  LogSpan span;
+  span.entry = in->Varint();
+  const uint64_t at = in->Varint();
+  const uint64_t size = in->Varint();
+  if (at > UINT32_MAX || size > UINT32_MAX) in->Fail();
+  span.at = static_cast<uint32_t>(at);
+  span.size = static_cast<uint32_t>(size);
+  return span;
+}
+
 // `budget`: replies that may still be made.
 void Decode(Reader* in, size_t depth, size_t* budget, Reply* out) {
   const uint8_t kind = in->U8();
-  if (kind > static_cast<uint8_t>(Kind::kNothing)) return in->Fail();
+  if (kind > static_cast<uint8_t>(Kind::kLogged)) return in->Fail();
   out->kind = static_cast<Kind>(kind);
   switch (out->kind) {
     case Kind::kNil:
@@ -65,6 +81,9 @@ void Decode(Reader* in, size_t depth, size_t* budget, Reply* out) {
       return;
     case Kind::kDouble:
       out->number = std::bit_cast<double>(in->U64());
+      return;
+    case Kind::kLogged:
+      out->span = DecodeSpan(in);
       return;
     case Kind::kArray:
     case Kind::kMap:
@@ -96,8 +115,13 @@ Reply DecodeReply(Reader* in) {
   return reply;
 }
 
+bool HoldsLogged(const Reply& reply) {
+  return reply.kind == Kind::kLogged ||
+         std::any_of(reply.items.begin(), reply.items.end(), HoldsLogged);
+}
+
 size_t ReplyCost(const Reply& reply) {
-  size_t cost = kReplyItemCost + reply.text.size();
+  size_t cost = kReplyItemCost + reply.text.size() + reply.span.size;
   for (const Reply& item : reply.items) cost += ReplyCost(item);
   return cost;
 }

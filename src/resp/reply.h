@@ -11,6 +11,14 @@
 
 namespace lockstep {
 
+// A piece of the data of a log entry.
+struct LogSpan {
+  uint64_t entry = 0;  // Its index.
+  uint32_t at = 0;     // Where in the data,
+  uint32_t size = 0;   // and how much of it.
+  bool operator==(const LogSpan&) const = default;
+};
+
 struct Reply {
   enum class Kind : uint8_t {
     kNil,        // RESP2 "$-1" (RESP3 "_").
@@ -27,6 +35,8 @@ struct Reply {
     kSet,        // RESP2: array.
     kPush,       // RESP3 ">"; RESP2: array. Only after the connection asked for pushes.
     kNothing,    // No reply at all: CLIENT REPLY SKIP, or what SUBSCRIBE has already pushed.
+    kLogged,     // A bulk that lies in the log of the group that answers. Its node reads it there
+                 // before the answer leaves (Group::Resolve): no client and no other node sees it.
   };
 
   Kind kind = Kind::kNil;
@@ -34,6 +44,7 @@ struct Reply {
   double number = 0;    // kDouble.
   Bytes text;           // kSimple, kError, kBulk, kVerbatim.
   std::vector<Reply> items;
+  LogSpan span;         // kLogged.
 
   bool operator==(const Reply&) const = default;
 
@@ -44,6 +55,11 @@ struct Reply {
   static Reply Simple(Bytes text) { return Text(Kind::kSimple, std::move(text)); }
   static Reply Bulk(Bytes text) { return Text(Kind::kBulk, std::move(text)); }
   static Reply Verbatim(Bytes text) { return Text(Kind::kVerbatim, std::move(text)); }
+  static Reply Logged(const LogSpan& span) {
+    Reply r = Of(Kind::kLogged);
+    r.span = span;
+    return r;
+  }
   // `code` is stable and UPPERCASE; `sentence` says what happened, whether anything changed, what
   // to do. CR and LF in it are the writer's concern.
   static Reply Error(BytesView code, BytesView sentence) {
@@ -111,6 +127,9 @@ constexpr size_t kReplyItemsMax = 2 * kMultibulkElementsMax;
 // kReplyDepthMax, a map with a key and no value, and more than kReplyItemsMax items.
 void EncodeReply(const Reply& reply, Writer* out);
 Reply DecodeReply(Reader* in);
+
+// Whether any of it lies in a log.
+bool HoldsLogged(const Reply& reply);
 
 // What a reply costs, in bytes, for the limits: about what it takes in memory, and more than its
 // encoding. The same in every build: replicas refuse by it what they must refuse alike.

@@ -42,6 +42,7 @@ class World {
     NodeOptions options;
     const Bytes text = "enable-debug-command yes\ncluster-nodes 1=a:1\nslowlog-log-slower-than 0\n";
     CHECK(options.config.ReadFile("fuzz", text, {}).ok());
+    options.read_value = [this](BytesView key) { return disk_.Get(key); };
     auto opened = Node::Open(std::move(options), disk_, now_);
     CHECK_SAYS(opened.ok(), "%s", opened.error().message.c_str());
     node_ = std::move(*opened);

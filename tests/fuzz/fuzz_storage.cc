@@ -68,17 +68,14 @@ Bytes Numbered(Bytes key, uint64_t number) {
   return key;
 }
 
-// Entries that follow each other in their indexes, and in nothing else.
-Bytes AnyRun(Choices* choices, uint64_t first) {
+constexpr auto kNeedsNothing = [](Index) { return false; };
+
+Bytes AnyEntryRecord(Choices* choices, uint64_t index) {
   Bytes value;
   Writer out(&value);
-  const uint64_t count = choices->Below(5);
-  out.Varint(count);
-  for (uint64_t i = 0; i < count; ++i) {
-    const raft::LogId id{Term{choices->Below(6)}, Index{first + i}};
-    const ClusterTime time{static_cast<int64_t>(choices->Number())};
-    raft::EncodeEntry(AnyEntry(choices, id, time), &out);
-  }
+  const raft::LogId id{Term{choices->Below(6)}, Index{index}};
+  const ClusterTime time{static_cast<int64_t>(choices->Number())};
+  raft::EncodeEntry(AnyEntry(choices, id, time), &out);
   return value;
 }
 
@@ -88,7 +85,7 @@ void PutAnySnapshot(Choices* choices, GroupId group, WriteBatch* batch) {
   snapshot.time = {static_cast<int64_t>(choices->Number())};
   snapshot.config = AnyConfig(choices);
   snapshot.data = Bytes(choices->Some());
-  LogStore(group).PutSnapshot(snapshot, true, batch);
+  LogStore(group).PutSnapshot(snapshot, kNeedsNothing, batch);
 }
 
 void PutAnyRecord(Choices* choices, GroupId group, WriteBatch* batch) {
@@ -113,8 +110,8 @@ void PutAnyRecord(Choices* choices, GroupId group, WriteBatch* batch) {
       break;
     }
     default: {
-      const uint64_t first = choices->Below(16);
-      batch->Put(Numbered(GroupKey(group.value, 'l'), first), AnyRun(choices, first));
+      const uint64_t index = choices->Below(16);
+      batch->Put(Numbered(GroupKey(group.value, 'l'), index), AnyEntryRecord(choices, index));
     }
   }
 }
@@ -125,7 +122,7 @@ void CheckLoaded(GroupId group, const raft::Recovered& recovered) {
   LogStore store(group);
   WriteBatch batch;
   store.PutHardState(recovered.hard, &batch);
-  store.PutSnapshot(recovered.snapshot, false, &batch);
+  store.PutForeignSnapshot(recovered.snapshot, Index{0}, kNeedsNothing, &batch);
   store.Append(recovered.entries, &batch);
   disk.Write(batch);
   CHECK(Same(Loaded(group, &disk), recovered));
@@ -150,7 +147,9 @@ void OpenAndRun(MemoryDisk* disk, bool alone) {
   disk->Write(batch);
 
   MonoTime now{1'000'000};
-  auto opened = Node::Open({}, *disk, now);
+  NodeOptions options;
+  options.read_value = [disk](BytesView key) { return disk->Get(key); };
+  auto opened = Node::Open(std::move(options), *disk, now);
   if (!opened) {
     CHECK(!opened.error().message.empty());
     return;
@@ -294,7 +293,11 @@ class Honest {
       snapshot.time = time + 1;
       log.clear();
     }
-    store_.PutSnapshot(snapshot, own, batch);
+    if (own) {
+      store_.PutSnapshot(snapshot, kNeedsNothing, batch);
+    } else {
+      store_.PutForeignSnapshot(snapshot, written_.snapshot.last.index, kNeedsNothing, batch);
+    }
     written_.snapshot = std::move(snapshot);
   }
 
@@ -317,10 +320,10 @@ std::vector<Bytes> Seeds() {
   WriteBatch batch;
   PutSelf(self, &batch);
   return {"\1" + batch.ops()[0].value,
-          // Alone; for group locks: term 5, a run of three from 1, another that overrides it.
-          "\0\1\0\6\5\1\0\7\1\3\1\1\0\1\2\1\1\1\3\4\7\1abc\0\7\2\2\2\5\1\2\6\7\2ab"s,
-          // A snapshot at 2/3 and a run behind it.
-          "\0\0\0\6\5\1\0\5\2\3\7\1\0\0\7\4\2\3\11\0\3\12\0"s,
+          // Alone; for group locks: term 5, three entries.
+          "\0\1\0\6\5\1\0\7\1\1\1\1\0\7\2\1\2\1\0\7\3\1\3\7\1abc"s,
+          // A snapshot at 2/3 and an entry behind it.
+          "\0\0\0\6\5\1\0\5\2\3\7\1\0\0\7\4\2\11\0"s,
           "\2\0\1\1\3\2\5\3a\1\6\3b\1\1\2\4\1\3\3abc\2\3\2\2"s};
 }
 

@@ -80,6 +80,8 @@ std::unique_ptr<Actor> MakeTransaction(Work work, World* world, LockChecker* che
                                        uint32_t number);
 std::unique_ptr<Actor> MakeBigClient(Work work, World* world, LockChecker* checker,
                                      uint32_t number);
+std::unique_ptr<Actor> MakeQueueUser(Work work, World* world, LockChecker* checker,
+                                     uint32_t number);
 std::unique_ptr<Actor> MakeOddClient(Work work, World* world, LockChecker* checker,
                                      uint32_t number);
 

@@ -94,6 +94,7 @@ void Disk::Store(const WriteBatch& batch) {
         stored_[op.key] = op.value;
         break;
       case WriteBatch::Kind::kDelete:
+        log_.Delete(op.key);
         stored_.erase(op.key);
         break;
       case WriteBatch::Kind::kDeleteRange:
@@ -121,6 +122,13 @@ void Disk::Empty() {
   CHECK(writes_.empty());
   stored_.clear();
   log_.Clear();
+}
+
+std::optional<Bytes> Disk::Get(BytesView key) {
+  const auto found = stored_.find(key);
+  if (found == stored_.end()) return std::nullopt;
+  ++world_->counters()[Count::kBodiesRead];
+  return found->second;
 }
 
 Result<void> Disk::Scan(BytesView from, BytesView to, const Visit& visit) {

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "src/storage.h"
 #include "tests/sim/disk_log.h"
@@ -46,6 +47,7 @@ class Disk final : public StorageReader {
   const DiskLog& log() const { return log_; }
 
   Result<void> Scan(BytesView from, BytesView to, const Visit& visit) override;
+  std::optional<Bytes> Get(BytesView key);
 
  private:
   struct Waiting {

@@ -16,28 +16,25 @@ uint64_t NumberIn(BytesView bytes) {
   return number;
 }
 
-Bytes RunKey(GroupId group, Index first) {
+Bytes Key(GroupId group, char what, Index index) {
   Bytes key = "g";
   for (int shift = 24; shift >= 0; shift -= 8) key += static_cast<char>(group.value >> shift);
-  key += 'l';
-  for (int shift = 56; shift >= 0; shift -= 8) key += static_cast<char>(first.value >> shift);
+  key += what;
+  for (int shift = 56; shift >= 0; shift -= 8) key += static_cast<char>(index.value >> shift);
   return key;
 }
 
-Index FirstOf(BytesView key) { return Index{NumberIn(key.substr(kPrefixBytes))}; }
+Index IndexOf(BytesView key) { return Index{NumberIn(key.substr(kPrefixBytes))}; }
 
-std::vector<Term> TermsIn(BytesView value) {
-  std::vector<Term> terms;
+Term TermIn(BytesView value) {  // As raft::EncodeEntry writes it.
   Reader in(value);
-  for (size_t n = in.Count(); n > 0; --n) {  // As raft::EncodeEntry writes it.
-    terms.push_back(in.Get<Term>());
-    in.Get<Index>();
-    in.GetTime();
-    in.U8();
-    in.String();
-  }
-  CHECK_SIM(in.done(), "a run of entries on a disk does not decode");
-  return terms;
+  const auto term = in.Get<Term>();
+  in.Get<Index>();
+  in.GetTime();
+  in.U8();
+  in.String();
+  CHECK_SIM(in.done(), "an entry on a disk does not decode");
+  return term;
 }
 
 }  // namespace
@@ -56,18 +53,33 @@ void DiskLog::Put(BytesView key, BytesView value) {
       snapshots_[group] = in.Get<Index>();
       break;
     case 'l':
-      runs_[Bytes(key)] = TermsIn(value);
+      terms_[Bytes(key)] = TermIn(value);
+      break;
+    case 'u':
+      fetched_.insert(Bytes(key));
       break;
     default: break;
   }
 }
 
+void DiskLog::Delete(const Bytes& key) {
+  terms_.erase(key);
+  fetched_.erase(key);
+}
+
 void DiskLog::DeleteRange(const Bytes& from, const Bytes& to) {
-  if (from < to) runs_.erase(runs_.lower_bound(from), runs_.lower_bound(to));
+  if (from >= to) return;
+  terms_.erase(terms_.lower_bound(from), terms_.lower_bound(to));
+  fetched_.erase(fetched_.lower_bound(from), fetched_.lower_bound(to));
+}
+
+bool DiskLog::HasData(GroupId group, Index index) const {
+  return terms_.contains(Key(group, 'l', index)) || fetched_.contains(Key(group, 'u', index));
 }
 
 void DiskLog::Clear() {
-  runs_.clear();
+  terms_.clear();
+  fetched_.clear();
   hard_.clear();
   snapshots_.clear();
 }
@@ -82,16 +94,9 @@ Index DiskLog::snapshot(GroupId group) const {
   return snapshot == snapshots_.end() ? Index{} : snapshot->second;
 }
 
-// The latest run that begins at or before it overrides those before.
 std::optional<Term> DiskLog::TermAt(GroupId group, Index index) const {
-  const Bytes key = RunKey(group, index);
-  const auto behind = runs_.upper_bound(key);
-  if (behind == runs_.begin()) return std::nullopt;
-  const auto& [at, terms] = *std::prev(behind);
-  if (at.compare(0, kPrefixBytes, key, 0, kPrefixBytes) != 0) return std::nullopt;
-  const uint64_t place = index.value - FirstOf(at).value;
-  if (place >= terms.size()) return std::nullopt;
-  return terms[place];
+  const auto found = terms_.find(Key(group, 'l', index));
+  return found == terms_.end() ? std::nullopt : std::optional(found->second);
 }
 
 bool DiskLog::Has(GroupId group, raft::LogId id) const {
@@ -99,13 +104,13 @@ bool DiskLog::Has(GroupId group, raft::LogId id) const {
 }
 
 Index DiskLog::last(GroupId group) const {
-  const Bytes key = RunKey(group, Index{~uint64_t{0}});
-  const auto behind = runs_.upper_bound(key);
+  const Bytes key = Key(group, 'l', Index{~uint64_t{0}});
+  const auto behind = terms_.upper_bound(key);
   Index last = snapshot(group);
-  if (behind == runs_.begin()) return last;
-  const auto& [at, terms] = *std::prev(behind);
+  if (behind == terms_.begin()) return last;
+  const Bytes& at = std::prev(behind)->first;
   if (at.compare(0, kPrefixBytes, key, 0, kPrefixBytes) != 0) return last;
-  return std::max(last, Index{FirstOf(at).value + terms.size() - 1});
+  return std::max(last, IndexOf(at));
 }
 
 }  // namespace lockstep::sim

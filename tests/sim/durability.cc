@@ -11,6 +11,9 @@ void Durability::OnFrame(const Process& from, NodeId to, BytesView body) {
   CHECK_SIM(envelope.ok(), "node %lu sends what is no message: %s", from.id().value,
             envelope.error().message.c_str());
   if (envelope->header.type == bus::MessageType::kRaft) OnPromise(from, to, *envelope);
+  if (envelope->header.type == bus::MessageType::kFetched) {
+    ++world_->counters()[Count::kBodiesFetched];
+  }
 }
 
 void Durability::OnPromise(const Process& from, NodeId to, const bus::Envelope& envelope) {

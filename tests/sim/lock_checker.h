@@ -66,7 +66,7 @@ class LockChecker {
     std::vector<Operation> history;
     std::map<Bytes, Tie> ties;
     std::vector<Belief> beliefs;
-    uint64_t highest_written = 0;  // The register of STYLE.md: tokens of those who write under it.
+    uint64_t highest_written = 0;  // The register: tokens of those who write under it.
     uint32_t open_revokes = 0;     // On their way, or of unknown outcome: may happen any time.
     int64_t revoked_us = -1;       // When one was last answered.
     bool line_of_many = false;

@@ -156,7 +156,7 @@ void Membership::Watch() {
 }
 
 bool Membership::IsOut(NodeId id) const {
-  for (const GroupId group : {kControlGroup, kLocksGroup}) {
+  for (const GroupId group : kGroups) {
     const Process* leader = world_->LeaderOf(group);
     if (leader == nullptr) return false;
     const raft::Raft* raft = leader->node()->group(group);
@@ -168,7 +168,7 @@ bool Membership::IsOut(NodeId id) const {
 // With a disk lost, one voter less may be one too many: of three, one of whom has forgotten all,
 // nobody may go before that one has caught up.
 bool Membership::RestIsWhole(NodeId without) const {
-  for (const GroupId group : {kControlGroup, kLocksGroup}) {
+  for (const GroupId group : kGroups) {
     const Process* leader = world_->LeaderOf(group);
     if (leader == nullptr) return false;
     for (const raft::Member& voter : leader->node()->group(group)->config().voters) {
@@ -181,7 +181,7 @@ bool Membership::RestIsWhole(NodeId without) const {
 }
 
 bool Membership::CanSpare(const std::vector<NodeId>& away) const {
-  for (const GroupId group : {kControlGroup, kLocksGroup}) {
+  for (const GroupId group : kGroups) {
     const Process* leader = world_->LeaderOf(group);
     if (leader == nullptr) return false;
     const raft::Config& config = leader->node()->group(group)->config();

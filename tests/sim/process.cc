@@ -27,7 +27,7 @@ MonoTime Process::LocalNow() const {
   return MonoTime{clock_base_us_ + passed_us + passed_us * clock_ppm_ / 1'000'000};
 }
 
-NodeOptions Process::Options() const {
+NodeOptions Process::Options() {
   NodeOptions options;
   const Result<void> read = options.config.ReadFile(
       "sim.conf", config_text_, [](const Bytes&) -> Result<Bytes> { return Error{"no includes"}; });
@@ -38,6 +38,7 @@ NodeOptions Process::Options() const {
   options.seed = seed_;
   options.wall_clock_us = wall_clock_us_;
   options.process_id = instance_;
+  options.read_value = [this](BytesView key) { return disk_.Get(key); };
   options.clock = [this] { return LocalNow(); };
   return options;
 }

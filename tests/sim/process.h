@@ -71,7 +71,7 @@ class Process {
   void Exit();
   void ExitOnDiskFailure(const char* why);
   void Die();
-  NodeOptions Options() const;
+  NodeOptions Options();
   void NoteIdentity();
   void GuardAgainstSpinning();
 

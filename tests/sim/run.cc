@@ -23,6 +23,8 @@ void Run::Go() {
   Safety();
   Liveness();
   FinalReads();
+  BodiesAreThere();
+  QueuesAreEmptied();
   LocksEndByTime();
   world_.checker().LookOver();
   locks_.Check();
@@ -151,7 +153,7 @@ std::vector<NodeId> Run::Serving() const {
 
 Bytes Run::Disagreement() const {
   const std::vector<NodeId> serving = Serving();
-  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+  for (const GroupId id : kGroups) {
     size_t leaders = 0;
     const Process* first = nullptr;
     for (const NodeId node : serving) {
@@ -200,6 +202,65 @@ void Run::LocksEndByTime() {
     CHECK_SIM(answer.holders.empty(), "'%s' is held by %s still, long past every lease",
               command.name().c_str(), answer.holders.front().owner.c_str());
     ++world_.counters()[Count::kLocksFreeAtLast];
+  });
+}
+
+// Whoever may come to lead a shard can give all that is in it.
+void Run::BodiesAreThere() {
+  for (const NodeId id : Serving()) {
+    const Process& process = world_.process(id);
+    for (uint64_t shard = 0; process.node()->group(ShardGroup(shard)) != nullptr; ++shard) {
+      const GroupId group = ShardGroup(shard);
+      const Index in_memory = process.node()->group(group)->first_index();
+      for (const Index entry :
+           process.node()->replica(group)->machine().NeededAfter(Index{0})) {
+        if (entry >= in_memory) break;
+        CHECK_SIM(process.disk().log().HasData(group, entry),
+                  "node %lu lacks entry %lu of shard %lu, and a message needs it", id.value,
+                  entry.value, shard);
+        ++world_.counters()[Count::kBodiesOnDisk];
+      }
+    }
+  }
+}
+
+// Nobody works any more: what is left comes out, as its leases and back-offs end; then the dead.
+void Run::QueuesAreEmptied() {
+  for (const Bytes& queue : world_.queues().queues()) {
+    probes_.push_back(std::make_unique<Session>(&world_));
+    const std::vector<NodeId> serving = Serving();
+    probes_.back()->Prefer(serving[world_.rng().Below(serving.size())]);
+    ++open_queues_;
+    Drain(probes_.back().get(), queue, false);
+  }
+  Within(60 * kSecond, "a queue does not become empty;", [this] { return open_queues_ == 0; },
+         [this] { return Format("%zu of them", open_queues_); });
+  world_.queues().CheckAll();
+}
+
+void Run::Drain(Session* session, const Bytes& queue, bool dead) {
+  const std::vector<Bytes> pop = {"DQ.POP", queue + (dead ? "!dead" : ""), "COUNT", "50", "NOACK"};
+  session->Call(pop, 9 * kSecond, [=, this](const Reply* reply, bool) {
+    CHECK_SIM(reply != nullptr && !reply->is_error(), "queue %s can not be emptied: %s",
+              queue.c_str(), reply == nullptr ? "no answer" : reply->text.c_str());
+    for (const Reply& row : reply->items) {
+      const Bytes& body = row.items.at(2).text;
+      dead ? world_.queues().OnDead(body) : world_.queues().OnLeft(body);
+    }
+    if (!reply->items.empty()) return Drain(session, queue, dead);
+    if (dead) {
+      --open_queues_;
+      return;
+    }
+    session->Call({"DQ.INFO", queue}, 9 * kSecond, [=, this](const Reply* info, bool) {
+      CHECK_SIM(info != nullptr && !info->is_error(), "DQ.INFO of %s fails", queue.c_str());
+      int64_t waiting = 0;
+      for (size_t i = 0; i + 1 < info->items.size(); i += 2) {
+        const Bytes& key = info->items[i].text;
+        if (key == "delayed" || key == "leased") waiting += info->items[i + 1].integer;
+      }
+      world_.events().After(100 * kUsPerMs, [=, this] { Drain(session, queue, waiting == 0); });
+    });
   });
 }
 

@@ -37,6 +37,9 @@ class Run {
   void ExpectAgreement();
   void FinalReads();
   void LocksEndByTime();
+  void BodiesAreThere();
+  void QueuesAreEmptied();
+  void Drain(Session* session, const Bytes& queue, bool dead);
   using OnRead = std::function<void(const LockCommand&, const LockAnswer&)>;
   void ReadAll(const OnRead& on_read);
   void Probe(NodeId node);
@@ -56,6 +59,7 @@ class Run {
   std::unique_ptr<Quiet> quiet_;
   std::vector<NodeId> core_;
   size_t open_probes_ = 0;
+  size_t open_queues_ = 0;
 };
 
 }  // namespace lockstep::sim

@@ -114,6 +114,11 @@ void Swarm::DrawWork(Rng* rng) {
     }
     if (all >= 3 && all <= 12) break;
   }
+  // One without the other does little.
+  uint32_t& producers = actors[static_cast<size_t>(Work::kProducers)];
+  uint32_t& workers = actors[static_cast<size_t>(Work::kWorkers)];
+  if (producers > 0) workers = 2 * producers;
+  if (producers == 0) workers = 0;
   uint32_t& haulers = actors[static_cast<size_t>(Work::kHauls)];
   if (haulers == 0) return;
   // A state of a megabyte: it is not written down at every tenth entry.

@@ -60,6 +60,8 @@ enum class Work : uint8_t {
   kHauls,
   kPages,
   kPipelines,
+  kProducers,
+  kWorkers,
   kEnd,
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);

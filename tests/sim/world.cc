@@ -35,7 +35,8 @@ World::World(uint64_t seed, bool narrating, Plan plan)
       rng_(plan_.roll == 0 ? seed : HashMix(seed, plan_.roll)),
       network_(this),
       wires_(this),
-      checker_(this) {
+      checker_(this),
+      queues_(this) {
   g_world = this;
   g_speaker = kNoNode;
   SetLogSink(narrating ? [](LogLevel, BytesView line) { PrintLine(line); } : LogSink(nullptr));
@@ -75,7 +76,7 @@ Process* World::FindProcess(NodeId id) {
 }
 
 Process& World::AddProcess(NodeId id, const std::vector<NodeId>& nodes) {
-  Bytes text = Format("node-id %lu\nport %lu\n", id.value, 7000 + id.value);
+  Bytes text = Format("node-id %lu\nport %lu\nshards 2\n", id.value, 7000 + id.value);
   if (nodes.size() > 1) {
     text += "cluster-nodes \"";
     for (const NodeId node : nodes) {

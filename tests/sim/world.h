@@ -16,10 +16,14 @@
 #include "tests/sim/network.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/queue_ledger.h"
 #include "tests/sim/swarm.h"
 #include "tests/sim/wires.h"
 
 namespace lockstep::sim {
+
+// Of every simulated cluster, which has two shards.
+constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup, ShardGroup(0), ShardGroup(1)};
 
 // Whose log lines follow; kNoNode: the world's own.
 void SetSpeaker(NodeId node);
@@ -36,6 +40,7 @@ class World {
   Network& network() { return network_; }
   Wires& wires() { return wires_; }
   ClusterChecker& checker() { return checker_; }
+  QueueLedger& queues() { return queues_; }
 
   bool Chance(uint64_t ppm) { return rng_.ChanceInMillion(ppm); }
   int64_t now_us() const { return events_.now_us(); }
@@ -94,6 +99,7 @@ class World {
   Network network_;
   Wires wires_;
   ClusterChecker checker_;
+  QueueLedger queues_;
   std::map<NodeId, std::unique_ptr<Process>> processes_;
   int64_t jumped_us_ = 0;
   int64_t disturbed_at_fast_us_ = INT64_MAX;

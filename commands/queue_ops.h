@@ -1,0 +1,186 @@
+// What a queue store is asked: operations, which go through the log, and queries, which do not.
+//
+// Values and their bytes, nothing else; what they mean stands in queue_store.h. All texts borrow:
+// from the command that they are made of, or from the log entry that they are read from. Decoding
+// never trusts its input and tests every bound, for the bytes may come from another version of the
+// program.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "commands/queue_options.h"
+#include "commands/wait_ops.h"
+#include "src/base/limits.h"
+
+namespace lockstep {
+
+constexpr uint8_t kPriorityMax = 9;
+
+// One delivery of one message: `<shard>.<seq>.<lease>` for the user. The shard is whoever is asked.
+struct Receipt {
+  uint64_t seq = 0;
+  uint64_t lease = 0;  // Counts the message's deliveries, from 1.
+  bool operator==(const Receipt&) const = default;
+};
+
+// DQ.PUSH, DQ.MPUSH.
+struct PushOp {
+  BytesView queue;
+  std::vector<BytesView> bodies;  // 1 to kMultiPushMax.
+  BytesView id;                   // Empty: none. Only with one body.
+  BytesView group;                // Empty: none.
+  uint8_t priority = 0;
+  int64_t delay_ms = 0;
+  int64_t ttl_ms = 0;             // 0: the queue's.
+  int64_t retry = 0;              // 0: the queue's.
+  std::vector<std::pair<BytesView, BytesView>> headers;
+  uint64_t fence = 0;             // 0: none.
+  bool creates = true;            // The queue, if there is none.
+  bool many = false;              // DQ.MPUSH: answered by an array, however many bodies there are.
+
+  bool operator==(const PushOp&) const = default;
+  Bytes Encode() const;
+};
+
+// DQ.POP.
+struct PopOp {
+  std::vector<BytesView> queues;   // 1 to kPopQueuesMax, all different; tried in this order.
+  uint32_t count = 1;
+  std::optional<int64_t> wait_ms;  // None: answer at once. 0: for ever.
+  int64_t lease_ms = 0;            // 0: the queue's.
+  std::optional<ClientId> tied;    // TIED: to this connection of the request's origin.
+  bool noack = false;
+  bool full = false;
+  std::vector<Receipt> acks;       // Of the first queue.
+
+  bool operator==(const PopOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct QueueAckOp {
+  BytesView queue;
+  std::vector<Receipt> receipts;
+  bool operator==(const QueueAckOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct NackOp {
+  enum class How : uint8_t {
+    kFailure = 0,  // Counts, and backs off.
+    kDead = 1,     // Counts, and is dead now.
+    kRelease = 2,  // Given back: no failure.
+  };
+  BytesView queue;
+  std::vector<Receipt> receipts;
+  How how = How::kFailure;
+  std::optional<int64_t> delay_ms;  // Instead of the back-off; with kRelease too.
+  BytesView error;
+  bool operator==(const NackOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct TouchOp {
+  BytesView queue;
+  int64_t lease_ms = 0;
+  std::vector<Receipt> receipts;
+  bool operator==(const TouchOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct QueueSetOp {
+  BytesView queue;
+  std::vector<std::pair<uint32_t, int64_t>> values;  // By number in AllQueueOptions, in bounds.
+  bool operator==(const QueueSetOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct QueuePauseOp {
+  BytesView queue;
+  bool stops_in = false;   // No PUSH is taken,
+  bool stops_out = false;  // and nothing is delivered.
+  bool operator==(const QueuePauseOp&) const = default;
+  Bytes Encode() const;
+};
+
+enum class MessageState : uint8_t { kReady = 0, kDelayed = 1, kLeased = 2, kDead = 3 };
+constexpr size_t kMessageStates = 4;
+constexpr uint8_t kAllMessageStates = 0b1111;
+
+struct PurgeOp {
+  BytesView queue;
+  uint8_t states = 0;  // Bits, by MessageState. None: what is read under that name.
+  bool operator==(const PurgeOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct DropQueueOp {
+  BytesView queue;
+  bool force = false;  // With what is in it.
+  bool operator==(const DropQueueOp&) const = default;
+  Bytes Encode() const;
+};
+
+struct DeleteOp {
+  BytesView queue;
+  std::vector<uint64_t> seqs;
+  bool operator==(const DeleteOp&) const = default;
+  Bytes Encode() const;
+};
+
+// DQ.MOVE between queues of one shard.
+struct MoveOp {
+  BytesView queue;
+  BytesView destination;
+  uint64_t count = 0;  // At most; 0: all. Never more than QueueLimits say.
+  bool creates = true;  // The destination, if there is none.
+  bool operator==(const MoveOp&) const = default;
+  Bytes Encode() const;
+};
+
+using QueueOp = std::variant<PushOp, PopOp, QueueAckOp, NackOp, TouchOp, QueueSetOp, QueuePauseOp,
+                             PurgeOp, DropQueueOp, DeleteOp, MoveOp, CancelOp, HangupOp, NoteOp>;
+
+// Nothing if the bytes are not exactly one operation within its bounds.
+std::optional<QueueOp> DecodeQueueOp(BytesView in);
+
+struct LenQuery {
+  BytesView queue;
+  bool operator==(const LenQuery&) const = default;
+  Bytes Encode() const;
+};
+struct QueueInfoQuery {
+  BytesView queue;
+  bool operator==(const QueueInfoQuery&) const = default;
+  Bytes Encode() const;
+};
+struct PeekQuery {
+  BytesView queue;
+  uint32_t count = 1;
+  uint64_t from = 0;
+  std::optional<MessageState> state;  // None: whatever is not dead; of `<queue>!dead`, the dead.
+  bool operator==(const PeekQuery&) const = default;
+  Bytes Encode() const;
+};
+// DQ.LIST: one page of this shard's queues. At its end the cursor is the next shard's, or 0.
+struct QueueListQuery {
+  uint64_t cursor = 0;  // Shard << 32 | where in it.
+  uint64_t shards = 1;
+  uint32_t count = 10;
+  BytesView pattern = "*";
+  bool operator==(const QueueListQuery&) const = default;
+  Bytes Encode() const;
+};
+using QueueQuery = std::variant<LenQuery, QueueInfoQuery, PeekQuery, QueueListQuery>;
+std::optional<QueueQuery> DecodeQueueQuery(BytesView in);
+
+// `<queue>!dead` is where the dead of <queue> are read.
+struct QueueSide {
+  BytesView queue;
+  bool dead = false;
+};
+QueueSide SideOf(BytesView name);
+
+}  // namespace lockstep

@@ -1,0 +1,622 @@
+#include "commands/queue_store.h"
+
+#include <algorithm>
+
+#include "commands/overloaded.h"
+#include "src/base/planted.h"
+
+namespace lockstep {
+namespace {
+
+Bytes Quoted(BytesView name) { return "'" + Printable(name) + "'"; }
+
+Reply Limit(const Bytes& what) { return Reply::Error("LIMIT", what + "; nothing was changed"); }
+
+bool IsOverMax(int64_t max, uint64_t is) { return max > 0 && is > static_cast<uint64_t>(max); }
+
+uint64_t BytesOf(const PushOp& op) {
+  uint64_t bytes = 0;
+  for (const BytesView body : op.bodies) bytes += body.size();
+  return bytes;
+}
+
+Reply NoSuchQueue(BytesView name) {
+  return Reply::Error("ERR", "there is no queue " + Quoted(name) +
+                                 " and dq-auto-create is off; make it by DQ.SET");
+}
+
+// By DQ.SET or a push: whoever waits at a queue, or pauses it, does not make it.
+bool IsMade(const Queue& queue) { return queue.made || queue.counters.pushed > 0; }
+
+// What nobody waits for ends together with others: each end is an entry in the log.
+ClusterTime InWholeSeconds(ClusterTime time) {
+  return ClusterTime{(time.ms + 999) / 1000 * 1000};
+}
+
+std::optional<BoundTo> BondOf(const RequestId& request, const PopOp& op) {
+  if (!op.tied) return std::nullopt;
+  return BoundTo{request.origin, request.incarnation, *op.tied};
+}
+
+}  // namespace
+
+QueueStore::QueueStore(uint64_t shard, const QueueLimits& limits)
+    : shard_(shard), limits_(limits) {}
+
+// In the order of the deadlines, each with all its consequences before the next: so it makes no
+// difference to who gets a message whether time is told in one step or in many. Of very many that
+// end at once the rest waits for the next entry, so that no entry keeps its node busy for long:
+// NextDeadline stays in the past, and the leader pulses.
+void QueueStore::Advance(const Position& at, Effects* out) {
+  at_ = at;
+  out_ = out;
+  enum What : size_t { kTimer, kExpiry, kDemand, kId, kIdle };
+  const std::array<const DeadlineHeap*, 5> heaps = {
+      &state_.timers(), &state_.expiries(), &state_.demand_deadlines(), &state_.id_deadlines(),
+      &state_.idle_queues()};
+  for (size_t ended = 0; ended < limits_.changed_max; ++ended) {
+    size_t first = heaps.size();
+    for (size_t i = 0; i < heaps.size(); ++i) {
+      if (heaps[i]->empty() || !IsOver(heaps[i]->top().deadline, at.time)) continue;
+      const bool earlier = first == heaps.size() ||
+                           heaps[i]->top().deadline < heaps[first]->top().deadline;
+      if (earlier) first = i;
+    }
+    if (first == heaps.size()) return;
+    const uint32_t thing = heaps[first]->top().thing;
+    switch (static_cast<What>(first)) {
+      case kTimer: EndTimer(Slot<Message>{thing}); break;
+      case kExpiry: Expire(Slot<Message>{thing}); break;
+      case kDemand: EndDemand(Slot<Demand>{thing}, Reply::NilArray()); break;
+      case kId:
+        touched_.insert(state_.at(Slot<PushedId>{thing}).queue);
+        state_.RemoveId(Slot<PushedId>{thing});
+        break;
+      case kIdle: state_.RemoveQueue(Slot<Queue>{thing}); break;
+    }
+    Settle();
+  }
+}
+
+void QueueStore::EndTimer(Slot<Message> message) {
+  const bool leased = state_.at(message).state == MessageState::kLeased;
+  if (leased && !Planted(Mutant::kLeaseEndIsNoFailure)) {
+    Fail(message, "lease expired", std::nullopt, false);
+  } else {
+    ComeBack(message, 0);
+  }
+}
+
+void QueueStore::Expire(Slot<Message> message) {
+  ++state_.CountersOf(state_.at(message).queue).expired;
+  Remove(message);
+}
+
+ClusterTime QueueStore::NextDeadline() const {
+  ClusterTime next = kNeverCluster;
+  for (const DeadlineHeap* heap :
+       {&state_.timers(), &state_.expiries(), &state_.demand_deadlines(), &state_.id_deadlines(),
+        &state_.idle_queues()}) {
+    if (!heap->empty()) next = std::min(next, heap->top().deadline);
+  }
+  return next;
+}
+
+void QueueStore::Apply(const Position& at, const RequestId& request, BytesView op, Effects* out) {
+  at_ = at;
+  out_ = out;
+  const std::optional<QueueOp> decoded = DecodeQueueOp(op);
+  if (!decoded) {
+    out->Give(request, Reply::Error("ERR", "unreadable queue operation; nothing was changed"));
+    return;
+  }
+  if (auto reply = Run(request, *decoded)) out->Give(request, *std::move(reply));
+  Settle();
+}
+
+std::optional<Reply> QueueStore::Run(const RequestId& request, const QueueOp& op) {
+  using Answer = std::optional<Reply>;
+  return std::visit(Overloaded{
+                        [&](const PushOp& o) { return Answer(Push(o)); },
+                        [&](const PopOp& o) { return Pop(request, o); },
+                        [&](const QueueAckOp& o) { return Answer(Ack(o)); },
+                        [&](const NackOp& o) { return Answer(Nack(o)); },
+                        [&](const TouchOp& o) { return Answer(Touch(o)); },
+                        [&](const QueueSetOp& o) { return Answer(Set(o)); },
+                        [&](const QueuePauseOp& o) { return Answer(Pause(o)); },
+                        [&](const PurgeOp& o) { return Answer(Purge(o)); },
+                        [&](const DropQueueOp& o) { return Answer(Drop(o)); },
+                        [&](const DeleteOp& o) { return Answer(Delete(o)); },
+                        [&](const MoveOp& o) { return Answer(Move(o)); },
+                        [&](const CancelOp& o) { return Answer(Cancel(o)); },
+                        [&](const HangupOp& o) { return Answer(Hangup(o)); },
+                        [&](const NoteOp&) { return Answer(Reply::Ok()); },
+                    },
+                    op);
+}
+
+bool QueueStore::HasRoomForQueues(size_t more) const {
+  return state_.queues().size() + more <= limits_.queues_max;
+}
+
+Slot<Queue> QueueStore::FindOrAdd(BytesView name) {
+  const Slot<Queue> known = state_.FindQueue(name);
+  const Slot<Queue> queue = known.valid() ? known : state_.AddQueue(name);
+  touched_.insert(queue);
+  return queue;
+}
+
+// Push -------------------------------------------------------------------------------------------
+
+Reply QueueStore::Push(const PushOp& op) {
+  Slot<Queue> queue = state_.FindQueue(op.queue);
+  if (queue.valid() && !op.id.empty()) {
+    // Whatever has become of the queue since: the first push is what happened (traps q5, q7).
+    if (const Slot<PushedId> id = state_.FindId(queue, op.id); id.valid()) {
+      ++state_.CountersOf(queue).duplicates;
+      return Reply::Bulk(IdOf(state_.at(id).seq));
+    }
+  }
+  if (auto refusal = PushRefusal(op, queue)) return *std::move(refusal);
+  queue = FindOrAdd(op.queue);
+  if (Planted(Mutant::kIdBeforePush) && !op.id.empty()) {
+    state_.AddId(queue, op.id, state_.next_seq(), at_.time + 300'000);
+  }
+  if (auto refusal = MakeRoom(op, queue)) return *std::move(refusal);
+  if (op.fence > state_.at(queue).fence) {
+    state_.EditQueue(queue, [&op](Queue* q) { q->fence = op.fence; });
+  }
+  state_.CountersOf(queue).pushed += op.bodies.size();
+  Reply ids = Reply::Array();
+  for (const BytesView body : op.bodies) ids.Add(Reply::Bulk(IdOf(PushOne(op, queue, body))));
+  return op.many ? ids : ids.items.front();
+}
+
+std::optional<Reply> QueueStore::PushRefusal(const PushOp& op, Slot<Queue> queue) const {
+  if (SideOf(op.queue).dead) {
+    return Reply::Error("ERR", Quoted(op.queue) + " is where the dead of " +
+                                   Quoted(SideOf(op.queue).queue) +
+                                   " are read; push to that one, nothing was changed");
+  }
+  if (!op.id.empty() && state_.ids().size() >= limits_.ids_max) {
+    return Limit(Format("this shard remembers %zu ids already", limits_.ids_max));
+  }
+  if (!queue.valid()) {
+    if (!op.creates) return NoSuchQueue(op.queue);
+    if (HasRoomForQueues(1)) return std::nullopt;
+    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+  }
+  const Queue& known = state_.at(queue);
+  if (!op.creates && !IsMade(known)) return NoSuchQueue(op.queue);
+  if (op.fence != 0 && op.fence < known.fence) {
+    return Reply::Error("FENCED", Format("queue %s has seen fencing token %lu, which is newer than "
+                                         "%lu; nothing was changed",
+                                         Quoted(op.queue).c_str(), known.fence, op.fence));
+  }
+  if (known.stops_in) return Limit("queue " + Quoted(op.queue) + " takes nothing: DQ.PAUSE IN");
+  return std::nullopt;
+}
+
+bool QueueStore::IsOverLimits(Slot<Queue> queue, uint64_t messages, uint64_t bytes) const {
+  const QueueOptions& options = state_.OptionsOf(queue);
+  const Queue& known = state_.at(queue);
+  return IsOverMax(options.maxlen, known.live() + messages) ||
+         IsOverMax(options.maxbytes, known.bytes + bytes);
+}
+
+std::optional<Reply> QueueStore::MakeRoom(const PushOp& op, Slot<Queue> queue) {
+  const QueueOptions& options = state_.OptionsOf(queue);
+  const uint64_t bytes = BytesOf(op);
+  const auto refusal = [&] {
+    return Limit(Format("queue %s is full: maxlen %ld, maxbytes %ld; it has %lu messages",
+                        Quoted(op.queue).c_str(), options.maxlen, options.maxbytes,
+                        state_.at(queue).live()));
+  };
+  if (!IsOverLimits(queue, op.bodies.size(), bytes)) return std::nullopt;
+  if (options.drop_oldest == 0) return refusal();
+  // What would not fit beside what stays in any case must drop nothing.
+  const Queue& known = state_.at(queue);
+  const uint64_t leased = known.in(MessageState::kLeased).size() - known.leased_from_dead;
+  const bool never = IsOverMax(options.maxlen, op.bodies.size() + leased) ||
+                     IsOverMax(options.maxbytes, bytes + known.leased_bytes);
+  if (never) return refusal();
+  while (IsOverLimits(queue, op.bodies.size(), bytes)) {
+    if (!DropOldest(queue)) return refusal();
+  }
+  return std::nullopt;
+}
+
+// Never one that is leased: its consumer works on it (trap q32).
+bool QueueStore::DropOldest(Slot<Queue> queue) {
+  const Queue& known = state_.at(queue);
+  uint64_t oldest = std::min(known.in(MessageState::kReady).first(),
+                             known.in(MessageState::kDelayed).first());
+  if (Planted(Mutant::kDropsLeased)) {
+    oldest = std::min(oldest, known.in(MessageState::kLeased).first());
+  }
+  if (oldest == kNoSeq) return false;
+  ++state_.CountersOf(queue).dropped;
+  Remove(state_.FindMessage(oldest));
+  return true;
+}
+
+// Where it lies in the entry that is being applied.
+LogSpan QueueStore::SpanOf(BytesView body) const {
+  const std::ptrdiff_t at = body.empty() ? 0 : body.data() - at_.data.data();
+  CHECK(at >= 0 && static_cast<size_t>(at) + body.size() <= at_.data.size());
+  return {at_.entry.value, static_cast<uint32_t>(at), static_cast<uint32_t>(body.size())};
+}
+
+uint64_t QueueStore::PushOne(const PushOp& op, Slot<Queue> queue, BytesView body) {
+  const QueueOptions& options = state_.OptionsOf(queue);
+  Message message;
+  message.seq = state_.TakeSeq();
+  message.pushed = at_.time;
+  message.body = SpanOf(body);
+  message.queue = queue;
+  message.priority = op.priority;
+  if (op.delay_ms > 0) {
+    message.state = MessageState::kDelayed;
+    message.deadline = at_.time + op.delay_ms;
+  }
+  const int64_t ttl_ms = op.ttl_ms > 0 ? op.ttl_ms : options.ttl_ms;
+  if (ttl_ms > 0) message.need_extra().expires = at_.time + ttl_ms;
+  if (op.retry > 0) message.need_extra().retry = op.retry;
+  for (const auto& [name, value] : op.headers) {
+    message.need_extra().headers.emplace_back(name, value);
+  }
+  const uint64_t seq = message.seq;
+  const uint64_t entry = message.body.entry;
+  if (!op.id.empty()) {
+    message.need_extra().id = Bytes(op.id);
+    if (options.dedup_window_ms > 0 && !Planted(Mutant::kIdBeforePush)) {
+      state_.AddId(queue, op.id, seq, InWholeSeconds(at_.time + options.dedup_window_ms));
+    }
+  }
+  state_.AddMessage(std::move(message), op.group);
+  state_.SetEntryBytes(entry, at_.data.size());
+  return seq;
+}
+
+// Pop --------------------------------------------------------------------------------------------
+
+std::optional<Reply> QueueStore::Pop(const RequestId& request, const PopOp& op) {
+  AckAll(op.queues.front(), op.acks);
+  Settle();  // What that has made ready is for those who wait.
+  const Terms terms{request, op.lease_ms, BondOf(request, op), op.noack, op.full};
+  Reply rows = Reply::Array();
+  for (const BytesView name : op.queues) {
+    const QueueSide side = SideOf(name);
+    const Slot<Queue> queue = state_.FindQueue(side.queue);
+    if (!queue.valid()) continue;
+    if (!DeliverFrom(queue, side.dead ? Side::kDead : Side::kLive, terms, op.count, &rows)) break;
+  }
+  if (!rows.items.empty()) return rows;
+  if (!op.wait_ms) return Reply::NilArray();
+  return BeginDemand(request, op);
+}
+
+std::optional<Reply> QueueStore::BeginDemand(const RequestId& request, const PopOp& op) {
+  const auto is_new = [this](BytesView name) {
+    return !state_.FindQueue(SideOf(name).queue).valid();
+  };
+  const auto made = static_cast<size_t>(std::count_if(op.queues.begin(), op.queues.end(), is_new));
+  const bool too_many = state_.demands().size() >= limits_.demands_max;
+  if (too_many || !HasRoomForQueues(made)) {
+    const Bytes acked = op.acks.empty() ? "nothing was changed"
+                                        : "what ACK named is acknowledged, nothing was popped";
+    return Reply::Error("LIMIT", (too_many ? Format("%zu POPs wait in this shard already; ",
+                                                    limits_.demands_max)
+                                           : Format("there are %zu queues in this shard already; ",
+                                                    limits_.queues_max)) + acked);
+  }
+  Demand demand;
+  demand.request = request;
+  for (const BytesView name : op.queues) {
+    const QueueSide side = SideOf(name);
+    demand.parts.push_back({FindOrAdd(side.queue), side.dead});
+  }
+  demand.count = op.count;
+  demand.lease_ms = op.lease_ms;
+  demand.tied = BondOf(request, op);
+  demand.noack = op.noack;
+  demand.full = op.full;
+  if (*op.wait_ms > 0) demand.deadline = at_.time + *op.wait_ms;
+  state_.AddDemand(std::move(demand));
+  return std::nullopt;  // The operation that makes a message ready gives the answer.
+}
+
+void QueueStore::EndDemand(Slot<Demand> slot, const Reply& reply) {
+  const Demand& demand = state_.at(slot);
+  for (const Demand::Part& part : demand.parts) touched_.insert(part.queue);
+  out_->Give(demand.request, reply);
+  state_.RemoveDemand(slot);
+}
+
+// Receipts ---------------------------------------------------------------------------------------
+
+// The message, if that lease was its last, whether or not it has ended since.
+Slot<Message> QueueStore::Leased(BytesView queue, const Receipt& receipt) const {
+  const Slot<Message> slot = state_.FindMessage(receipt.seq);
+  if (!slot.valid() || receipt.lease == 0) return {};
+  const Message& message = state_.at(slot);
+  const bool same = message.deliveries == receipt.lease || Planted(Mutant::kStaleReceipt);
+  const bool here = state_.NameOf(message.queue) == SideOf(queue).queue;
+  return same && here ? slot : Slot<Message>();
+}
+
+size_t QueueStore::AckAll(BytesView queue, const std::vector<Receipt>& receipts) {
+  size_t acked = 0;
+  for (const Receipt& receipt : receipts) {
+    const Slot<Message> message = Leased(queue, receipt);
+    if (!message.valid()) continue;
+    if (Planted(Mutant::kLateAckRefused) && state_.at(message).state != MessageState::kLeased) {
+      continue;
+    }
+    ++state_.CountersOf(state_.at(message).queue).acked;
+    Remove(message);
+    ++acked;
+  }
+  return acked;
+}
+
+Reply QueueStore::Ack(const QueueAckOp& op) {
+  return Reply::Integer(static_cast<int64_t>(AckAll(op.queue, op.receipts)));
+}
+
+Reply QueueStore::Nack(const NackOp& op) {
+  int64_t taken = 0;
+  for (const Receipt& receipt : op.receipts) {
+    const Slot<Message> message = Leased(op.queue, receipt);
+    if (!message.valid() || state_.at(message).state != MessageState::kLeased) continue;
+    if (op.how == NackOp::How::kRelease && !Planted(Mutant::kReleaseIsFailure)) {
+      GiveBack(message, op.delay_ms.value_or(0));
+    } else {
+      Fail(message, op.error, op.delay_ms, op.how == NackOp::How::kDead);
+    }
+    ++taken;
+  }
+  return Reply::Integer(taken);
+}
+
+Reply QueueStore::Touch(const TouchOp& op) {
+  Reply remaining = Reply::Array();
+  for (const Receipt& receipt : op.receipts) {
+    const Slot<Message> message = Leased(op.queue, receipt);
+    const bool held = message.valid() && state_.at(message).state == MessageState::kLeased;
+    remaining.Add(Reply::Integer(held ? op.lease_ms : -1));
+    if (!held) continue;
+    state_.EditMessage(message, [&](Message* m) { m->deadline = at_.time + op.lease_ms; });
+  }
+  return remaining;
+}
+
+// Queues -----------------------------------------------------------------------------------------
+
+Reply QueueStore::Set(const QueueSetOp& op) {
+  if (SideOf(op.queue).dead) return Reply::Error("ERR", "the dead have the options of their queue");
+  if (!state_.FindQueue(op.queue).valid() && !HasRoomForQueues(1)) {
+    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+  }
+  state_.EditQueue(FindOrAdd(op.queue), [&op](Queue* queue) {
+    QueueOptions options = queue->options != nullptr ? *queue->options : QueueOptions();
+    for (const auto& [number, value] : op.values) {
+      options.*AllQueueOptions()[number].field = value;
+    }
+    queue->made = true;
+    const bool usual = options == QueueOptions();
+    queue->options = usual ? nullptr : std::make_unique<QueueOptions>(options);
+  });
+  return Reply::Ok();
+}
+
+Reply QueueStore::Pause(const QueuePauseOp& op) {
+  if (SideOf(op.queue).dead) return Reply::Error("ERR", "the dead are paused with their queue");
+  if (!state_.FindQueue(op.queue).valid() && !HasRoomForQueues(1)) {
+    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+  }
+  state_.EditQueue(FindOrAdd(op.queue), [&op](Queue* queue) {
+    queue->stops_in = op.stops_in;
+    queue->stops_out = op.stops_out;
+  });
+  return Reply::Ok();
+}
+
+// In states that cannot hold any it does not look.
+Reply QueueStore::Purge(const PurgeOp& op) {
+  const Slot<Queue> queue = state_.FindQueue(SideOf(op.queue).queue);
+  if (!queue.valid()) return Reply::Integer(0);
+  const bool of_the_dead = SideOf(op.queue).dead;
+  std::vector<Slot<Message>> purged;
+  for (size_t i = 0; i < kMessageStates; ++i) {
+    const auto state = static_cast<MessageState>(i);
+    const bool named = (op.states >> i & 1) != 0;
+    const bool may_be_read_there =
+        state == MessageState::kLeased || (state == MessageState::kDead) == of_the_dead;
+    if (!named && (op.states != 0 || !may_be_read_there)) continue;
+    const SeqSet& set = state_.at(queue).in(state);
+    for (uint64_t seq = set.first(); seq != kNoSeq && purged.size() < limits_.changed_max;
+         seq = set.FirstFrom(seq + 1)) {
+      const Slot<Message> message = state_.FindMessage(seq);
+      if (named || state_.at(message).is_of_the_dead() == of_the_dead) purged.push_back(message);
+    }
+  }
+  for (const Slot<Message> message : purged) Remove(message);
+  return Reply::Integer(static_cast<int64_t>(purged.size()));
+}
+
+// Who waits at it goes on waiting: the next push brings a queue of that name to life again. Its
+// numbers are not used again, so an old receipt finds nothing there (trap q33).
+Reply QueueStore::Drop(const DropQueueOp& op) {
+  const Slot<Queue> queue = state_.FindQueue(op.queue);
+  if (!queue.valid()) return Reply::Integer(0);
+  const uint64_t messages = state_.at(queue).messages();
+  if (messages > 0 && !op.force) {
+    return Reply::Error("ERR", Format("queue %s has %lu messages; DQ.DROP %s FORCE drops them too, "
+                                      "nothing was changed",
+                                      Quoted(op.queue).c_str(), messages,
+                                      Printable(op.queue).c_str()));
+  }
+  if (messages + state_.at(queue).ids.size() > 2 * limits_.changed_max) {
+    return Limit(Format("queue %s has %lu messages and remembers %zu ids, too much for one step: "
+                        "DQ.PURGE %s until it answers 0",
+                        Quoted(op.queue).c_str(), messages, state_.at(queue).ids.size(),
+                        Printable(op.queue).c_str()));
+  }
+  std::vector<Slot<Message>> all;
+  for (const SeqSet& set : state_.at(queue).by_state) {
+    set.ForEach([&](uint64_t seq) { all.push_back(state_.FindMessage(seq)); });
+  }
+  for (const Slot<Message> message : all) Remove(message);
+  for (const uint32_t id : state_.at(queue).ids.Numbers()) state_.RemoveId(Slot<PushedId>{id});
+  state_.EditQueue(queue, [](Queue* q) {
+    q->options.reset();
+    q->made = false;
+    q->stops_in = q->stops_out = false;
+    q->fence = 0;
+  });
+  state_.CountersOf(queue) = {};
+  if (state_.at(queue).line.empty() && state_.at(queue).dead_line.empty()) {
+    touched_.erase(queue);
+    state_.RemoveQueue(queue);
+  }
+  return Reply::Integer(1);
+}
+
+Reply QueueStore::Delete(const DeleteOp& op) {
+  int64_t deleted = 0;
+  for (const uint64_t seq : op.seqs) {
+    const Slot<Message> message = state_.FindMessage(seq);
+    if (!message.valid()) continue;
+    if (state_.NameOf(state_.at(message).queue) != SideOf(op.queue).queue) continue;
+    Remove(message);
+    ++deleted;
+  }
+  return Reply::Integer(deleted);
+}
+
+// In the order of the numbers, which the messages keep: so in the other queue too they stand in
+// the order in which they were pushed.
+Reply QueueStore::Move(const MoveOp& op) {
+  const QueueSide from = SideOf(op.queue);
+  if (SideOf(op.destination).dead) {
+    return Reply::Error("ERR", "nothing is moved to the dead but by DQ.NACK ... DEAD");
+  }
+  if (!from.dead && from.queue == op.destination) {
+    return Reply::Error("ERR", "a queue is not moved to itself; nothing was changed");
+  }
+  const Slot<Queue> queue = state_.FindQueue(from.queue);
+  if (!queue.valid()) return Reply::Integer(0);
+  const Slot<Queue> known = state_.FindQueue(op.destination);
+  if (!op.creates && (!known.valid() || !IsMade(state_.at(known)))) {
+    return NoSuchQueue(op.destination);
+  }
+  if (!known.valid() && !HasRoomForQueues(1)) {
+    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+  }
+  const Slot<Queue> destination = FindOrAdd(op.destination);
+  const uint64_t most = op.count > 0 ? std::min<uint64_t>(op.count, limits_.changed_max)
+                                     : limits_.changed_max;
+  uint64_t moved = 0;
+  while (moved < most) {
+    const Queue& source = state_.at(queue);
+    const uint64_t first = from.dead ? source.in(MessageState::kDead).first()
+                                     : std::min(source.in(MessageState::kReady).first(),
+                                                source.in(MessageState::kDelayed).first());
+    if (first == kNoSeq) break;
+    const Slot<Message> message = state_.FindMessage(first);
+    if (IsOverLimits(destination, 1, state_.at(message).body.size)) {
+      if (moved > 0) break;
+      return Limit("queue " + Quoted(op.destination) + " is full");
+    }
+    if (queue != destination) state_.MoveMessage(message, destination);
+    state_.EditMessage(message, [&](Message* m) { BeginAnew(m, from.dead); });
+    touched_.insert(queue);
+    ++moved;
+  }
+  return Reply::Integer(static_cast<int64_t>(moved));
+}
+
+// Among the dead time has stood still: the rest of a TTL begins now.
+void QueueStore::BeginAnew(Message* message, bool was_dead) const {
+  message->failures = 0;
+  if (!was_dead) return;
+  message->state = MessageState::kReady;
+  if (message->extra == nullptr) return;
+  message->extra->error.clear();
+  if (message->extra->expires != kNeverCluster) {
+    message->extra->expires = at_.time + (message->extra->expires - message->pushed);
+  }
+}
+
+// Connections and sessions -----------------------------------------------------------------------
+
+Reply QueueStore::Cancel(const CancelOp& op) {
+  if (const Slot<Demand> demand = state_.FindDemand(op.target); demand.valid()) {
+    const bool error = op.why == CancelOp::Why::kError;
+    EndDemand(demand, error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
+                            : Reply::NilArray());
+    return Reply::Integer(1);
+  }
+  if (op.why != CancelOp::Why::kGone) return Reply::Integer(0);
+  state_.Unpin(op.target, op.target);
+  // The delivery crossed the closing of the connection: nobody has it (trap q30).
+  const std::vector<Slot<Message>> unheard = state_.UnheardBy(op.target, op.target);
+  for (const Slot<Message> message : unheard) {
+    if (!Planted(Mutant::kUnheardStaysLeased)) GiveBack(message, 0);
+  }
+  return Reply::Integer(unheard.empty() ? 0 : 1);
+}
+
+Reply QueueStore::Hangup(const HangupOp& op) {
+  const BoundTo bond{op.origin, op.incarnation, op.client};
+  const std::vector<Slot<Message>> tied = state_.TiedTo(bond, bond);
+  for (const Slot<Message> message : tied) Fail(message, "connection closed", 0, false);
+  return Reply::Integer(static_cast<int64_t>(tied.size()));
+}
+
+void QueueStore::EndSessions(const Position& at, NodeId origin, uint64_t incarnation,
+                             Effects* out) {
+  at_ = at;
+  out_ = out;
+  if (incarnation == 0) return;
+  const RequestId low{origin, 0, 0};
+  const RequestId high{origin, incarnation - 1, UINT64_MAX};
+  for (const Slot<Demand> demand : state_.DemandsOf(low, high)) {
+    if (!Planted(Mutant::kDemandOutlivesSession)) EndDemand(demand, Reply::NilArray());
+  }
+  // Of an answer that its gateway has not delivered as far as anybody knows, its client knows
+  // nothing either: it would lie there for a whole lease (trap q4).
+  for (const Slot<Message> message : state_.UnheardBy(low, high)) GiveBack(message, 0);
+  state_.Unpin(low, high);
+  const BoundTo last{origin, incarnation - 1, ClientId{UINT64_MAX}};
+  for (const Slot<Message> message : state_.TiedTo({origin, 0, {}}, last)) GiveBack(message, 0);
+  Settle();
+}
+
+void QueueStore::Heard(const RequestId& from, const RequestId& to) {
+  state_.Unpin(from, to);
+  for (const Slot<Message> message : state_.UnheardBy(from, to)) {
+    state_.EditMessage(message, [](Message* m) { m->extra->unheard.reset(); });
+  }
+}
+
+// ------------------------------------------------------------------------------------------------
+
+uint64_t QueueStore::Hash() const { return state_.hash(); }
+
+QueueStore::Figures QueueStore::figures() const {
+  return {state_.queues().size(), state_.messages().size(), state_.demands().size(),
+          state_.ids().size()};
+}
+
+void QueueStore::CheckInvariants() const {
+  state_.CheckLinks();
+  CHECK(touched_.empty());
+  for (Slot<Queue> q = state_.queues().first(); q.valid(); q = state_.queues().Next(q)) {
+    CHECK(state_.at(q).line.empty() || !CanDeliver(q, Side::kLive));
+    CHECK(state_.at(q).dead_line.empty() || !CanDeliver(q, Side::kDead));
+  }
+}
+
+}  // namespace lockstep

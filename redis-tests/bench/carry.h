@@ -1,0 +1,78 @@
+// Places on connections, each with one request under way at a time, and a plan that says what each
+// sends next.
+#pragma once
+
+#include <deque>
+#include <string>
+
+#include "client.h"
+
+struct Place {
+  size_t number = 0;
+  size_t client = 0;
+  size_t round = 0;
+  size_t step = 0;  // Which of the commands is under way.
+  Clock::time_point began;
+  std::string kept;  // What the plan keeps of the last answer.
+};
+
+// What a place does next.
+class Plan {
+ public:
+  virtual ~Plan() = default;
+  virtual bool AppendNext(Place* place, std::string* out) = 0;  // False if there is no more.
+  virtual void OnAnswer(Place* place, const redisReply& reply) = 0;
+
+  Times times;
+};
+
+struct Client {
+  explicit Client(int port) : connection(port) {}
+
+  Connection connection;
+  std::deque<Place> places;
+  std::deque<Place*> awaited;  // In the order of their requests, which is that of the replies.
+};
+
+inline void SendNext(Client* client, Place* place, Plan* plan) {
+  if (plan->AppendNext(place, client->connection.out())) client->awaited.push_back(place);
+}
+
+inline void Carry(Plan* plan, std::deque<Client>* clients) {
+  Epoll epoll;
+  for (Client& client : *clients) epoll.Add(client.connection.fd(), &client);
+  size_t busy = 0;
+  const auto began = Clock::now();
+  for (Client& client : *clients) {
+    for (Place& place : client.places) SendNext(&client, &place, plan);
+    client.connection.Flush();
+    busy += client.awaited.size();
+  }
+  while (busy > 0) {
+    epoll.Wait([&](void* what) {
+      auto* client = static_cast<Client*>(what);
+      client->connection.Read([&](const redisReply& reply) {
+        Place* const place = client->awaited.front();
+        client->awaited.pop_front();
+        plan->OnAnswer(place, reply);
+        const size_t before = client->awaited.size();
+        SendNext(client, place, plan);
+        if (client->awaited.size() == before) --busy;
+      });
+    });
+  }
+  Print(&plan->times, plan->times.count(), MillisecondsSince(began) / 1000);
+}
+
+inline std::deque<Client> Connect(int port, size_t clients, size_t pipeline) {
+  std::deque<Client> all;
+  for (size_t c = 0; c < clients; ++c) {
+    all.emplace_back(port);
+    for (size_t p = 0; p < pipeline; ++p) {
+      Place& place = all.back().places.emplace_back();
+      place.number = c * pipeline + p;
+      place.client = c;
+    }
+  }
+  return all;
+}

@@ -1,0 +1,147 @@
+// The node's side of leadership: who is to lead which group, and handing over.
+//
+// A shard's leader is the node that the placement in group `control` names, as soon as that node
+// has been there for a while and has all there is; groups `control` and `locks` are led by whoever
+// was elected.
+#include <algorithm>
+
+#include "src/base/hash.h"
+#include "src/base/log.h"
+#include "src/node_core.h"
+
+namespace lockstep {
+namespace {
+
+// A node that comes and goes moves nothing: it is given something to lead only after it has stayed
+// so long, and by a leader that has led for so long: it may have been handed over a moment ago.
+constexpr int64_t kSettledUs = 3 * kUsPerSecond;
+constexpr int64_t kLedForUs = 5 * kUsPerSecond;
+// A leader that hands over takes nothing until its successor has the rest of the log: not much.
+constexpr uint64_t kBehindMax = 32;
+
+}  // namespace
+
+// Of several that have as much not the same one for every group.
+NodeId Node::Parts::BestSuccessor(const Group& group,
+                                  const std::function<bool(NodeId)>& may_lead) const {
+  const raft::Raft& raft = group.raft();
+  const auto rank = [&group](NodeId node) { return HashMix(group.id().value, node.value); };
+  NodeId best = kNoNode;
+  Index match;
+  for (const raft::MemberStatus& member : raft.members()) {
+    if (!member.voter || !member.active || member.member.node == me.node) continue;
+    if (!may_lead(member.member.node)) continue;
+    const bool as_far = member.match == match && rank(member.member.node) > rank(best);
+    if (best != kNoNode && member.match <= match && !as_far) continue;
+    best = member.member.node;
+    match = member.match;
+  }
+  return best;
+}
+
+Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
+  const auto found = groups.find(id);
+  if (found == groups.end()) return Error{Format("there is no group %lu", id.value)};
+  const raft::Raft& raft = found->second->raft();
+  if (!raft.config().IsVoter(target)) {
+    return Error{Format("node %lu is no voter of group %s", target.value,
+                        found->second->name().c_str())};
+  }
+  if (raft.leader() == kNoNode) {
+    return Error{Format("group %s has no leader now", found->second->name().c_str())};
+  }
+  if (raft.is_leader()) {
+    found->second->MutableRaft().TransferLeadership(now, target);
+  } else {
+    outbox.Send(raft.leader(), bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
+                [target](Writer* out) { out->Put(target); });
+  }
+  return {};
+}
+
+// Of the two groups that are in no placement, g belongs to the g-th voter.
+NodeId Node::Parts::WantedLeader(const Group& group) const {
+  if (IsShard(group.id())) {
+    return control() == nullptr ? kNoNode : control()->LeaderOf(ShardOf(group.id()));
+  }
+  const std::vector<raft::Member>& voters = group.raft().config().voters;
+  return voters.empty() ? kNoNode : voters[group.id().value % voters.size()].node;
+}
+
+void Node::Parts::Rebalance() {
+  for (const auto& [id, group] : groups) {
+    const NodeId wanted = WantedLeader(*group);
+    if (wanted != kNoNode && group->raft().leader() != wanted) (void)TransferLeadership(id, wanted);
+  }
+}
+
+// One at a time: each is a moment in which its shard takes nothing.
+void Node::Parts::FollowPlacement() {
+  if (terminating || groups.empty() || !groups.at(kControlGroup)->IsCurrent()) return;
+  for (const auto& [id, group] : groups) {
+    if (!IsShard(id) || !group->raft().is_leader()) continue;
+    const NodeId wanted = WantedLeader(*group);
+    Leading& leading = leading_since[id];
+    if (leading.term != group->raft().term()) leading = {group->raft().term(), now};
+    if (now - leading.since < kLedForUs) continue;
+    if (wanted == kNoNode || wanted == me.node || !MayTakeOver(*group, wanted)) continue;
+    leading.since = now;  // Should it fail.
+    if (group->MutableRaft().TransferLeadership(now, wanted)) return;
+  }
+}
+
+bool Node::Parts::MayTakeOver(const Group& group, NodeId id) const {
+  if (!peers.linked(id) || peers.failed(id)) return false;
+  const Peers::Peer* peer = peers.Find(id);
+  if (now - peer->linked_since < kSettledUs) return false;
+  const raft::Raft& raft = group.raft();
+  const std::vector<raft::MemberStatus> members = raft.members();
+  return std::any_of(members.begin(), members.end(), [&](const raft::MemberStatus& member) {
+    return member.member.node == id && member.voter && member.active &&
+           member.match.value + kBehindMax >= raft.last().index.value;
+  });
+}
+
+
+// Who waits for a message is told to go elsewhere, and its wait ended before this node is: the next
+// messages would go to it and come back only when the node is given up.
+void Node::Parts::EndWaitsForMessages() {
+  ForEachSession([&](Session* session) {
+    const Session::Slot* slot = session->Blocking();
+    if (slot == nullptr || !slot->hands_over || slot->seq == 0) return;
+    gateway.Abandon(now, slot->group, slot->seq);
+    OnReply({session->client.id, session->BackNumber()},
+            Reply::Error("UNBLOCKED", "this node is shutting down; ask another one again"));
+  });
+}
+
+void Node::Parts::HandOver() {
+  EndWaitsForMessages();
+  bool leading = false;
+  for (const auto& [id, group] : groups) {
+    const raft::Raft& raft = group->raft();
+    if (!raft.is_leader()) continue;
+    const NodeId successor = BestSuccessor(*group, [](NodeId) { return true; });
+    if (successor == kNoNode) continue;  // Nobody is there to take it.
+    leading = true;
+    if (raft.transfer_target() == kNoNode) {
+      group->MutableRaft().TransferLeadership(now, successor);
+    }
+  }
+  if ((leading || gateway.HasEndings()) && now < terminate_by) return;
+  if (!exit)
+    LOCKSTEP_LOG(kInfo, "%s", leading ? "gave up handing over: going all the same" : "bye");
+  exit = true;
+  ForEachSession([&](Session* session) {
+    if (Session::Slot* slot = session->Blocking()) {
+      slot->filled = true;
+      slot->reply = Reply::Error("UNBLOCKED", "this node is shutting down; ask another one again, "
+                                              "under the same owner the place is kept");
+      session->WriteReady();
+    }
+    session->closing = true;
+    MakeDirty(session);
+  });
+}
+
+}  // namespace lockstep
