@@ -5,7 +5,8 @@
 #   make run              three nodes on 127.0.0.1: 7379, 7380, 7381; Ctrl-C stops them
 #   make test             all tests; ONLY=raft runs those whose name holds "raft"
 #   make sim SEEDS=300    simulated clusters; SEED=n runs one again, SHRINK=1 with fewer faults
-#   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n
+#   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n;
+#                         the locks, then the queues; ONLY=queues
 #   make asan | tsan      all tests under sanitizers; takes about half an hour
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
 #   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
@@ -250,7 +251,8 @@ sim: deps
 # CHAOS_SEED and CHAOS_NODES, if they are given, it finds in its environment.
 chaos: deps-chaos
 	@+$(BUILD) all $(SIM)
-	@CHAOS_SECONDS=$(CHAOS_SECONDS) exec redis-tests/chaos
+	@$(foreach kind,$(filter $(or $(ONLY),%),locks queues),\
+	  CHAOS_SECONDS=$(CHAOS_SECONDS) redis-tests/chaos --$(kind);)
 
 # A simulated cluster is one thread: there is little for the thread sanitizer to see, at 30 times
 # the time.

@@ -2,8 +2,8 @@
 
     queue_worker.py produce|consume name log queue port,port,...
 
-It writes down what it does, before it asks and when it was answered: a line with the time, what it
-is, the message's body. A kill -9 takes nothing that was written.
+It writes down what it does, before it asks and when it was answered, as chaos_queue_judge.py reads
+it. A kill -9 takes nothing that was written.
 """
 
 import collections
@@ -25,23 +25,27 @@ class Client:
     """One node at a time, the next one when it is gone or has no majority: what a client with a
     list of nodes does. redis-py sends nothing twice by itself."""
 
-    def __init__(self, ports):
+    def __init__(self, ports, note):
         self.turn = itertools.cycle(ports)
-        self.node = None
+        self.note = note
+        self.node = self.port = None
         self.move_on()
 
     def move_on(self):
         if self.node:
             self.node.close()
-        self.node = redis.Redis(port=next(self.turn), decode_responses=True, socket_timeout=8)
+        self.port = next(self.turn)
+        self.node = redis.Redis(port=self.port, decode_responses=True, socket_timeout=8)
 
     def insist(self, *command):
         """Until an answer comes that is no passing trouble. Each command here is safe to repeat:
         a POP whose answer is lost costs a lease, or nothing if its node has died."""
         while True:
+            began = time.monotonic_ns()
             try:
                 return self.node.execute_command(*command)
             except (redis.ConnectionError, redis.TimeoutError):
+                self.note("left", at=began)  # redis-py has closed it meanwhile.
                 self.move_on()
             except redis.ResponseError as error:
                 if str(error).startswith("LIMIT"):
@@ -51,6 +55,7 @@ class Client:
                                            redis.exceptions.TryAgainError))
                 if not known and not str(error).startswith(("UNCERTAIN", "UNBLOCKED")):
                     raise
+                self.note("left")
                 self.move_on()
             time.sleep(0.01)
 
@@ -60,7 +65,7 @@ class Worker:
         self.name = name
         self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.queue = queue
-        self.client = Client(ports)
+        self.client = Client(ports, self.note)
         self.ending = False
         self.dice = random.Random(name)
         signal.signal(signal.SIGTERM, self.end)
@@ -68,8 +73,9 @@ class Worker:
     def end(self, *_):
         self.ending = True
 
-    def note(self, what, *words):
-        os.write(self.log, " ".join(map(str, (time.monotonic_ns(), what, *words))).encode() + b"\n")
+    def note(self, what, *words, at=None):
+        line = (at or time.monotonic_ns(), self.name, what, *words)
+        os.write(self.log, " ".join(map(str, line)).encode() + b"\n")
 
     def produce(self):
         """One after the other, so that what a group is pushed has an order."""
@@ -80,7 +86,7 @@ class Worker:
             numbers[group] += 1
             how = ["PRIORITY", self.dice.randrange(10)] if group == "-" else \
                 ["GROUP", f"{self.name}/{group}"]
-            self.note("pushing", body)
+            self.note("pushing", self.queue, body, group if group == "-" else how[1], 0, 0)
             self.note("pushed", body, self.client.insist("DQ.PUSH", self.queue, body, "ID", body,
                                                          *how))
 
@@ -93,19 +99,27 @@ class Worker:
         while not self.ending or acks:
             asked = time.monotonic_ns()
             more = ["ACK", len(acks), *acks] if acks else []
+            for receipt in acks:
+                self.note("acking", receipt)
+            block_ms = 1 if self.ending else 300
             rows = self.client.insist("DQ.POP", self.queue, "COUNT", self.dice.choice([1, 1, 4]),
-                                      "BLOCK", 1 if self.ending else 300, "LEASE", LEASE_MS, "FULL",
-                                      *options, *more)
+                                      "BLOCK", block_ms, "LEASE", LEASE_MS, "FULL", *options, *more)
+            if not rows:
+                self.note("nil", self.queue, asked, block_ms)
+            for receipt in acks:
+                self.note("settled", receipt)
             acks = []
-            for _, receipt, body, _, details in rows or []:
-                delivery = dict(zip(details[::2], details[1::2]))["deliveries"]
-                self.note("got", body, delivery, asked)
-                if self.work(receipt):
-                    self.note("acking", body)
-                    if on_the_way:
-                        acks.append(receipt)
-                    elif self.client.insist("DQ.ACK", self.queue, receipt):
-                        self.note("acked", body, delivery)
+            for _, receipt, body, attempt, _ in rows or []:
+                self.note("got", self.queue, receipt, attempt, body, asked, LEASE_MS,
+                          self.client.port, len(options))
+                if not self.work(receipt):
+                    continue
+                if on_the_way:
+                    acks.append(receipt)
+                    continue
+                self.note("acking", receipt)
+                if self.client.insist("DQ.ACK", self.queue, receipt):
+                    self.note("acked", receipt)
 
     def work(self, receipt):
         """Whether it went well. It takes its time: or nobody were ever killed in the middle."""
@@ -113,7 +127,9 @@ class Worker:
         if self.dice.random() < 0.97:
             return True
         how = self.dice.choice([["ERROR", "bad luck"], ["RELEASE"]])
-        self.client.insist("DQ.NACK", self.queue, receipt, *how)
+        self.note("nacking", receipt, "fail" if len(how) == 2 else "release")
+        if self.client.insist("DQ.NACK", self.queue, receipt, *how):
+            self.note("nacked", receipt)
         return False
 
 
