@@ -6,41 +6,13 @@
 #include <algorithm>
 
 #include "commands/lock_table.h"
+#include "commands/save_codec.h"
 #include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
 
 constexpr uint8_t kVersion = 2;
-
-template <class T>
-std::vector<Slot<T>> InOrderOfSeq(const Slab<T>& slab) {
-  std::vector<std::pair<LockSeq, Slot<T>>> order;
-  order.reserve(slab.size());
-  for (Slot<T> s = slab.first(); s.valid(); s = slab.Next(s)) order.emplace_back(slab[s].seq, s);
-  std::sort(order.begin(), order.end());
-  std::vector<Slot<T>> slots;
-  slots.reserve(order.size());
-  for (const auto& [seq, slot] : order) slots.push_back(slot);
-  return slots;
-}
-
-void PutBound(const std::optional<BoundTo>& bound, Writer* out) {
-  out->Bool(bound.has_value());
-  if (!bound) return;
-  out->Put(bound->origin);
-  out->Varint(bound->incarnation);
-  out->Put(bound->client);
-}
-
-std::optional<BoundTo> GetBound(Reader* in) {
-  if (!in->Bool()) return std::nullopt;
-  BoundTo bound;
-  bound.origin = in->Get<NodeId>();
-  bound.incarnation = in->Varint();
-  bound.client = in->Get<ClientId>();
-  return bound;
-}
 
 LockMode GetMode(Reader* in) { return in->Bool() ? LockMode::kShared : LockMode::kExclusive; }
 

@@ -7,6 +7,7 @@
 
 #include "commands/op_codec.h"
 #include "commands/queue_store.h"
+#include "commands/save_codec.h"
 #include "src/base/planted.h"
 
 namespace lockstep {
@@ -23,35 +24,6 @@ uint64_t ReadWithin(Reader* in, uint64_t max) {
   if (value <= max) return value;
   in->Fail();
   return 0;
-}
-
-template <class T>
-std::vector<Slot<T>> InOrderOfSeq(const Slab<T>& slab) {
-  std::vector<std::pair<uint64_t, Slot<T>>> order;
-  order.reserve(slab.size());
-  for (Slot<T> s = slab.first(); s.valid(); s = slab.Next(s)) order.emplace_back(slab[s].seq, s);
-  std::sort(order.begin(), order.end());
-  std::vector<Slot<T>> slots;
-  slots.reserve(order.size());
-  for (const auto& [seq, slot] : order) slots.push_back(slot);
-  return slots;
-}
-
-void PutBound(const std::optional<BoundTo>& bound, Writer* out) {
-  out->Bool(bound.has_value());
-  if (!bound) return;
-  out->Put(bound->origin);
-  out->Varint(bound->incarnation);
-  out->Put(bound->client);
-}
-
-std::optional<BoundTo> GetBound(Reader* in) {
-  if (!in->Bool()) return std::nullopt;
-  BoundTo bound;
-  bound.origin = in->Get<NodeId>();
-  bound.incarnation = in->Varint();
-  bound.client = in->Get<ClientId>();
-  return bound;
 }
 
 void PutExtra(const Message::Extra& extra, Writer* out) {

@@ -135,6 +135,10 @@ std::optional<Reply> QueueStore::Run(const RequestId& request, const QueueOp& op
                     op);
 }
 
+Reply QueueStore::TooManyQueues() const {
+  return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+}
+
 bool QueueStore::HasRoomForQueues(size_t more) const {
   return state_.queues().size() + more <= limits_.queues_max;
 }
@@ -184,7 +188,7 @@ std::optional<Reply> QueueStore::PushRefusal(const PushOp& op, Slot<Queue> queue
   if (!queue.valid()) {
     if (!op.creates) return NoSuchQueue(op.queue);
     if (HasRoomForQueues(1)) return std::nullopt;
-    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+    return TooManyQueues();
   }
   const Queue& known = state_.at(queue);
   if (!op.creates && !IsMade(known)) return NoSuchQueue(op.queue);
@@ -396,7 +400,7 @@ Reply QueueStore::Touch(const TouchOp& op) {
 Reply QueueStore::Set(const QueueSetOp& op) {
   if (SideOf(op.queue).dead) return Reply::Error("ERR", "the dead have the options of their queue");
   if (!state_.FindQueue(op.queue).valid() && !HasRoomForQueues(1)) {
-    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+    return TooManyQueues();
   }
   state_.EditQueue(FindOrAdd(op.queue), [&op](Queue* queue) {
     QueueOptions options = queue->options != nullptr ? *queue->options : QueueOptions();
@@ -413,7 +417,7 @@ Reply QueueStore::Set(const QueueSetOp& op) {
 Reply QueueStore::Pause(const QueuePauseOp& op) {
   if (SideOf(op.queue).dead) return Reply::Error("ERR", "the dead are paused with their queue");
   if (!state_.FindQueue(op.queue).valid() && !HasRoomForQueues(1)) {
-    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+    return TooManyQueues();
   }
   state_.EditQueue(FindOrAdd(op.queue), [&op](Queue* queue) {
     queue->stops_in = op.stops_in;
@@ -512,7 +516,7 @@ Reply QueueStore::Move(const MoveOp& op) {
     return NoSuchQueue(op.destination);
   }
   if (!known.valid() && !HasRoomForQueues(1)) {
-    return Limit(Format("there are %zu queues in this shard already", limits_.queues_max));
+    return TooManyQueues();
   }
   const Slot<Queue> destination = FindOrAdd(op.destination);
   const uint64_t most = op.count > 0 ? std::min<uint64_t>(op.count, limits_.changed_max)

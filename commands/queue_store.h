@@ -105,6 +105,7 @@ class QueueStore final : public StateMachine {
   uint64_t PushOne(const PushOp& op, Slot<Queue> queue, BytesView body);
   Slot<Queue> FindOrAdd(BytesView name);
   bool HasRoomForQueues(size_t more) const;
+  Reply TooManyQueues() const;
   Slot<Message> Leased(BytesView queue, const Receipt& receipt) const;
   size_t AckAll(BytesView queue, const std::vector<Receipt>& receipts);
   std::optional<Reply> BeginDemand(const RequestId& request, const PopOp& op);

@@ -102,7 +102,6 @@ bool Node::Parts::MayTakeOver(const Group& group, NodeId id) const {
   });
 }
 
-
 // Who waits for a message is told to go elsewhere, and its wait ended before this node is: the next
 // messages would go to it and come back only when the node is given up.
 void Node::Parts::EndWaitsForMessages() {
