@@ -88,7 +88,9 @@ Reply QueueStore::RowOf(const Message& message, Side side, uint64_t lease, bool 
   Reply row = Reply::Array();
   row.items.reserve(full ? 5 : 4);
   row.Add(Reply::Bulk(NameOnSide(state_.NameOf(message.queue), side == Side::kDead)));
-  row.Add(Reply::Bulk(Format("%s.%lu", IdOf(message.seq).c_str(), lease)));
+  Bytes receipt = IdOf(message.seq) + '.';
+  AppendUint64(lease, &receipt);
+  row.Add(Reply::Bulk(std::move(receipt)));
   row.Add(Reply::Logged(message.body));
   row.Add(Reply::Integer(int64_t{message.failures} + 1));
   if (full) row.Add(DetailsOf(message, at_.time, lease));

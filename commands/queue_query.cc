@@ -14,7 +14,13 @@ Reply Count(uint64_t n) { return Reply::Integer(static_cast<int64_t>(n)); }
 
 }  // namespace
 
-Bytes QueueStore::IdOf(uint64_t seq) const { return Format("%lu.%lu", shard_, seq); }
+Bytes QueueStore::IdOf(uint64_t seq) const {
+  Bytes id;
+  AppendUint64(shard_, &id);
+  id += '.';
+  AppendUint64(seq, &id);
+  return id;
+}
 
 Reply QueueStore::Query(ClusterTime now, BytesView query) const {
   const std::optional<QueueQuery> decoded = DecodeQueueQuery(query);

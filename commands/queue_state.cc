@@ -70,6 +70,19 @@ const QueueOptions& QueueState::OptionsOf(Slot<Queue> slot) const {
   return queue.options != nullptr ? *queue.options : defaults;
 }
 
+std::array<QueueState::End, QueueState::kEnds> QueueState::NextEnds() const {
+  const auto top_of = [](const DeadlineHeap& heap) {
+    return heap.empty() ? End() : End{heap.top().deadline, heap.top().thing};
+  };
+  std::array<End, kEnds> ends;
+  if (!timers_.empty()) ends[kDelayOrLease] = {TimerOf(timers_.top()).first, timers_.top()};
+  if (!expiries_.empty()) ends[kTtl] = {ExpiryOf(expiries_.top()).first, expiries_.top()};
+  ends[kDemand] = top_of(demand_deadlines_);
+  ends[kPushedId] = top_of(id_deadlines_);
+  ends[kIdleQueue] = top_of(idle_queues_);
+  return ends;
+}
+
 std::vector<Slot<Message>> QueueState::TiedTo(const BoundTo& low, const BoundTo& high) const {
   return InRange(tied_, low, high);
 }
@@ -207,9 +220,11 @@ void QueueState::Unlink(Slot<Message> slot) {
   SetInLane(slot, false);
   CHECK(queue.in(message.state).Remove(message.seq));
   CountBytes(message, &queue, [](uint64_t* sum, uint64_t n) { *sum -= n; });
-  timers_.Remove(slot.value);
+  if (message.deadline != kNeverCluster) {
+    timers_.Remove(slot.value, [this](uint32_t m) { return TimerOf(m); });
+  }
   if (message.extra == nullptr) return;
-  expiries_.Remove(slot.value);
+  if (MayExpire(message)) expiries_.Remove(slot.value, [this](uint32_t m) { return ExpiryOf(m); });
   if (message.extra->from_dead) --queue.leased_from_dead;
   if (message.extra->in_line && message.state == MessageState::kLeased) {
     --groups_[message.extra->group].leased;
@@ -225,15 +240,13 @@ void QueueState::Link(Slot<Message> slot) {
   hash_ += HashOf(message);
   CHECK(queue.in(message.state).Add(message.seq));
   CountBytes(message, &queue, [](uint64_t* sum, uint64_t n) { *sum += n; });
-  if (message.deadline != kNeverCluster) timers_.Set(slot.value, message.deadline, message.seq);
+  if (message.deadline != kNeverCluster) {
+    timers_.Add(slot.value, [this](uint32_t m) { return TimerOf(m); });
+  }
   if (message.extra == nullptr) return SetInLane(slot, message.state == MessageState::kReady);
 
   const Message::Extra& extra = *message.extra;
-  const bool may_expire = message.state == MessageState::kReady ||
-                          message.state == MessageState::kDelayed;
-  if (may_expire && extra.expires != kNeverCluster) {
-    expiries_.Set(slot.value, extra.expires, message.seq);
-  }
+  if (MayExpire(message)) expiries_.Add(slot.value, [this](uint32_t m) { return ExpiryOf(m); });
   if (extra.from_dead) ++queue.leased_from_dead;
   if (extra.tied) tied_[{*extra.tied, message.seq}] = slot;
   if (extra.unheard) unheard_[{*extra.unheard, message.seq}] = slot;
@@ -241,6 +254,23 @@ void QueueState::Link(Slot<Message> slot) {
   message.is_of_the_dead() ? LeaveLine(slot) : EnterLine(slot);
   if (extra.in_line && message.state == MessageState::kLeased) ++groups_[extra.group].leased;
   Refresh(extra.group);
+}
+
+// A lease holds it up, and among the dead time stands still.
+bool QueueState::MayExpire(const Message& message) {
+  const bool runs = message.state == MessageState::kReady ||
+                    message.state == MessageState::kDelayed;
+  return runs && message.extra != nullptr && message.extra->expires != kNeverCluster;
+}
+
+DeadlineLists::Key QueueState::TimerOf(uint32_t message) const {
+  const Message& known = messages_[Slot<Message>{message}];
+  return {known.deadline, known.seq};
+}
+
+DeadlineLists::Key QueueState::ExpiryOf(uint32_t message) const {
+  const Message& known = messages_[Slot<Message>{message}];
+  return {known.extra->expires, known.seq};
 }
 
 void QueueState::SetInLane(Slot<Message> slot, bool wanted) {
@@ -448,7 +478,7 @@ uint64_t QueueState::HashOf(const PushedId& id) const {
 void QueueState::CheckLinks() const {
   uint64_t hash = 0;
   std::array<uint64_t, kMessageStates> states{};
-  uint64_t in_lanes = 0;
+  uint64_t in_lanes = 0, timers = 0, expiries = 0;
   for (Slot<Message> s = messages_.first(); s.valid(); s = messages_.Next(s)) {
     const Message& message = messages_[s];
     hash += HashOf(message);
@@ -460,6 +490,8 @@ void QueueState::CheckLinks() const {
     const bool timed = message.state == MessageState::kDelayed ||
                        message.state == MessageState::kLeased;
     CHECK(timed == (message.deadline != kNeverCluster));
+    timers += timed ? 1 : 0;
+    expiries += MayExpire(message) ? 1 : 0;
     if (!message.group().valid()) CHECK(message.in_lane == (message.state == MessageState::kReady));
     if (message.group().valid()) CHECK(message.extra->in_line != message.is_of_the_dead());
   }
@@ -488,6 +520,7 @@ void QueueState::CheckLinks() const {
     }
   }
   CHECK(states == (std::array<uint64_t, kMessageStates>{}) && in_lanes == 0);
+  CHECK(timers_.size() == timers && expiries_.size() == expiries);
   for (Slot<Demand> d = demands_.first(); d.valid(); d = demands_.Next(d)) {
     hash += HashOf(demands_[d]);
     CHECK(FindDemand(demands_[d].request) == d);

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "commands/deadline_heap.h"
+#include "commands/deadline_lists.h"
 #include "commands/name_index.h"
 #include "commands/queue_ops.h"
 #include "commands/seq_index.h"
@@ -191,11 +192,20 @@ class QueueState {
   std::vector<Slot<Message>> UnheardBy(const RequestId& low, const RequestId& high) const;
   std::vector<Slot<Demand>> DemandsOf(const RequestId& low, const RequestId& high) const;
 
-  const DeadlineHeap& timers() const { return timers_; }        // Of messages: due, end of lease.
-  const DeadlineHeap& expiries() const { return expiries_; }    // Of messages: end of TTL.
-  const DeadlineHeap& demand_deadlines() const { return demand_deadlines_; }
-  const DeadlineHeap& id_deadlines() const { return id_deadlines_; }
-  const DeadlineHeap& idle_queues() const { return idle_queues_; }
+  // What ends next of each kind; `thing` is its slot.
+  enum Ends : size_t {
+    kDelayOrLease,  // Of a message, as
+    kTtl,           // this.
+    kDemand,
+    kPushedId,
+    kIdleQueue,
+    kEnds
+  };
+  struct End {
+    ClusterTime deadline = kNeverCluster;
+    uint32_t thing = 0;
+  };
+  std::array<End, kEnds> NextEnds() const;
 
   // Changing.
   Slot<Queue> AddQueue(BytesView name);
@@ -260,6 +270,9 @@ class QueueState {
   void LeaveLine(Slot<Message> slot);
   void Refresh(Slot<MessageGroup> group);
   void RefreshGroups(Slot<Queue> queue);
+  DeadlineLists::Key TimerOf(uint32_t message) const;
+  DeadlineLists::Key ExpiryOf(uint32_t message) const;
+  static bool MayExpire(const Message& message);
   void SetInLane(Slot<Message> slot, bool wanted);
   uint64_t HashOf(const Queue& queue) const;
   uint64_t HashOf(const Message& message) const;
@@ -296,8 +309,8 @@ class QueueState {
   std::map<RequestId, Slot<Demand>> demands_by_request_;
   std::map<std::pair<BoundTo, uint64_t>, Slot<Message>> tied_;
   std::map<std::pair<RequestId, uint64_t>, Slot<Message>> unheard_;
-  DeadlineHeap timers_;
-  DeadlineHeap expiries_;
+  DeadlineLists timers_;    // Messages, by `deadline`.
+  DeadlineLists expiries_;  // The same, by `expires`.
   DeadlineHeap demand_deadlines_;
   DeadlineHeap id_deadlines_;
   DeadlineHeap idle_queues_;

@@ -50,31 +50,32 @@ QueueStore::QueueStore(uint64_t shard, const QueueLimits& limits)
 void QueueStore::Advance(const Position& at, Effects* out) {
   at_ = at;
   out_ = out;
-  enum What : size_t { kTimer, kExpiry, kDemand, kId, kIdle };
-  const std::array<const DeadlineHeap*, 5> heaps = {
-      &state_.timers(), &state_.expiries(), &state_.demand_deadlines(), &state_.id_deadlines(),
-      &state_.idle_queues()};
   for (size_t ended = 0; ended < limits_.changed_max; ++ended) {
-    size_t first = heaps.size();
-    for (size_t i = 0; i < heaps.size(); ++i) {
-      if (heaps[i]->empty() || !IsOver(heaps[i]->top().deadline, at.time)) continue;
-      const bool earlier = first == heaps.size() ||
-                           heaps[i]->top().deadline < heaps[first]->top().deadline;
-      if (earlier) first = i;
-    }
-    if (first == heaps.size()) return;
-    const uint32_t thing = heaps[first]->top().thing;
-    switch (static_cast<What>(first)) {
-      case kTimer: EndTimer(Slot<Message>{thing}); break;
-      case kExpiry: Expire(Slot<Message>{thing}); break;
-      case kDemand: EndDemand(Slot<Demand>{thing}, Reply::NilArray()); break;
-      case kId:
-        touched_.insert(state_.at(Slot<PushedId>{thing}).queue);
-        state_.RemoveId(Slot<PushedId>{thing});
-        break;
-      case kIdle: state_.RemoveQueue(Slot<Queue>{thing}); break;
-    }
+    const auto ends = state_.NextEnds();
+    const auto first = std::min_element(ends.begin(), ends.end(), [](const auto& a, const auto& b) {
+      return a.deadline < b.deadline;
+    });
+    if (!IsOver(first->deadline, at.time)) return;
+    EndOne(static_cast<QueueState::Ends>(first - ends.begin()), first->thing);
     Settle();
+  }
+}
+
+void QueueStore::EndOne(QueueState::Ends kind, uint32_t thing) {
+  switch (kind) {
+    case QueueState::kDelayOrLease:
+      return EndTimer(Slot<Message>{thing});
+    case QueueState::kTtl:
+      return Expire(Slot<Message>{thing});
+    case QueueState::kDemand:
+      return EndDemand(Slot<Demand>{thing}, Reply::NilArray());
+    case QueueState::kPushedId:
+      touched_.insert(state_.at(Slot<PushedId>{thing}).queue);
+      return state_.RemoveId(Slot<PushedId>{thing});
+    case QueueState::kIdleQueue:
+      return state_.RemoveQueue(Slot<Queue>{thing});
+    case QueueState::kEnds:
+      break;
   }
 }
 
@@ -94,11 +95,7 @@ void QueueStore::Expire(Slot<Message> message) {
 
 ClusterTime QueueStore::NextDeadline() const {
   ClusterTime next = kNeverCluster;
-  for (const DeadlineHeap* heap :
-       {&state_.timers(), &state_.expiries(), &state_.demand_deadlines(), &state_.id_deadlines(),
-        &state_.idle_queues()}) {
-    if (!heap->empty()) next = std::min(next, heap->top().deadline);
-  }
+  for (const QueueState::End& end : state_.NextEnds()) next = std::min(next, end.deadline);
   return next;
 }
 
@@ -171,9 +168,11 @@ Reply QueueStore::Push(const PushOp& op) {
     state_.EditQueue(queue, [&op](Queue* q) { q->fence = op.fence; });
   }
   state_.CountersOf(queue).pushed += op.bodies.size();
+  if (!op.many) return Reply::Bulk(IdOf(PushOne(op, queue, op.bodies.front())));
   Reply ids = Reply::Array();
+  ids.items.reserve(op.bodies.size());
   for (const BytesView body : op.bodies) ids.Add(Reply::Bulk(IdOf(PushOne(op, queue, body))));
-  return op.many ? ids : ids.items.front();
+  return ids;
 }
 
 std::optional<Reply> QueueStore::PushRefusal(const PushOp& op, Slot<Queue> queue) const {

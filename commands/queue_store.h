@@ -132,6 +132,7 @@ class QueueStore final : public StateMachine {
   int64_t RetryOf(const Message& message) const;
 
   // Deadlines.
+  void EndOne(QueueState::Ends kind, uint32_t thing);
   void EndTimer(Slot<Message> message);
   void Expire(Slot<Message> message);
 

@@ -18,35 +18,43 @@ class SeqIndex {
  public:
   static constexpr uint32_t kAbsent = UINT32_MAX;
 
+  SeqIndex() = default;
+  SeqIndex(SeqIndex&&) = default;
+  SeqIndex& operator=(SeqIndex&&) = default;
+
   uint32_t Find(uint64_t seq) const {
-    const auto page = pages_.find(seq / kPage);
-    if (page == pages_.end() || !page->second.Has(seq)) return kAbsent;
-    return page->second.values[page->second.Rank(seq)];
+    const Page* page = PageOf(seq);
+    if (page == nullptr || !page->Has(seq)) return kAbsent;
+    return page->values[page->Rank(seq)];
   }
 
   // `seq` must be there.
   void Set(uint64_t seq, uint32_t value) {
-    const auto page = pages_.find(seq / kPage);
-    CHECK(page != pages_.end() && page->second.Has(seq));
-    page->second.values[page->second.Rank(seq)] = value;
+    Page* page = PageOf(seq);
+    CHECK(page != nullptr && page->Has(seq));
+    page->values[page->Rank(seq)] = value;
   }
 
   // `seq` must not be there yet.
   void Add(uint64_t seq, uint32_t value) {
-    Page& page = pages_[seq / kPage];
-    CHECK(!page.Has(seq));
-    page.values.insert(page.At(seq), value);
-    page.live |= Bit(seq);
+    Page* page = PageOf(seq);
+    if (page == nullptr) page = latest_ = &pages_[latest_number_];
+    CHECK(!page->Has(seq));
+    page->MakeRoom();
+    page->values.insert(page->At(seq), value);
+    page->live |= Bit(seq);
     ++size_;
   }
 
   void Remove(uint64_t seq) {
-    const auto page = pages_.find(seq / kPage);
-    CHECK(page != pages_.end() && page->second.Has(seq));
-    page->second.values.erase(page->second.At(seq));
-    page->second.live &= ~Bit(seq);
-    if (page->second.live == 0) pages_.erase(page);
+    Page* page = PageOf(seq);
+    CHECK(page != nullptr && page->Has(seq));
+    page->values.erase(page->At(seq));
+    page->live &= ~Bit(seq);
     --size_;
+    if (page->live != 0) return;
+    pages_.erase(latest_number_);
+    latest_ = nullptr;
   }
 
   size_t size() const { return size_; }
@@ -81,10 +89,25 @@ class SeqIndex {
       return static_cast<uint32_t>(std::popcount(live & (Bit(seq) - 1)));
     }
     std::vector<uint32_t>::iterator At(uint64_t seq) { return values.begin() + Rank(seq); }
+    void MakeRoom() {
+      if (values.size() < values.capacity()) return;
+      values.reserve(std::clamp<size_t>(4 * values.size(), 4, kPage));
+    }
   };
+
+  // Null: there is none. Most who ask want the page that was asked for before.
+  Page* PageOf(uint64_t seq) const {
+    if (seq / kPage == latest_number_) return latest_;
+    const auto page = pages_.find(seq / kPage);
+    latest_number_ = seq / kPage;
+    latest_ = page == pages_.end() ? nullptr : const_cast<Page*>(&page->second);
+    return latest_;
+  }
 
   std::unordered_map<uint64_t, Page> pages_;  // None is empty.
   size_t size_ = 0;
+  mutable uint64_t latest_number_ = UINT64_MAX;
+  mutable Page* latest_ = nullptr;
 };
 
 }  // namespace lockstep

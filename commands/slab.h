@@ -7,11 +7,11 @@
 #pragma once
 
 #include <array>
+#include <bit>
+#include <bitset>
 #include <compare>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <queue>
 #include <vector>
 
 #include "src/base/check.h"
@@ -24,6 +24,44 @@ struct Slot {
   uint32_t value = UINT32_MAX;
   bool valid() const { return value != UINT32_MAX; }
   auto operator<=>(const Slot&) const = default;
+};
+
+// Numbers of which the smallest is taken: a bit each, and on each further level a bit for every word
+// below that is not zero.
+class FreeNumbers {
+ public:
+  bool empty() const { return levels_.empty() || levels_.back().front() == 0; }
+
+  void Add(uint32_t number) {
+    size_t at = number;
+    for (size_t level = 0;; ++level) {
+      if (level == levels_.size()) {  // Its first bit is for what the level below has begun with.
+        levels_.emplace_back(1, level > 0 && levels_[level - 1].front() != 0 ? 1 : 0);
+      }
+      std::vector<uint64_t>& words = levels_[level];
+      if (at / 64 >= words.size()) words.resize(at / 64 + 1);
+      words[at / 64] |= uint64_t{1} << at % 64;
+      at /= 64;
+      if (words.size() == 1) return;
+    }
+  }
+
+  uint32_t TakeSmallest() {
+    size_t at = 0;
+    for (size_t level = levels_.size(); level-- > 0;) {
+      at = at * 64 + static_cast<size_t>(std::countr_zero(levels_[level][at]));
+    }
+    size_t gone = at;
+    for (std::vector<uint64_t>& words : levels_) {
+      words[gone / 64] &= ~(uint64_t{1} << gone % 64);
+      if (words[gone / 64] != 0) break;
+      gone /= 64;
+    }
+    return static_cast<uint32_t>(at);
+  }
+
+ private:
+  std::vector<std::vector<uint64_t>> levels_;  // The last one has one word.
 };
 
 template <class T>
@@ -43,7 +81,7 @@ class Slab {
   }
   void FillGaps() {
     for (uint32_t i = 0; i < end_; ++i) {
-      if (!live(Slot<T>{i})) free_.push(i);
+      if (!live(Slot<T>{i})) free_.Add(i);
     }
   }
 
@@ -52,7 +90,7 @@ class Slab {
     CHECK(chunk.live[slot.value % kChunk]);
     chunk.live[slot.value % kChunk] = false;
     chunk.records[slot.value % kChunk] = T();
-    free_.push(slot.value);
+    free_.Add(slot.value);
     --size_;
     if (--chunk.count == 0) spare_ = std::move(chunks_[slot.value / kChunk]);
   }
@@ -84,15 +122,13 @@ class Slab {
   static constexpr uint32_t kChunk = 128;
   struct Chunk {
     std::array<T, kChunk> records{};
-    std::array<bool, kChunk> live{};
+    std::bitset<kChunk> live;
     uint32_t count = 0;
   };
 
   Slot<T> TakeFree() {
     if (free_.empty()) return Slot<T>{end_++};
-    const Slot<T> slot{free_.top()};
-    free_.pop();
-    return slot;
+    return Slot<T>{free_.TakeSmallest()};
   }
   void Occupy(Slot<T> slot) {
     const size_t at = slot.value / kChunk;
@@ -110,7 +146,7 @@ class Slab {
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::unique_ptr<Chunk> spare_;  // Nothing lives in it.
-  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> free_;  // All below end_.
+  FreeNumbers free_;  // All below end_.
   uint32_t end_ = 0;
   size_t size_ = 0;
 };

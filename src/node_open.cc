@@ -164,13 +164,14 @@ raft::Options Node::Parts::RaftOptions(GroupId id) const {
   raft.heartbeat_us = from.raft_heartbeat_ms * kUsPerMs * (IsShard(id) && has_time ? 2 : 1);
   raft.commit_notice_us = kCommitNoticeUs;
   raft.window_entries_max = static_cast<size_t>(from.raft_window_entries);
-  // The shards share what one of the other groups has, but each may hold the largest request twice.
+  // The shards share what one of the other groups has, but each may hold the largest request a few
+  // times: what a pool of clients sends at once, while the leader's disk is behind the others'.
   const size_t share = IsShard(id) ? kShardsAtWork : 1;
   raft.window_bytes_max = static_cast<size_t>(from.raft_window_bytes) / share;
   raft.append_bytes_max = static_cast<size_t>(from.raft_append_bytes) / share;
   raft.uncommitted_bytes_max = static_cast<size_t>(from.raft_uncommitted_bytes) / share;
   if (IsShard(id)) {
-    raft.uncommitted_bytes_max = std::max(raft.uncommitted_bytes_max, 2 * kMultiQueueBytesMax);
+    raft.uncommitted_bytes_max = std::max(raft.uncommitted_bytes_max, 4 * kMultiQueueBytesMax);
     raft.offers_snapshots = true;
   }
   raft.seed = HashMix(HashMix(options.seed, me.node.value), id.value + 1);

@@ -85,6 +85,23 @@ TEST(DeadlineHeap, HasTheEarliestAtHandWhateverIsSetMovedOrTakenOut) {
   }
 }
 
+TEST(FreeNumbers, GiveTheSmallestThatIsThere) {
+  Rng rng(8);
+  FreeNumbers numbers;
+  std::set<uint32_t> expected;
+  for (int i = 0; i < 50'000; ++i) {
+    const uint32_t range = i % 5'000 < 2'500 ? 300'000 : 100;
+    if (expected.empty() || rng.Below(100) < (i / 5'000 % 2 == 0 ? 70U : 30U)) {
+      const auto number = static_cast<uint32_t>(rng.Below(range));
+      if (expected.insert(number).second) numbers.Add(number);
+    } else {
+      ASSERT_EQ(numbers.TakeSmallest(), *expected.begin());
+      expected.erase(expected.begin());
+    }
+    ASSERT_EQ(numbers.empty(), expected.empty());
+  }
+}
+
 TEST(Slab, GivesTheSmallestNumberThatIsFree) {
   Rng rng(3);
   Slab<int> slab;

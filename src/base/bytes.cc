@@ -1,6 +1,7 @@
 #include "src/base/bytes.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdarg>
 #include <cstdio>
 #include <limits>
@@ -120,6 +121,12 @@ bool ParseUint64(BytesView in, uint64_t* out) {
   }
   *out = value;
   return true;
+}
+
+void AppendUint64(uint64_t value, Bytes* out) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  out->append(digits, end);
 }
 
 bool ParseInt64(BytesView in, int64_t* out) {

@@ -28,6 +28,7 @@ Bytes Format(const char* format, ...) __attribute__((format(printf, 1, 2)));
 // blanks, no leading zeros but "0" itself, no overflow. False leaves *out untouched.
 bool ParseInt64(BytesView in, int64_t* out);
 bool ParseUint64(BytesView in, uint64_t* out);
+void AppendUint64(uint64_t value, Bytes* out);  // What that reads.
 
 // Redis's glob: * ? [a-z] [^x] \x. Runs in O(pattern * text) at worst, never exponential
 // (CVE-2022-36021, CVE-2024-31228 were recursive matchers).

@@ -22,11 +22,11 @@ class Writer {
   void U64(uint64_t v) { Fixed(v); }
   void Bool(bool v) { U8(v ? 1 : 0); }
   void Varint(uint64_t v) {
-    while (v >= 0x80) {
-      U8(static_cast<uint8_t>(v | 0x80));
-      v >>= 7;
-    }
-    U8(static_cast<uint8_t>(v));
+    char raw[10];
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7) raw[n++] = static_cast<char>(v | 0x80);
+    raw[n++] = static_cast<char>(v);
+    out_->append(raw, n);
   }
   // Zigzag: small negatives stay small.
   void Signed(int64_t v) {
