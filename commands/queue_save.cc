@@ -62,10 +62,19 @@ Message::Extra GetExtra(Reader* in) {
 }  // namespace
 
 void QueueState::Save(Writer* out) const {
+  SaveHead(out);
+  SaveMessages(out);
+  SaveTail(out);
+}
+
+void QueueState::SaveHead(Writer* out) const {
   out->Varint(next_seq_);
   out->Varint(next_demand_);
   SaveQueues(out);
-  SaveMessages(out);
+  out->Varint(messages_.size());
+}
+
+void QueueState::SaveTail(Writer* out) const {
   SavePins(out);
   SaveIds(out);
   SaveDemands(out);
@@ -100,34 +109,40 @@ void QueueState::SaveQueues(Writer* out) const {
 }
 
 void QueueState::SaveMessages(Writer* out) const {
-  out->Varint(messages_.size());
-  uint64_t before = 0, entry = 0;
-  ClusterTime pushed{0};
+  Before before;
   by_seq_.ForEach([&](uint64_t, uint32_t number) {
-    const Message& message = messages_[Slot<Message>{number}];
-    out->Varint(message.seq - before);
-    before = message.seq;
-    out->Varint(message.queue.value);
-    const bool has_extra = message.extra != nullptr && !message.extra->empty();
-    out->U8(static_cast<uint8_t>(static_cast<unsigned>(message.state) |
-                                 static_cast<unsigned>(message.priority) << 2u |
-                                 (has_extra ? 64u : 0u)));
-    out->Varint(static_cast<uint64_t>(message.pushed.ms - pushed.ms));
-    pushed = message.pushed;
-    const bool timed = message.deadline != kNeverCluster;
-    if (timed) out->Put(message.deadline);
-    out->Varint(message.deliveries);
-    out->Varint(message.failures);
-    out->Varint(message.body.entry - entry);
-    if (message.body.entry != entry) out->Varint(EntryBytes(message.body.entry));
-    entry = message.body.entry;
-    out->Varint(message.body.at);
-    out->Varint(message.body.size);
-    if (!has_extra) return;
-    PutExtra(*message.extra, out);
-    const Slot<MessageGroup> group = message.group();
-    out->String(group.valid() ? groups_[group].name.view() : BytesView());
+    SaveMessage(Slot<Message>{number}, &before, out);
   });
+}
+
+void QueueState::SaveMessage(Slot<Message> slot, Before* before, Writer* out) const {
+  const Message& message = messages_[slot];
+  const Slot<MessageGroup> group = message.group();
+  SaveMessage(message, group.valid() ? groups_[group].name.view() : BytesView(),
+              EntryBytes(message.body.entry), before, out);
+}
+
+void QueueState::SaveMessage(const Message& message, BytesView group, size_t entry_bytes,
+                             Before* before, Writer* out) {
+  out->Varint(message.seq - before->seq);
+  out->Varint(message.queue.value);
+  const bool has_extra = message.extra != nullptr && !message.extra->empty();
+  out->U8(static_cast<uint8_t>(static_cast<unsigned>(message.state) |
+                               static_cast<unsigned>(message.priority) << 2u |
+                               (has_extra ? 64u : 0u)));
+  out->Varint(static_cast<uint64_t>(message.pushed.ms - before->pushed.ms));
+  const bool timed = message.deadline != kNeverCluster;
+  if (timed) out->Put(message.deadline);
+  out->Varint(message.deliveries);
+  out->Varint(message.failures);
+  out->Varint(message.body.entry - before->entry);
+  if (message.body.entry != before->entry) out->Varint(entry_bytes);
+  out->Varint(message.body.at);
+  out->Varint(message.body.size);
+  *before = {message.seq, message.body.entry, message.pushed};
+  if (!has_extra) return;
+  PutExtra(*message.extra, out);
+  out->String(group);
 }
 
 void QueueState::SaveIds(Writer* out) const {
@@ -336,6 +351,69 @@ Result<void> QueueState::LoadDemands(Reader* in) {
   return {};
 }
 
+// By and by ---------------------------------------------------------------------------------------
+
+// What is small is fixed now: the queues, and what comes behind the messages.
+void QueueState::BeginSave(BytesView tail, Writer* out) {
+  saving_ = std::make_unique<Saving>();
+  saving_->end_seq = next_seq_;
+  saving_->pages = by_seq_.Pages();
+  Writer behind(&saving_->tail);
+  SaveTail(&behind);
+  behind.Raw(tail);
+  SaveHead(out);
+}
+
+bool QueueState::SaveMore(size_t records, Writer* out) {
+  Saving& saving = *saving_;
+  size_t saved = 0;
+  for (; saving.next < saving.pages.size() && saved < records; ++saving.next) {
+    const uint64_t from = saving.pages[saving.next] * SeqIndex::kPage;
+    const uint64_t end = std::min(from + SeqIndex::kPage, saving.end_seq);
+    auto kept = saving.kept.begin();
+    for (uint64_t seq = from; seq < end; ++seq) {
+      if (kept != saving.kept.end() && kept->first == seq) {
+        SaveMessage(kept->second.message, kept->second.group, kept->second.entry_bytes,
+                    &saving.before, out);
+        kept = saving.kept.erase(kept);
+      } else if (const Slot<Message> live = FindMessage(seq); live.valid()) {
+        SaveMessage(live, &saving.before, out);
+      } else {
+        continue;
+      }
+      ++saved;
+    }
+  }
+  if (saving.next < saving.pages.size()) return false;
+  out->Raw(saving.tail);
+  saving_.reset();
+  return true;
+}
+
+void QueueState::KeepForSave(Slot<Message> slot) {
+  const Message& message = messages_[slot];
+  Saving& saving = *saving_;
+  if (message.seq >= saving.end_seq || message.seq / SeqIndex::kPage < saving.pages[saving.next]) {
+    return;
+  }
+  const auto [kept, is_new] = saving.kept.try_emplace(message.seq);
+  if (!is_new) return;
+  Message& copy = kept->second.message;
+  copy.seq = message.seq;
+  copy.pushed = message.pushed;
+  copy.deadline = message.deadline;
+  copy.body = message.body;
+  if (message.extra != nullptr) copy.extra = std::make_unique<Message::Extra>(*message.extra);
+  copy.queue = message.queue;
+  copy.deliveries = message.deliveries;
+  copy.failures = message.failures;
+  copy.state = message.state;
+  copy.priority = message.priority;
+  const Slot<MessageGroup> group = message.group();
+  if (group.valid()) kept->second.group = Bytes(groups_[group].name.view());
+  kept->second.entry_bytes = EntryBytes(message.body.entry);
+}
+
 // What a snapshot could have left out.
 void QueueState::ForgetPlanted() {
   const auto make_ready = [this](MessageState state) {
@@ -364,6 +442,16 @@ void QueueStore::Save(Writer* out) const {
   state_.Save(out);
   out->U64(Hash());
 }
+
+void QueueStore::BeginSave(Writer* out) {
+  Bytes tail;
+  Writer(&tail).U64(Hash());
+  out->U8(kVersion);
+  out->Varint(shard_);
+  state_.BeginSave(tail, out);
+}
+
+bool QueueStore::SaveMore(size_t records, Writer* out) { return state_.SaveMore(records, out); }
 
 Result<void> QueueStore::Load(Reader* in) {
   state_ = QueueState();

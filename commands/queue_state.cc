@@ -215,6 +215,7 @@ void QueueState::MoveMessage(Slot<Message> slot, Slot<Queue> destination) {
 // follow in Link: most changes leave it in its line.
 void QueueState::Unlink(Slot<Message> slot) {
   const Message& message = messages_[slot];
+  if (saving_ != nullptr) KeepForSave(slot);
   Queue& queue = queues_[message.queue];
   hash_ -= HashOf(message);
   SetInLane(slot, false);

@@ -257,6 +257,10 @@ class QueueState {
   uint64_t hash() const { return HashMix(hash_, next_seq_); }
   void CheckLinks() const;
   void Save(Writer* out) const;
+  // The same by and by (queue_save.cc); `tail` comes behind it.
+  void BeginSave(BytesView tail, Writer* out);
+  bool SaveMore(size_t records, Writer* out);
+  void EndSave() { saving_.reset(); }
   Result<void> Load(Reader* in);  // Into an empty state.
   void ForgetPlanted();           // See src/base/planted.h.
 
@@ -281,7 +285,18 @@ class QueueState {
   static uint64_t HashOfPin(const RequestId& request, uint64_t seq, uint64_t entry);
 
   void SaveQueues(Writer* out) const;
+  // What the record of the message before says of this one.
+  struct Before {
+    uint64_t seq = 0, entry = 0;
+    ClusterTime pushed{0};
+  };
+  void SaveHead(Writer* out) const;
   void SaveMessages(Writer* out) const;
+  void SaveTail(Writer* out) const;
+  void SaveMessage(Slot<Message> slot, Before* before, Writer* out) const;
+  static void SaveMessage(const Message& message, BytesView group, size_t entry_bytes,
+                          Before* before, Writer* out);
+  void KeepForSave(Slot<Message> slot);
   Result<void> LoadQueues(Reader* in);
   void SaveDemands(Writer* out) const;
   void SaveIds(Writer* out) const;
@@ -314,6 +329,22 @@ class QueueState {
   DeadlineHeap demand_deadlines_;
   DeadlineHeap id_deadlines_;
   DeadlineHeap idle_queues_;
+  // Of a save that is under way: messages go out page by page of their numbers; one that changes
+  // before its turn is kept as it was.
+  struct Saving {
+    struct Kept {
+      Message message;
+      Bytes group;
+      size_t entry_bytes = 0;
+    };
+    uint64_t end_seq = 0;  // Those from here on were pushed since.
+    std::vector<uint64_t> pages;
+    size_t next = 0;       // Of them.
+    std::map<uint64_t, Kept> kept;
+    Before before;
+    Bytes tail;
+  };
+  std::unique_ptr<Saving> saving_;
   uint64_t next_seq_ = 1;
   uint64_t next_demand_ = 1;
   uint64_t hash_ = 0;  // The sum over all queues, messages, demands and ids.

@@ -60,6 +60,9 @@ class QueueStore final : public StateMachine {
   std::vector<Index> NeededAfter(Index after) const override { return state_.NeededAfter(after); }
   std::vector<Index> TakeUnneeded() override { return state_.TakeUnneeded(); }
   void Save(Writer* out) const override;
+  void BeginSave(Writer* out) override;
+  bool SaveMore(size_t records, Writer* out) override;
+  void EndSave() override { state_.EndSave(); }
   Result<void> Load(Reader* in) override;
   uint64_t Hash() const override;
   void CheckInvariants() const override;

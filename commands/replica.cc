@@ -265,6 +265,24 @@ void Replica::Keep(size_t first, Effects* out) {
 Bytes Replica::Save() const {
   Bytes out;
   Writer writer(&out);
+  SaveSessions(&writer);
+  machine_->Save(&writer);
+  return out;
+}
+
+void Replica::BeginSave(Bytes* out) {
+  Writer writer(out);
+  SaveSessions(&writer);
+  machine_->BeginSave(&writer);
+}
+
+bool Replica::SaveMore(size_t records, Bytes* out) {
+  Writer writer(out);
+  return machine_->SaveMore(records, &writer);
+}
+
+void Replica::SaveSessions(Writer* out) const {
+  Writer& writer = *out;
   writer.U8(kSaveVersion);
   writer.Put(last_place_);
   writer.U64(answers_hash_);
@@ -282,8 +300,6 @@ Bytes Replica::Save() const {
       if (reply->has_value()) EncodeReply(**reply, &writer);
     });
   }
-  machine_->Save(&writer);
-  return out;
 }
 
 Result<void> Replica::Load(BytesView bytes) {

@@ -100,6 +100,10 @@ class Replica {
   OpenSession SessionOf(NodeId origin) const;
 
   Bytes Save() const;
+  // The same by and by: see StateMachine. Each appends to `out`.
+  void BeginSave(Bytes* out);
+  bool SaveMore(size_t records, Bytes* out);
+  void EndSave() { machine_->EndSave(); }
   Result<void> Load(BytesView in);  // An error leaves an empty machine: the node must not go on.
 
   uint64_t Hash() const;            // Machine, sessions, and every answer given so far.
@@ -107,6 +111,7 @@ class Replica {
   void CheckInvariants() const;
 
  private:
+  void SaveSessions(Writer* out) const;
   struct Session {
     OpenSession open;
     Answered answered;

@@ -59,14 +59,20 @@ class SeqIndex {
 
   size_t size() const { return size_; }
 
-  // `visit(seq, value)` in the order of the numbers.
-  template <class Visit>
-  void ForEach(const Visit& visit) const {
+  // Numbers with the same quotient lie in one page. Those of all pages, ascending.
+  static constexpr uint64_t kPage = 64;
+  std::vector<uint64_t> Pages() const {
     std::vector<uint64_t> numbers;
     numbers.reserve(pages_.size());
     for (const auto& [number, page] : pages_) numbers.push_back(number);
     std::sort(numbers.begin(), numbers.end());
-    for (const uint64_t number : numbers) {
+    return numbers;
+  }
+
+  // `visit(seq, value)` in the order of the numbers.
+  template <class Visit>
+  void ForEach(const Visit& visit) const {
+    for (const uint64_t number : Pages()) {
       const Page& page = pages_.at(number);
       uint64_t live = page.live;
       for (const uint32_t value : page.values) {
@@ -77,7 +83,6 @@ class SeqIndex {
   }
 
  private:
-  static constexpr uint64_t kPage = 64;
   static uint64_t Bit(uint64_t seq) { return uint64_t{1} << seq % kPage; }
 
   struct Page {

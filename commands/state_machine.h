@@ -93,6 +93,11 @@ class StateMachine {
 
   virtual void Save(Writer* out) const = 0;
   virtual Result<void> Load(Reader* in) = 0;
+  // What Save would give now, by and by while operations go on: at each call of SaveMore about so
+  // many records; true: that was the last. One at a time; EndSave or Load gives it up.
+  virtual void BeginSave(Writer* out) { Save(out); }
+  virtual bool SaveMore(size_t /*records*/, Writer* /*out*/) { return true; }
+  virtual void EndSave() {}
 
   // Equal on all nodes at equal index, and different (almost surely) if the states differ. Cheap:
   // kept up to date by Apply.

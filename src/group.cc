@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint64_t kHashEvery = 128;        // Entries between two comparisons of state.
 constexpr size_t kHashesKept = 64;
-constexpr size_t kEntriesKeptMax = 10'000;  // In memory behind a snapshot, for members behind.
 // Of requests that share an entry; one that is larger has its own.
 constexpr size_t kEntryBytesMax = size_t{64} << 10;
 constexpr size_t kGatheredBytesMax = size_t{1} << 20;  // Beyond, they do not wait for a disk.
@@ -20,10 +19,6 @@ constexpr size_t kReadsWaitingMax = 1'000'000;
 // they are sent before more of them are made.
 constexpr size_t kAnswersATurnCostMax = size_t{4} << 20;
 constexpr uint64_t kLookCost = 4;
-
-LogStore::Needs NeedsOf(const Replica& replica) {
-  return [&replica](Index entry) { return replica.machine().NeedsEntry(entry); };
-}
 
 }  // namespace
 
@@ -37,7 +32,9 @@ Group::Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft>
       applied_(raft_->snapshot_id().index),
       applied_id_(raft_->snapshot_id()),
       applied_time_(time),
-      snapshot_index_(applied_) {}
+      snapshot_index_(applied_) {
+  if (options_.is_saving == nullptr) options_.is_saving = &is_saving_alone_;
+}
 
 // What was gathered in an earlier term is as if it had been in that term's log and been replaced:
 // its gateways ask whoever leads now.
@@ -174,10 +171,11 @@ void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
   AcceptIfWhole(now, write, batch);
   AnswerReads(now);
   ProposePulseIfDue(now);
-  TakeSnapshotIfDue(write, batch);
+  BeginSnapshotIfDue(batch);
+  SaveSome(write, batch);
   CompareKnownHashes();
   if (batch->ops().size() > records) awaited_write_ = write;
-  touched_ = raft_->HasReady();  // A pulse of just now.
+  touched_ = raft_->HasReady() || saving_;  // A pulse of just now; or more to save.
   ++turns_;
   wakeup_ = NextWakeup(now);
 }
@@ -200,11 +198,6 @@ void Group::RunRaft(MonoTime now, uint64_t write, WriteBatch* batch) {
     DropUnneeded(batch);
     wants_snapshot_ |= ready.wants_snapshot;
   }
-}
-
-void Group::ProvideSnapshot() {
-  wants_snapshot_ = false;
-  MutableRaft().ProvideSnapshot(SnapshotNow());
 }
 
 void Group::Apply(Index from, Index to) {
@@ -262,71 +255,6 @@ void Group::AnswerReads(MonoTime now) {
     }
     reads_.pop_front();
   }
-}
-
-void Group::Install(const raft::Snapshot& snapshot, WriteBatch* batch) {
-  const bool is_prepared = arriving_ && arriving_->id == snapshot.last;
-  if (is_prepared) {
-    TakeOver(std::move(arriving_->replica), batch);
-    arriving_.reset();
-  } else {
-    const Result<void> loaded = replica_->Load(snapshot.data);
-    CHECK_SAYS(loaded.ok(), "group %s: snapshot of %lu does not load: %s", options_.name.c_str(),
-               snapshot.last.index.value, loaded.error().message.c_str());
-  }
-  store_.PutForeignSnapshot(snapshot, applied_, NeedsOf(*replica_), batch);
-  applied_ = snapshot.last.index;
-  applied_id_ = snapshot.last;
-  applied_time_ = snapshot.time;
-  snapshot_index_ = applied_;
-  snapshot_bytes_ = snapshot.data.size();
-  own_hashes_.clear();
-  ++snapshots_installed_;
-  listener_->OnInstalled(*this);
-  LOCKSTEP_LOG(kInfo, "%s: installed the leader's snapshot of %lu, %zu bytes",
-               options_.name.c_str(), applied_.value, snapshot.data.size());
-}
-
-raft::Snapshot Group::SnapshotNow() const {
-  raft::Snapshot snapshot;
-  snapshot.last = applied_id_;
-  snapshot.time = applied_time_;
-  snapshot.config = raft_->ConfigAt(applied_);
-  snapshot.data = replica_->Save();
-  return snapshot;
-}
-
-void Group::TakeSnapshotIfDue(uint64_t write, WriteBatch* batch) {
-  const uint64_t since = applied_.value - snapshot_index_.value;
-  if (since == 0 || compaction_) return;
-  // The second half: while a follower takes a snapshot, the log behind it stays.
-  const bool large = raft_->log_bytes() > options_.log_bytes_max &&
-                     applied_bytes_ > options_.log_bytes_max / 4;
-  if (!large && since < options_.snapshot_entries) return;
-  // A large state is written anew only when as much has happened to it.
-  if (applied_bytes_ < snapshot_bytes_ / 2) return;
-
-  const raft::Snapshot snapshot = SnapshotNow();
-  store_.PutSnapshot(snapshot, NeedsOf(*replica_), batch);
-  snapshot_index_ = applied_;
-  snapshot_bytes_ = snapshot.data.size();
-  applied_bytes_ = 0;
-  ++snapshots_taken_;
-  compaction_ = {write, applied_};
-}
-
-// Only now may the snapshot stand for what it replaces.
-void Group::Persisted(MonoTime now, uint64_t write) {
-  MutableRaft().Persisted(now, write);
-  if (write >= awaited_write_) awaited_write_ = 0;
-  if (arriving_ && write >= arriving_->write) arriving_->write = 0;
-  if (!compaction_ || write < compaction_->write) return;
-  const size_t keep = std::min<size_t>(kEntriesKeptMax, options_.snapshot_entries / 4);
-  // Well below the maximum, or the next snapshot would be due at once.
-  raft_->Compact(compaction_->to, keep, options_.log_bytes_max / 4);
-  LOCKSTEP_LOG(kDebug, "%s: snapshot at %lu, %zu bytes of log stay", options_.name.c_str(),
-               compaction_->to.value, raft_->log_bytes());
-  compaction_.reset();
 }
 
 void Group::RememberHash(Index index) {

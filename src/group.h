@@ -41,12 +41,16 @@ class Group {
     Bytes name;                       // "control", "locks".
     size_t log_bytes_max = 64 << 20;  // A snapshot is taken when the log in memory is larger,
     uint64_t snapshot_entries = 200'000;  // or when this many entries were applied since the last.
+    size_t save_records = 20'000;         // Of a snapshot in one turn: a few milliseconds.
     // For what the state has left in the log: how one value is read from the disk, what was read
     // lately (of all groups), and an empty machine to see what a snapshot needs. The first may be
     // empty if the machine leaves nothing there.
     LogStore::Read read{};
     BodyCache* cache = nullptr;
     std::function<std::unique_ptr<StateMachine>()> make_machine{};
+    // Shared by the groups of a node: one of them is making a snapshot, the others wait with theirs.
+    // None: it is alone.
+    bool* is_saving = nullptr;
   };
 
   // Told during Drain.
@@ -90,7 +94,7 @@ class Group {
   bool AwaitsDisk() const { return awaited_write_ != 0; }
   // Differs from what it was if the group may have changed since.
   uint64_t turns() const { return 2 * turns_ + (touched_ ? 1 : 0); }
-  // A follower needs a snapshot. Making one takes time: one group a turn.
+  // A follower needs a snapshot.
   bool WantsSnapshot() const { return wants_snapshot_; }
   void ProvideSnapshot();
 
@@ -155,8 +159,12 @@ class Group {
   bool ReadIsDue() const;
   void AnswerReads(MonoTime now);
   void Install(const raft::Snapshot& snapshot, WriteBatch* batch);
-  void TakeSnapshotIfDue(uint64_t write, WriteBatch* batch);
-  raft::Snapshot SnapshotNow() const;
+  void BeginSnapshotIfDue(WriteBatch* batch);
+  void BeginSaving(bool for_follower);
+  void SaveSome(uint64_t write, WriteBatch* batch);
+  void FinishSnapshot(uint64_t write, WriteBatch* batch);
+  void GiveUpSaving(WriteBatch* batch);
+  void EndSaving();
   void ProposePulseIfDue(MonoTime now);
   bool PulseIsUnderWay() const;
   void RememberHash(Index index);
@@ -204,6 +212,16 @@ class Group {
     Index to;
   };
   std::optional<Compaction> compaction_;
+  // A snapshot that is being made, of the state as it was at `snapshot.last`.
+  struct Saving {
+    explicit Saving(bool follower) : for_follower(follower) {}
+    bool for_follower;          // Else for our disk, to which its data goes as it comes.
+    raft::Snapshot snapshot;
+    size_t bytes = 0;           // Of it on their way to disk.
+    size_t applied_bytes = 0;   // As they were when it began.
+  };
+  std::optional<Saving> saving_;
+  bool is_saving_alone_ = false;  // Options::is_saving, if there is none.
   std::optional<Arriving> arriving_;
   raft::LogId pulse_;         // The latest pulse proposed.
   MonoTime next_pulse_;       // Not before: the latest was refused.

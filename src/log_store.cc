@@ -1,5 +1,8 @@
 #include "src/log_store.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "src/base/crc32c.h"
 #include "src/base/limits.h"
 #include "src/base/planted.h"
@@ -53,6 +56,7 @@ Result<void> ReadEntry(GroupId group, BytesView key, BytesView value,
 
 struct SnapshotHead {
   raft::Snapshot snapshot;
+  bool second = false;
   uint64_t bytes = 0;
   uint32_t checksum = 0;
 };
@@ -66,6 +70,7 @@ Result<SnapshotHead> ReadSnapshotHead(GroupId group, BytesView value) {
   const BytesView config = in.String();
   head.bytes = in.Varint();
   head.checksum = in.U32();
+  head.second = in.Bool();
   if (!in.done() || !raft::DecodeConfig(config, &head.snapshot.config)) {
     return Damaged(group, "snapshot");
   }
@@ -91,7 +96,7 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
   Loaded loaded;
   raft::Recovered& recovered = loaded.recovered;
   SnapshotHead head;
-  Bytes data;
+  Bytes first, second;
   const auto visit = [&](BytesView key, BytesView value) -> Result<void> {
     loaded.found = true;
     const char what = key.size() > 5 ? key[5] : '?';
@@ -108,9 +113,8 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
       head = std::move(*read);
       return {};
     }
-    if (what != 't') return Damaged(group_, "key space");
-    data += value;
-    ++pieces_;
+    if (what != 'p' && what != 't') return Damaged(group_, "key space");
+    (what == 'p' ? first : second) += value;
     return {};
   };
   // The snapshot first: it says where the log begins. What lies below it, and what was fetched, may
@@ -124,6 +128,11 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
   covered_ = head.snapshot.last.index;
   if (scanned.ok()) scanned = scan(Key('l', Next(covered_).value), Key('m'));
   if (!scanned) return scanned.error();
+  Bytes& data = head.second ? second : first;
+  coming_ = {};
+  coming_.pieces = (head.second ? first : second).empty() ? 0 : 1;  // At least; it was not finished.
+  second_ = head.second;
+  has_pieces_ = !data.empty();
   if (data.size() != head.bytes || (head.bytes > 0 && Crc32c(data) != head.checksum)) {
     return Damaged(group_, "snapshot");
   }
@@ -179,30 +188,56 @@ void LogStore::DropUnneeded(Index from, Index to, const Needs& needs, WriteBatch
   drop(first, Next(to));
 }
 
-void LogStore::WriteSnapshot(const raft::Snapshot& snapshot, WriteBatch* batch) {
+Bytes LogStore::PieceKey(bool second, uint64_t number) const {
+  return Key(second ? 't' : 'p', number);
+}
+
+void LogStore::AddToSnapshot(BytesView data, WriteBatch* batch) {
+  coming_.bytes += data.size();
+  coming_.checksum = Crc32cAfter(coming_.checksum, data);
+  while (!data.empty()) {
+    const size_t fits = std::min(data.size(), kPieceBytes - coming_.rest.size());
+    coming_.rest += data.substr(0, fits);
+    data.remove_prefix(fits);
+    if (coming_.rest.size() == kPieceBytes) PutPiece(batch);
+  }
+}
+
+void LogStore::PutPiece(WriteBatch* batch) {
+  batch->Put(PieceKey(!second_, coming_.pieces++), std::exchange(coming_.rest, {}));
+}
+
+void LogStore::PutHead(const raft::Snapshot& snapshot, WriteBatch* batch) {
+  if (!coming_.rest.empty()) PutPiece(batch);
   Bytes value;
   Writer out(&value);
   out.Put(snapshot.last.term);
   out.Put(snapshot.last.index);
   out.Put(snapshot.time);
   out.String(raft::EncodeConfig(snapshot.config));
-  out.Varint(snapshot.data.size());
-  out.U32(Crc32c(snapshot.data));
+  out.Varint(coming_.bytes);
+  out.U32(coming_.checksum);
+  out.Bool(!second_);
   batch->Put(Key('s'), std::move(value));
-
-  uint64_t pieces = 0;
-  for (size_t at = 0; at < snapshot.data.size(); at += kPieceBytes) {
-    batch->Put(Key('t', pieces++), snapshot.data.substr(at, kPieceBytes));
-  }
-  if (pieces < pieces_) batch->DeleteRange(Key('t', pieces), Key('t', kLastNumber));
-  pieces_ = pieces;
+  if (has_pieces_) batch->DeleteRange(PieceKey(second_, 0), PieceKey(second_, kLastNumber));
+  second_ = !second_;
+  has_pieces_ = coming_.pieces > 0;
+  coming_ = {};
   covered_ = snapshot.last.index;
   last_ = std::max(last_, covered_);
 }
 
-void LogStore::PutSnapshot(const raft::Snapshot& snapshot, const Needs& needs, WriteBatch* batch) {
+void LogStore::DropUnfinished(WriteBatch* batch) {
+  if (coming_.pieces > 0) {
+    batch->DeleteRange(PieceKey(!second_, 0), PieceKey(!second_, kLastNumber));
+  }
+  coming_ = {};
+}
+
+void LogStore::FinishSnapshot(const raft::Snapshot& snapshot, const Needs& needs,
+                              WriteBatch* batch) {
   DropUnneeded(Next(covered_), std::min(snapshot.last.index, last_), needs, batch);
-  WriteSnapshot(snapshot, batch);
+  PutHead(snapshot, batch);
 }
 
 void LogStore::PutForeignSnapshot(const raft::Snapshot& snapshot, Index kept, const Needs& needs,
@@ -212,7 +247,9 @@ void LogStore::PutForeignSnapshot(const raft::Snapshot& snapshot, Index kept, co
   const Index behind = Next(std::max(kept, covered_));
   if (behind <= last_) batch->DeleteRange(Key('l', behind.value), Key('l', Next(last_).value));
   last_ = snapshot.last.index;
-  WriteSnapshot(snapshot, batch);
+  DropUnfinished(batch);
+  AddToSnapshot(snapshot.data, batch);
+  PutHead(snapshot, batch);
 }
 
 void LogStore::Drop(Index entry, WriteBatch* batch) {

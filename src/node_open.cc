@@ -215,6 +215,8 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
     group_options.make_machine = [id, this] { return MakeMachine(id, me); };
   }
   group_options.snapshot_entries = static_cast<uint64_t>(settings().raft_snapshot_entries);
+  group_options.save_records = options.save_records;
+  group_options.is_saving = &is_saving;
   groups[id] = std::make_unique<Group>(group_options, std::move(store), std::move(raft),
                                        std::move(replica), snapshot_time, this);
   all_groups.push_back(groups[id].get());

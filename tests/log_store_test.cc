@@ -110,6 +110,42 @@ TEST_F(LogStoreTest, ASnapshotTakesTheLogThatItCovers) {
   ExpectWhatWasWritten();
 }
 
+// One that was not finished is nothing, whether the node has ended meanwhile or a leader's came.
+TEST_F(LogStoreTest, ASnapshotComesInAsManyBatchesAsItTakes) {
+  const Bytes data(3'500'000, 'y');
+  const auto begin = [&](size_t bytes) {
+    WriteBatch batch;
+    store_.DropUnfinished(&batch);
+    store_.AddToSnapshot(BytesView(data).substr(0, bytes), &batch);
+    disk_.Write(batch);
+  };
+  Append(1, 1, 9);
+  Snapshot(4, true, Bytes(2'500'000, 'x'));
+  begin(2'200'000);
+  ExpectWhatWasWritten();
+  Restart();
+  ExpectWhatWasWritten();
+  begin(1'300'000);
+  Append(1, 10, 12);
+  ExpectWhatWasWritten();
+
+  snapshot_.last = {Term{1}, Index{8}};
+  snapshot_.data = data;
+  WriteBatch batch;
+  store_.AddToSnapshot(BytesView(data).substr(1'300'000), &batch);
+  store_.FinishSnapshot(snapshot_, needs_, &batch);
+  disk_.Write(batch);
+  log_.erase(log_.begin(), log_.upper_bound(8));
+  ExpectWhatWasWritten();
+
+  begin(3'400'000);
+  Snapshot(50, false, Bytes(1'200'000, 'z'));
+  ExpectWhatWasWritten();
+  Restart();
+  Snapshot(60, false, "small");
+  ExpectWhatWasWritten();
+}
+
 TEST_F(LogStoreTest, ALeadersSnapshotReplacesTheLog) {
   Append(1, 1, 20);
   Snapshot(50, false, "state");

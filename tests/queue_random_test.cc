@@ -92,6 +92,36 @@ TEST_P(QueueRandomTest, ASnapshotGoesOnAsTheStoreThatWasSaved) {
   }
 }
 
+// Made in slices while operations go on, a snapshot is of the moment in which it was begun.
+TEST_P(QueueRandomTest, ASnapshotInSlicesIsTheOneOfItsBeginning) {
+  QueueLife life(GetParam() + 300);
+  QueueStore store(3);
+  int made = 0, changed = 0;
+  for (int step = 0; step < 2000; ++step) {
+    life.Step({&store});
+    if (life.rng().Below(10) != 0) continue;
+    const Bytes expected = SavedOf(store);
+    Bytes saved;
+    Writer out(&saved);
+    store.BeginSave(&out);
+    const bool given_up = life.rng().Below(10) == 0;
+    while (!store.SaveMore(1, &out)) {
+      if (given_up) break;
+      for (uint64_t more = life.rng().Below(6); more > 0; --more) life.Step({&store});
+    }
+    if (given_up) {
+      store.EndSave();
+      continue;
+    }
+    ASSERT_EQ(saved, expected) << "step " << step;
+    store.CheckInvariants();
+    ++made;
+    changed += SavedOf(store) == saved ? 0 : 1;
+  }
+  EXPECT_GT(made, 50);
+  EXPECT_GT(changed, 20) << "nothing has happened meanwhile";
+}
+
 // Rule 3 of queue_store.h: no receipt is given twice, whatever becomes of a message.
 TEST_P(QueueRandomTest, NoLeaseIsGivenTwice) {
   QueueLife life(GetParam() + 100);

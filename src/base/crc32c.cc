@@ -47,12 +47,14 @@ __attribute__((target("sse4.2"))) uint32_t Hardware(uint32_t crc, BytesView data
 
 }  // namespace
 
-uint32_t Crc32c(BytesView data) {
+uint32_t Crc32cAfter(uint32_t before, BytesView data) {
 #if defined(__x86_64__)
   static const bool has_sse42 = __builtin_cpu_supports("sse4.2");
-  if (has_sse42) return ~Hardware(~0U, data);
+  if (has_sse42) return ~Hardware(~before, data);
 #endif
-  return ~Portable(~0U, data);
+  return ~Portable(~before, data);
 }
+
+uint32_t Crc32c(BytesView data) { return Crc32cAfter(0, data); }
 
 }  // namespace lockstep

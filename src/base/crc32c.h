@@ -7,5 +7,7 @@
 namespace lockstep {
 
 uint32_t Crc32c(BytesView data);
+// Of what came before, whose checksum is `before`, and `data` behind it.
+uint32_t Crc32cAfter(uint32_t before, BytesView data);
 
 }  // namespace lockstep

@@ -38,6 +38,7 @@ NodeOptions Process::Options() {
   options.seed = seed_;
   options.wall_clock_us = wall_clock_us_;
   options.process_id = instance_;
+  options.save_records = static_cast<size_t>(world_->swarm().save_records);
   options.read_value = [this](BytesView key) { return disk_.Get(key); };
   options.clock = [this] { return LocalNow(); };
   return options;

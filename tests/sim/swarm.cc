@@ -53,6 +53,8 @@ const char* NameOf(Fault fault) {
 Swarm::Swarm(uint64_t seed) {
   Rng rng(seed * 0x2545F4914F6CDD1DULL + 1);
   DrawCluster(&rng);
+  Rng slices(seed);
+  save_records = Pick<int64_t>(&slices, {1, 100, 20'000});
   DrawWorld(&rng);
   DrawFaults(&rng);
   DrawWork(&rng);
