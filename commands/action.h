@@ -1,8 +1,10 @@
-// What a command handler decides: an answer now, or something for a replicated group.
+// What a command handler decides: an answer now, or something for one replicated group or several.
 #pragma once
 
+#include <memory>
 #include <variant>
 
+#include "commands/task.h"
 #include "src/base/ids.h"
 #include "src/resp/reply.h"
 
@@ -24,6 +26,7 @@ struct Query {
   Bytes query;
 };
 
-using Action = std::variant<Reply, Propose, Query>;
+// What several groups are asked for.
+using Action = std::variant<Reply, Propose, Query, std::unique_ptr<Task>>;
 
 }  // namespace lockstep

@@ -2,9 +2,11 @@
 #include "commands/dq.h"
 
 #include <algorithm>
+#include <map>
 
 #include "commands/host.h"
 #include "commands/queue_ops.h"
+#include "commands/queue_tasks.h"
 #include "src/base/hash.h"
 
 namespace lockstep {
@@ -13,6 +15,28 @@ namespace {
 // Where a queue lives: its dead are with it.
 GroupId GroupOf(const Context& ctx, BytesView queue) {
   return ShardGroup(ShardOfSlot(SlotOf(SideOf(queue).queue), ctx.host.Shards()));
+}
+
+Spreads::Known* SpreadOf(const Context& ctx, BytesView queue) {
+  return ctx.host.spreads().Find(SideOf(queue).queue);
+}
+
+QueueTaskContext TaskContext(const Context& ctx) {
+  return {&ctx.host.spreads(), ctx.host.Shards()};
+}
+
+// To where the queue lives, if that is one place as far as is known here.
+template <class Op>
+Action Ask(const Context& ctx, const Op& op) {
+  if (SpreadOf(ctx, op.queue) != nullptr) return MakeQueueTask(TaskContext(ctx), op.Encode());
+  return Propose{GroupOf(ctx, op.queue), op.Encode()};
+}
+template <class Query>
+Action AskToRead(const Context& ctx, const Query& query) {
+  if (SpreadOf(ctx, query.queue) != nullptr) {
+    return MakeQueueTask(TaskContext(ctx), query.Encode());
+  }
+  return lockstep::Query{GroupOf(ctx, query.queue), query.Encode()};
 }
 
 // "3.17.2": the 17th message of shard 3, as it was delivered the second time.
@@ -31,10 +55,27 @@ std::optional<ReceiptText> ParseReceipt(BytesView text) {
   return sound ? std::optional(out) : std::nullopt;
 }
 
-// Takes `count` receipts. One of another shard is good for no message of this queue: it takes its
-// place in the answer as one that was never given.
-std::vector<Receipt> TakeReceipts(Args& args, GroupId group, size_t count) {
-  std::vector<Receipt> receipts;
+// What a command names of one shard, and where it stood in the command.
+template <class T>
+struct OfShard {
+  std::vector<T> things;
+  std::vector<size_t> places;
+};
+template <class T>
+using ByShard = std::map<uint64_t, OfShard<T>>;
+
+// What can be of no message takes its place at the queue's home.
+template <class T>
+void AddTo(ByShard<T>* all, const Context& ctx, BytesView queue, uint64_t shard, const T& thing,
+           size_t place) {
+  const bool sound = shard < ctx.host.Shards();
+  OfShard<T>& of = (*all)[sound ? shard : ShardOf(GroupOf(ctx, queue))];
+  of.things.push_back(sound ? thing : T{});
+  of.places.push_back(place);
+}
+
+ByShard<Receipt> TakeReceipts(const Context& ctx, Args& args, BytesView queue, size_t count) {
+  ByShard<Receipt> receipts;
   if (count > kReceiptsMax) {
     args.Fail(Reply::Error("LIMIT", Format("at most %zu receipts fit into one command; nothing was "
                                            "changed", kReceiptsMax)));
@@ -46,10 +87,28 @@ std::vector<Receipt> TakeReceipts(Args& args, GroupId group, size_t count) {
     if (!parsed) {
       args.Fail(Reply::Error("ERR", "'" + Printable(text) + "' is no receipt: DQ.POP gives them"));
     } else {
-      receipts.push_back(ShardGroup(parsed->shard) == group ? parsed->receipt : Receipt{});
+      AddTo(&receipts, ctx, queue, parsed->shard, parsed->receipt, i);
     }
   }
   return receipts;
+}
+
+// One operation for each shard, which `make` makes of what was named there.
+template <class T, class Make>
+std::vector<Task::Part> PartsOf(const ByShard<T>& all, const Make& make) {
+  std::vector<Task::Part> parts;
+  for (const auto& [shard, of] : all) {
+    parts.push_back({.group = ShardGroup(shard), .op = make(of.things)});
+  }
+  return parts;
+}
+
+// Answered by how many there were.
+template <class T, class Make>
+Action AskForSum(const ByShard<T>& all, const Make& make) {
+  std::vector<Task::Part> parts = PartsOf(all, make);
+  if (parts.size() == 1) return Propose{parts.front().group, std::move(parts.front().op)};
+  return MakeSumTask(std::move(parts));
 }
 
 BytesView TakeText(Args& args, const char* what, size_t max) {
@@ -123,7 +182,13 @@ Action PushWith(Context& ctx, Args& args, PushOp op) {
   }
   if (args.failed()) return args.error();
   op.creates = ctx.host.QueuesComeByThemselves();
-  return Propose{GroupOf(ctx, op.queue), op.Encode()};
+  Spreads::Known* known = SpreadOf(ctx, op.queue);
+  if (known == nullptr) return Propose{GroupOf(ctx, op.queue), op.Encode()};
+  op.version = known->spread.version;
+  const std::optional<uint32_t> partition = StraightTo(known, op);
+  if (!partition) return MakeQueueTask(TaskContext(ctx), op.Encode());
+  const uint64_t home = ShardOf(GroupOf(ctx, op.queue));
+  return Propose{ShardGroup(ShardOfPartition(home, *partition, ctx.host.Shards())), op.Encode()};
 }
 
 bool IsPopOption(BytesView word) {
@@ -165,19 +230,23 @@ std::optional<MessageState> TakeState(Args& args) {
   return std::nullopt;
 }
 
-// "3.17"; of another shard it names no message of this queue.
-uint64_t TakeId(Args& args, GroupId group) {
+// "3.17".
+struct IdText {
+  uint64_t shard = 0;
+  uint64_t seq = 0;
+};
+IdText TakeId(Args& args) {
+  IdText id;
   const BytesView text = args.Next();
-  if (args.failed()) return 0;
+  if (args.failed()) return id;
   const size_t dot = text.find('.');
-  uint64_t shard = 0, seq = 0;
-  const bool sound = dot != BytesView::npos && ParseUint64(text.substr(0, dot), &shard) &&
-                     ParseUint64(text.substr(dot + 1), &seq);
+  const bool sound = dot != BytesView::npos && ParseUint64(text.substr(0, dot), &id.shard) &&
+                     ParseUint64(text.substr(dot + 1), &id.seq);
   if (!sound) {
     args.Fail(
         Reply::Error("ERR", "'" + Printable(text) + "' is no message id: DQ.PUSH gives them"));
   }
-  return ShardGroup(shard) == group ? seq : 0;
+  return id;
 }
 
 }  // namespace
@@ -230,7 +299,7 @@ Action DqPop(Context& ctx, Args& args) {
     if (!args.failed() && !again) op.queues.push_back(name);
   }
   if (args.failed()) return args.error();
-  const GroupId group = GroupOf(ctx, op.queues.front());
+  ByShard<Receipt> acks;
   while (args.More()) {
     if (args.Token("COUNT")) {
       op.count = static_cast<uint32_t>(args.Integer("COUNT", 1, kPopCountMax));
@@ -246,40 +315,49 @@ Action DqPop(Context& ctx, Args& args) {
       op.full = true;
     } else if (args.Token("ACK")) {
       const int64_t count = args.Integer("ACK", 1, kReceiptsMax);
-      op.acks = TakeReceipts(args, group, static_cast<size_t>(count));
+      acks = TakeReceipts(ctx, args, op.queues.front(), static_cast<size_t>(count));
     } else {
       args.SyntaxError();
     }
   }
   if (args.failed()) return args.error();
-  for (const BytesView queue : op.queues) {
-    if (GroupOf(ctx, queue) != group) {
-      return Reply::Error("CROSSSLOT", "the queues of one DQ.POP must lie in one shard: give their "
-                                       "names one {tag}; nothing was changed");
-    }
+  const GroupId group = GroupOf(ctx, op.queues.front());
+  const bool one_shard =
+      std::all_of(op.queues.begin(), op.queues.end(), [&](BytesView queue) {
+        return GroupOf(ctx, queue) == group && SpreadOf(ctx, queue) == nullptr;
+      });
+  const bool acks_there = acks.empty() || (acks.size() == 1 && acks.contains(ShardOf(group)));
+  if (one_shard && acks_there) {
+    if (!acks.empty()) op.acks = acks.begin()->second.things;
+    return Propose{group, op.Encode(), op.wait_ms.has_value(), op.tied.has_value(), true};
   }
-  return Propose{group, op.Encode(), op.wait_ms.has_value(), op.tied.has_value(), true};
+  std::vector<Task::Part> parts = PartsOf(acks, [&](const std::vector<Receipt>& receipts) {
+    return QueueAckOp{op.queues.front(), receipts}.Encode();
+  });
+  return MakePopTask(TaskContext(ctx), op.Encode(), std::move(parts));
 }
 
 // DQ.ACK queue receipt [receipt ...]
 Action DqAck(Context& ctx, Args& args) {
   QueueAckOp op;
   op.queue = TakeQueue(args, "queue");
-  const GroupId group = GroupOf(ctx, op.queue);
-  op.receipts = TakeReceipts(args, group, args.left());
+  const ByShard<Receipt> receipts = TakeReceipts(ctx, args, op.queue, args.left());
   if (args.failed()) return args.error();
-  return Propose{group, op.Encode()};
+  return AskForSum(receipts, [&op](const std::vector<Receipt>& some) {
+    op.receipts = some;
+    return op.Encode();
+  });
 }
 
 // DQ.NACK queue receipt [receipt ...] [DELAY ms] [ERROR text] [DEAD] [RELEASE]
 Action DqNack(Context& ctx, Args& args) {
   NackOp op;
   op.queue = TakeQueue(args, "queue");
-  const GroupId group = GroupOf(ctx, op.queue);
   const std::span<const BytesView> rest = args.rest();
   const auto options = std::find_if(rest.begin(), rest.end(), IsNackOption);
-  op.receipts = TakeReceipts(args, group, static_cast<size_t>(options - rest.begin()));
-  if (!args.failed() && op.receipts.empty()) args.SyntaxError();
+  const ByShard<Receipt> receipts =
+      TakeReceipts(ctx, args, op.queue, static_cast<size_t>(options - rest.begin()));
+  if (!args.failed() && receipts.empty()) args.SyntaxError();
   while (args.More()) {
     if (args.Token("DELAY")) {
       op.delay_ms = args.Integer("DELAY", 0, kDelayMsMax);
@@ -294,7 +372,10 @@ Action DqNack(Context& ctx, Args& args) {
     }
   }
   if (args.failed()) return args.error();
-  return Propose{group, op.Encode()};
+  return AskForSum(receipts, [&op](const std::vector<Receipt>& some) {
+    op.receipts = some;
+    return op.Encode();
+  });
 }
 
 // DQ.TOUCH queue ms receipt [receipt ...]
@@ -302,10 +383,17 @@ Action DqTouch(Context& ctx, Args& args) {
   TouchOp op;
   op.queue = TakeQueue(args, "queue");
   op.lease_ms = args.Integer("milliseconds", 1, kTtlMsMax);
-  const GroupId group = GroupOf(ctx, op.queue);
-  op.receipts = TakeReceipts(args, group, args.left());
+  const size_t count = args.left();
+  const ByShard<Receipt> receipts = TakeReceipts(ctx, args, op.queue, count);
   if (args.failed()) return args.error();
-  return Propose{group, op.Encode()};
+  std::vector<Task::Part> parts = PartsOf(receipts, [&op](const std::vector<Receipt>& some) {
+    op.receipts = some;
+    return op.Encode();
+  });
+  if (parts.size() == 1) return Propose{parts.front().group, std::move(parts.front().op)};
+  std::vector<std::vector<size_t>> places;
+  for (const auto& [shard, of] : receipts) places.push_back(of.places);
+  return MakePlacesTask(std::move(parts), std::move(places), count);
 }
 
 // DQ.SET queue option value [option value ...]
@@ -318,9 +406,16 @@ Action DqSet(Context& ctx, Args& args) {
     if (number == AllQueueOptions().size()) return UnknownOption(name);
     op.values.emplace_back(static_cast<uint32_t>(number),
                            TakeOptionValue(args, AllQueueOptions()[number]));
+    const bool too_many = number == PartitionsOption() &&
+                          static_cast<uint64_t>(op.values.back().second) > ctx.host.Shards();
+    if (!args.failed() && too_many) {
+      return Reply::Error("ERR", Format("a queue has at most as many partitions as there are "
+                                        "shards, here %lu; nothing was changed",
+                                        ctx.host.Shards()));
+    }
   }
   if (args.failed()) return args.error();
-  return Propose{GroupOf(ctx, op.queue), op.Encode()};
+  return Ask(ctx, op);
 }
 
 // DQ.PAUSE queue IN|OUT|ALL|NONE
@@ -338,7 +433,7 @@ Action DqPause(Context& ctx, Args& args) {
   }
   if (!args.failed() && args.More()) args.SyntaxError();
   if (args.failed()) return args.error();
-  return Propose{GroupOf(ctx, op.queue), op.Encode()};
+  return Ask(ctx, op);
 }
 
 // DQ.PURGE queue [READY] [DELAYED] [LEASED] [DEAD]
@@ -351,7 +446,7 @@ Action DqPurge(Context& ctx, Args& args) {
   }
   if (args.failed()) return args.error();
   if (states != 0) op.states = states;
-  return Propose{GroupOf(ctx, op.queue), op.Encode()};
+  return Ask(ctx, op);
 }
 
 // DQ.DROP queue [FORCE]
@@ -366,21 +461,27 @@ Action DqDrop(Context& ctx, Args& args) {
     }
   }
   if (args.failed()) return args.error();
-  return Propose{GroupOf(ctx, op.queue), op.Encode()};
+  return Ask(ctx, op);
 }
 
 // DQ.DEL queue id [id ...]
 Action DqDel(Context& ctx, Args& args) {
   DeleteOp op;
   op.queue = TakeQueue(args, "queue");
-  const GroupId group = GroupOf(ctx, op.queue);
   if (args.left() > kReceiptsMax) {
     return Reply::Error("LIMIT", Format("at most %zu ids fit into one command; nothing was changed",
                                         kReceiptsMax));
   }
-  while (args.More()) op.seqs.push_back(TakeId(args, group));
+  ByShard<uint64_t> ids;
+  while (args.More()) {
+    const IdText id = TakeId(args);
+    if (!args.failed()) AddTo(&ids, ctx, op.queue, id.shard, id.seq, 0);
+  }
   if (args.failed()) return args.error();
-  return Propose{group, op.Encode()};
+  return AskForSum(ids, [&op](const std::vector<uint64_t>& some) {
+    op.seqs = some;
+    return op.Encode();
+  });
 }
 
 // DQ.MOVE queue destination [COUNT n]
@@ -397,6 +498,11 @@ Action DqMove(Context& ctx, Args& args) {
   }
   if (args.failed()) return args.error();
   op.creates = ctx.host.QueuesComeByThemselves();
+  const bool takes_back = SideOf(op.queue).queue == op.destination;
+  if (takes_back && SpreadOf(ctx, op.queue) != nullptr) {
+    return MakeQueueTask(TaskContext(ctx), op.Encode());
+  }
+  if (Spreads::Known* known = SpreadOf(ctx, op.queue)) op.version = known->spread.version;
   if (GroupOf(ctx, op.queue) != GroupOf(ctx, op.destination)) {
     return Reply::Error("CROSSSLOT", "the two queues of DQ.MOVE must lie in one shard: give their "
                                      "names one {tag}; nothing was changed");
@@ -408,26 +514,26 @@ Action DqMove(Context& ctx, Args& args) {
 Action DqLen(Context& ctx, Args& args) {
   const LenQuery query{TakeQueue(args, "queue")};
   if (args.failed()) return args.error();
-  return Query{GroupOf(ctx, query.queue), query.Encode()};
+  return AskToRead(ctx, query);
 }
 
 // DQ.INFO queue
 Action DqInfo(Context& ctx, Args& args) {
   const QueueInfoQuery query{TakeQueue(args, "queue")};
   if (args.failed()) return args.error();
-  return Query{GroupOf(ctx, query.queue), query.Encode()};
+  return AskToRead(ctx, query);
 }
 
 // DQ.PEEK queue [COUNT n] [FROM id] [STATE READY|DELAYED|LEASED|DEAD]
 Action DqPeek(Context& ctx, Args& args) {
   PeekQuery query;
   query.queue = TakeQueue(args, "queue");
-  const GroupId group = GroupOf(ctx, query.queue);
+  std::optional<IdText> from;
   while (args.More()) {
     if (args.Token("COUNT")) {
       query.count = static_cast<uint32_t>(args.Integer("COUNT", 1, kPopCountMax));
     } else if (args.Token("FROM")) {
-      query.from = TakeId(args, group);
+      from = TakeId(args);
     } else if (args.Token("STATE")) {
       query.state = TakeState(args);
     } else {
@@ -435,7 +541,13 @@ Action DqPeek(Context& ctx, Args& args) {
     }
   }
   if (args.failed()) return args.error();
-  return Query{group, query.Encode()};
+  const uint64_t home = ShardOf(GroupOf(ctx, query.queue));
+  const uint64_t shards = ctx.host.Shards();
+  const uint64_t partition = from ? (from->shard % shards + shards - home) % shards : 0;
+  const bool is_spread = SpreadOf(ctx, query.queue) != nullptr;
+  if (from && (is_spread || from->shard == home)) query.from = from->seq;
+  if (!is_spread) return Query{ShardGroup(home), query.Encode()};
+  return MakePeekTask(TaskContext(ctx), query.Encode(), static_cast<uint32_t>(partition));
 }
 
 // DQ.LIST [CURSOR c] [MATCH pattern] [COUNT n]

@@ -13,6 +13,7 @@
 #include "commands/latency_monitor.h"
 #include "commands/pubsub.h"
 #include "commands/slowlog.h"
+#include "commands/spread.h"
 #include "commands/stats.h"
 #include "src/base/result.h"
 #include "src/base/time.h"
@@ -76,6 +77,7 @@ class Host {
   virtual ClusterView Cluster() const = 0;
   virtual NodeId self() const = 0;
   virtual uint64_t Shards() const = 0;  // At least 1.
+  virtual Spreads& spreads() = 0;       // Queues with several partitions.
   // Asks the group's leader to hand over. An error: no such group, no leader, node no voter.
   virtual Result<void> TransferLeadership(GroupId group, NodeId target) = 0;
   virtual void Rebalance() = 0;  // Leaders go where the placement wants them.

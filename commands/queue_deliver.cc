@@ -15,10 +15,27 @@ bool QueueStore::CanDeliver(Slot<Queue> slot, Side side) const {
   const Queue& queue = state_.at(slot);
   if (queue.stops_out) return false;
   if (side == Side::kDead) return !queue.in(MessageState::kDead).empty();
-  const int64_t concurrency = state_.OptionsOf(slot).concurrency;
+  if (state_.OptionsOf(slot).rate > 0 && OpensUs(slot) > at_.time.ms * kUsPerMs) return false;
+  const int64_t concurrency = ShareOf(slot, state_.OptionsOf(slot).concurrency);
   const uint64_t leased = queue.in(MessageState::kLeased).size() - queue.leased_from_dead;
   const bool has_room = concurrency == 0 || leased < static_cast<uint64_t>(concurrency);
   return has_room && !queue.lanes.empty();
+}
+
+// The generic cell rate algorithm (ITU-T I.371): messages may come so much before they would be due
+// if they came evenly.
+int64_t QueueStore::OpensUs(Slot<Queue> queue) const {
+  constexpr int64_t kEarlyUs = 100 * kUsPerMs;
+  return state_.at(queue).paced_us - kEarlyUs;
+}
+
+void QueueStore::Pace(Slot<Queue> queue) {
+  const int64_t rate = ShareOf(queue, state_.OptionsOf(queue).rate);
+  if (rate == 0) return;
+  const int64_t now_us = at_.time.ms * kUsPerMs;
+  state_.EditQueue(queue, [&](Queue* q) {
+    q->paced_us = std::max(q->paced_us, now_us) + kUsPerSecond / rate;
+  });
 }
 
 Slot<Message> QueueStore::NextOf(Slot<Queue> slot, Side side) const {
@@ -55,6 +72,7 @@ bool QueueStore::DeliverFrom(Slot<Queue> queue, Side side, const Terms& terms, s
     entry = message.body.entry;
     ++state_.CountersOf(queue).delivered;
     touched_.insert(queue);
+    if (side == Side::kLive) Pace(queue);
     if (terms.noack) {
       state_.Pin(terms.request, slot);
       Remove(slot);
@@ -128,6 +146,14 @@ void QueueStore::NoteIdle(Slot<Queue> slot) {
   const bool idle = queue.messages() == 0 && queue.ids.size() == 0 && queue.line.empty() &&
                     queue.dead_line.empty() && queue.options == nullptr && !queue.stops_in &&
                     !queue.stops_out && queue.fence == 0 && !queue.made;
+  // Who waits for the rate alone has to be looked at again.
+  const int64_t opens_us = OpensUs(slot);
+  const bool waits = state_.OptionsOf(slot).rate > 0 && !queue.line.empty() &&
+                     !queue.lanes.empty() && opens_us > at_.time.ms * kUsPerMs;
+  const ClusterTime opens_at{(opens_us + kUsPerMs - 1) / kUsPerMs - 1};
+  if (waits || queue.opens_at != kNeverCluster) {
+    state_.SetOpens(slot, waits ? opens_at : kNeverCluster);
+  }
   // Somebody waited or looked in, and nothing ever came: there is nothing to remember.
   if (idle && queue.counters == Queue::Counters()) return state_.RemoveQueue(slot);
   // To the minute: each end is an entry in the log.

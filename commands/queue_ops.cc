@@ -20,11 +20,13 @@ enum class Tag : uint8_t {
   kDrop = 11,
   kDelete = 12,
   kMove = 13,
+  kAdopt = 14,
   kNote = kNoteTag,
   kLen = 65,
   kInfo = 66,
   kPeek = 67,
   kList = 68,
+  kSettled = 69,
 };
 
 constexpr BytesView kDeadSuffix = "!dead";
@@ -74,17 +76,18 @@ void ReadHeaders(Reader* in, PushOp* op) {
 }
 
 // What a plain push has none of costs it one byte.
-enum : uint8_t { kHasOptions = 1, kCreates = 2, kMany = 4 };
+enum : uint8_t { kHasOptions = 1, kCreates = 2, kMany = 4, kHasVersion = 8 };
 
 PushOp ReadPush(Reader* in) {
   PushOp op;
   op.queue = ReadName(in);
   const uint8_t flags = in->U8();
-  if (flags > (kHasOptions | kCreates | kMany)) in->Fail();
+  if (flags > (kHasOptions | kCreates | kMany | kHasVersion)) in->Fail();
+  if ((flags & kHasVersion) != 0) op.version = in->Varint();
   op.creates = (flags & kCreates) != 0;
   op.many = (flags & kMany) != 0;
   const size_t bodies = in->Count();
-  if (bodies < 1 || bodies > kMultiPushMax) in->Fail();
+  if (bodies < 1 || bodies > (op.many ? kMultiPushMax : 1)) in->Fail();
   for (size_t i = 0; i < bodies && in->ok(); ++i) {
     op.bodies.push_back(ReadText(in, kMessageBytesMax));
   }
@@ -120,6 +123,8 @@ PopOp ReadPop(Reader* in) {
   op.noack = in->Bool();
   op.full = in->Bool();
   op.acks = ReadReceipts(in);
+  op.version = in->Varint();
+  if (op.version != 0 && op.queues.size() > 1) in->Fail();
   return op;
 }
 
@@ -159,6 +164,7 @@ QueueSetOp ReadSet(Reader* in) {
     const QueueOption& option = AllQueueOptions()[number];
     op.values.emplace_back(number, ReadBetween(in, option.low, option.high));
   }
+  op.settled = in->Varint();
   return op;
 }
 
@@ -175,6 +181,7 @@ PurgeOp ReadPurge(Reader* in) {
   op.queue = ReadName(in);
   op.states = in->U8();
   if (op.states > kAllMessageStates) in->Fail();
+  op.version = in->Varint();
   return op;
 }
 
@@ -182,6 +189,7 @@ DropQueueOp ReadDrop(Reader* in) {
   DropQueueOp op;
   op.queue = ReadName(in);
   op.force = in->Bool();
+  op.version = in->Varint();
   return op;
 }
 
@@ -200,6 +208,14 @@ MoveOp ReadMove(Reader* in) {
   op.destination = ReadName(in);
   op.count = in->Varint();
   op.creates = in->Bool();
+  op.version = in->Varint();
+  return op;
+}
+
+AdoptOp ReadAdopt(Reader* in) {
+  AdoptOp op;
+  op.spread = in->String();
+  op.partition = ReadUpTo(in, static_cast<uint32_t>(kPartitionsMax - 1));
   return op;
 }
 
@@ -219,6 +235,7 @@ QueueOp ReadOp(Reader* in) {
     case Tag::kCancel: return CancelOp::Decode(in);
     case Tag::kHangup: return HangupOp::Decode(in);
     case Tag::kNote: return NoteOp{};
+    case Tag::kAdopt: return ReadAdopt(in);
     default: in->Fail(); return QueueAckOp{};
   }
 }
@@ -234,6 +251,7 @@ PeekQuery ReadPeek(Reader* in) {
     if (state >= kMessageStates) in->Fail();
     query.state = static_cast<MessageState>(state);
   }
+  query.version = in->Varint();
   return query;
 }
 
@@ -247,10 +265,20 @@ QueueListQuery ReadList(Reader* in) {
   return query;
 }
 
+// A queue and a version.
+template <class Query>
+Query ReadOfQueue(Reader* in) {
+  Query query;
+  query.queue = ReadName(in);
+  query.version = in->Varint();
+  return query;
+}
+
 QueueQuery ReadQuery(Reader* in) {
   switch (static_cast<Tag>(in->U8())) {
-    case Tag::kLen: return LenQuery{ReadName(in)};
-    case Tag::kInfo: return QueueInfoQuery{ReadName(in)};
+    case Tag::kLen: return ReadOfQueue<LenQuery>(in);
+    case Tag::kInfo: return ReadOfQueue<QueueInfoQuery>(in);
+    case Tag::kSettled: return ReadOfQueue<SettledQuery>(in);
     case Tag::kPeek: return ReadPeek(in);
     case Tag::kList: return ReadList(in);
     default: in->Fail(); return LenQuery{};
@@ -268,11 +296,13 @@ Bytes PushOp::Encode() const {
   PushOp plain;
   plain.queue = queue;
   plain.bodies = bodies;
+  plain.version = version;
   plain.creates = creates;
   plain.many = many;
   const bool is_plain = plain == *this;
   writer.U8(static_cast<uint8_t>((is_plain ? 0 : kHasOptions) | (creates ? kCreates : 0) |
-                                 (many ? kMany : 0)));
+                                 (many ? kMany : 0) | (version != 0 ? kHasVersion : 0)));
+  if (version != 0) writer.Varint(version);
   writer.Varint(bodies.size());
   for (const BytesView body : bodies) writer.String(body);
   if (is_plain) return out;
@@ -305,6 +335,7 @@ Bytes PopOp::Encode() const {
   writer.Bool(noack);
   writer.Bool(full);
   PutReceipts(acks, &writer);
+  writer.Varint(version);
   return out;
 }
 
@@ -342,6 +373,7 @@ Bytes QueueSetOp::Encode() const {
     writer.Varint(number);
     writer.Signed(value);
   }
+  writer.Varint(settled);
   return out;
 }
 
@@ -355,13 +387,23 @@ Bytes QueuePauseOp::Encode() const {
 
 Bytes PurgeOp::Encode() const {
   Bytes out;
-  Begin(Tag::kPurge, &out, queue).U8(states);
+  Writer writer = Begin(Tag::kPurge, &out, queue);
+  writer.U8(states);
+  writer.Varint(version);
   return out;
 }
 
 Bytes DropQueueOp::Encode() const {
   Bytes out;
-  Begin(Tag::kDrop, &out, queue).Bool(force);
+  Writer writer = Begin(Tag::kDrop, &out, queue);
+  writer.Bool(force);
+  writer.Varint(version);
+  return out;
+}
+
+Bytes AdoptOp::Encode() const {
+  Bytes out;
+  Begin(Tag::kAdopt, &out, spread).Varint(partition);
   return out;
 }
 
@@ -379,18 +421,25 @@ Bytes MoveOp::Encode() const {
   writer.String(destination);
   writer.Varint(count);
   writer.Bool(creates);
+  writer.Varint(version);
   return out;
 }
 
 Bytes LenQuery::Encode() const {
   Bytes out;
-  Begin(Tag::kLen, &out, queue);
+  Begin(Tag::kLen, &out, queue).Varint(version);
   return out;
 }
 
 Bytes QueueInfoQuery::Encode() const {
   Bytes out;
-  Begin(Tag::kInfo, &out, queue);
+  Begin(Tag::kInfo, &out, queue).Varint(version);
+  return out;
+}
+
+Bytes SettledQuery::Encode() const {
+  Bytes out;
+  Begin(Tag::kSettled, &out, queue).Varint(version);
   return out;
 }
 
@@ -401,6 +450,7 @@ Bytes PeekQuery::Encode() const {
   writer.Varint(from);
   writer.Bool(state.has_value());
   if (state) writer.U8(static_cast<uint8_t>(*state));
+  writer.Varint(version);
   return out;
 }
 
@@ -425,6 +475,10 @@ std::optional<QueueQuery> DecodeQueueQuery(BytesView in) {
   QueueQuery query = ReadQuery(&reader);
   if (!reader.done()) return std::nullopt;
   return query;
+}
+
+bool IsQueueQuery(BytesView encoded) {
+  return !encoded.empty() && static_cast<uint8_t>(encoded.front()) >= uint8_t(Tag::kLen);
 }
 
 QueueSide SideOf(BytesView name) {

@@ -38,6 +38,7 @@ struct PushOp {
   int64_t retry = 0;              // 0: the queue's.
   std::vector<std::pair<BytesView, BytesView>> headers;
   uint64_t fence = 0;             // 0: none.
+  uint64_t version = 0;           // See spread.h; so in all that follows.
   bool creates = true;            // The queue, if there is none.
   bool many = false;              // DQ.MPUSH: answered by an array, however many bodies there are.
 
@@ -55,6 +56,7 @@ struct PopOp {
   bool noack = false;
   bool full = false;
   std::vector<Receipt> acks;       // Of the first queue.
+  uint64_t version = 0;            // If it is not 0 there is one queue.
 
   bool operator==(const PopOp&) const = default;
   Bytes Encode() const;
@@ -93,6 +95,8 @@ struct TouchOp {
 struct QueueSetOp {
   BytesView queue;
   std::vector<std::pair<uint32_t, int64_t>> values;  // By number in AllQueueOptions, in bounds.
+  // For more partitions than there are: by which version they are settled, so that they may grow.
+  uint64_t settled = 0;
   bool operator==(const QueueSetOp&) const = default;
   Bytes Encode() const;
 };
@@ -109,9 +113,18 @@ enum class MessageState : uint8_t { kReady = 0, kDelayed = 1, kLeased = 2, kDead
 constexpr size_t kMessageStates = 4;
 constexpr uint8_t kAllMessageStates = 0b1111;
 
+// To a partition, from home.
+struct AdoptOp {
+  BytesView spread;        // A Spread.
+  uint32_t partition = 0;  // Which this is.
+  bool operator==(const AdoptOp&) const = default;
+  Bytes Encode() const;
+};
+
 struct PurgeOp {
   BytesView queue;
   uint8_t states = 0;  // Bits, by MessageState. None: what is read under that name.
+  uint64_t version = 0;
   bool operator==(const PurgeOp&) const = default;
   Bytes Encode() const;
 };
@@ -119,6 +132,7 @@ struct PurgeOp {
 struct DropQueueOp {
   BytesView queue;
   bool force = false;  // With what is in it.
+  uint64_t version = 0;
   bool operator==(const DropQueueOp&) const = default;
   Bytes Encode() const;
 };
@@ -136,23 +150,27 @@ struct MoveOp {
   BytesView destination;
   uint64_t count = 0;  // At most; 0: all. Never more than QueueLimits say.
   bool creates = true;  // The destination, if there is none.
+  uint64_t version = 0;  // Of `queue`.
   bool operator==(const MoveOp&) const = default;
   Bytes Encode() const;
 };
 
 using QueueOp = std::variant<PushOp, PopOp, QueueAckOp, NackOp, TouchOp, QueueSetOp, QueuePauseOp,
-                             PurgeOp, DropQueueOp, DeleteOp, MoveOp, CancelOp, HangupOp, NoteOp>;
+                             PurgeOp, DropQueueOp, DeleteOp, MoveOp, CancelOp, HangupOp, NoteOp,
+                             AdoptOp>;
 
 // Nothing if the bytes are not exactly one operation within its bounds.
 std::optional<QueueOp> DecodeQueueOp(BytesView in);
 
 struct LenQuery {
   BytesView queue;
+  uint64_t version = 0;
   bool operator==(const LenQuery&) const = default;
   Bytes Encode() const;
 };
 struct QueueInfoQuery {
   BytesView queue;
+  uint64_t version = 0;
   bool operator==(const QueueInfoQuery&) const = default;
   Bytes Encode() const;
 };
@@ -161,7 +179,15 @@ struct PeekQuery {
   uint32_t count = 1;
   uint64_t from = 0;
   std::optional<MessageState> state;  // None: whatever is not dead; of `<queue>!dead`, the dead.
+  uint64_t version = 0;
   bool operator==(const PeekQuery&) const = default;
+  Bytes Encode() const;
+};
+// Whether a partition needs to be asked first no more: 1 or 0.
+struct SettledQuery {
+  BytesView queue;
+  uint64_t version = 0;
+  bool operator==(const SettledQuery&) const = default;
   Bytes Encode() const;
 };
 // DQ.LIST: one page of this shard's queues. At its end the cursor is the next shard's, or 0.
@@ -173,8 +199,9 @@ struct QueueListQuery {
   bool operator==(const QueueListQuery&) const = default;
   Bytes Encode() const;
 };
-using QueueQuery = std::variant<LenQuery, QueueInfoQuery, PeekQuery, QueueListQuery>;
+using QueueQuery = std::variant<LenQuery, QueueInfoQuery, PeekQuery, QueueListQuery, SettledQuery>;
 std::optional<QueueQuery> DecodeQueueQuery(BytesView in);
+bool IsQueueQuery(BytesView encoded);  // Else an operation.
 
 // `<queue>!dead` is where the dead of <queue> are read.
 struct QueueSide {

@@ -10,6 +10,7 @@ using Options = QueueOptions;
 constexpr const char* kDeadWords[] = {"keep", "drop"};
 constexpr const char* kOverflowWords[] = {"refuse", "drop-oldest"};
 constexpr int64_t kManyMax = 1'000'000'000;
+constexpr int64_t kRateMax = 1'000'000;
 constexpr int64_t kBytesMax = int64_t{1} << 50;
 
 constexpr QueueOption kOptions[] = {
@@ -27,6 +28,8 @@ constexpr QueueOption kOptions[] = {
     {"dedup-window", &Options::dedup_window_ms, 0, kTtlMsMax, {}},
     {"group-concurrency", &Options::group_concurrency, 1, 64, {}},
     {"concurrency", &Options::concurrency, 0, kManyMax, {}},
+    {"partitions", &Options::partitions, 1, kPartitionsMax, {}},
+    {"rate", &Options::rate, 0, kRateMax, {}},
 };
 
 }  // namespace
@@ -38,5 +41,7 @@ size_t FindQueueOption(BytesView name) {
   while (i < std::size(kOptions) && !EqualsIgnoreCase(name, kOptions[i].name)) ++i;
   return i;
 }
+
+size_t PartitionsOption() { return FindQueueOption("partitions"); }
 
 }  // namespace lockstep

@@ -22,6 +22,8 @@ struct QueueOptions {
   int64_t dedup_window_ms = 300'000;
   int64_t group_concurrency = 1;
   int64_t concurrency = 0;      // Leased at a time.
+  int64_t partitions = 1;       // It only grows. Each has its part of the limits.
+  int64_t rate = 0;             // Delivered in a second.
   bool operator==(const QueueOptions&) const = default;
 };
 
@@ -37,5 +39,7 @@ struct QueueOption {
 std::span<const QueueOption> AllQueueOptions();
 // The number of the option of that name, in any case; none: as many as there are.
 size_t FindQueueOption(BytesView name);
+// Of `partitions`.
+size_t PartitionsOption();
 
 }  // namespace lockstep

@@ -29,6 +29,7 @@ Reply QueueStore::Query(ClusterTime now, BytesView query) const {
 }
 
 Reply QueueStore::Answer(ClusterTime, const LenQuery& query) const {
+  if (auto elsewhere = Misdirected(query.queue, query.version)) return *std::move(elsewhere);
   const QueueSide side = SideOf(query.queue);
   const Slot<Queue> queue = state_.FindQueue(side.queue);
   if (!queue.valid()) return Reply::Integer(0);
@@ -37,6 +38,7 @@ Reply QueueStore::Answer(ClusterTime, const LenQuery& query) const {
 }
 
 Reply QueueStore::Answer(ClusterTime now, const QueueInfoQuery& query) const {
+  if (auto elsewhere = Misdirected(query.queue, query.version)) return *std::move(elsewhere);
   const Slot<Queue> slot = state_.FindQueue(SideOf(query.queue).queue);
   if (!slot.valid()) return Reply::Nil();
   const Queue& queue = state_.at(slot);
@@ -65,6 +67,7 @@ Reply QueueStore::Answer(ClusterTime now, const QueueInfoQuery& query) const {
   const char* paused = queue.stops_in ? (queue.stops_out ? "all" : "in")
                                       : (queue.stops_out ? "out" : "none");
   map.Add("paused", Reply::Bulk(paused));
+  map.Add("partitions", Reply::Integer(state_.OptionsOf(slot).partitions));
   // In a map of their own: `dead` is a count and an option.
   Reply shown = Reply::Map();
   const QueueOptions& options = state_.OptionsOf(slot);
@@ -102,6 +105,7 @@ Reply QueueStore::DetailsOf(const Message& message, ClusterTime now,
 }
 
 Reply QueueStore::Answer(ClusterTime now, const PeekQuery& query) const {
+  if (auto elsewhere = Misdirected(query.queue, query.version)) return *std::move(elsewhere);
   const QueueSide side = SideOf(query.queue);
   const Slot<Queue> slot = state_.FindQueue(side.queue);
   Reply rows = Reply::Array();
@@ -151,6 +155,10 @@ Reply QueueStore::Answer(ClusterTime, const QueueListQuery& query) const {
     // A pattern of many stars may look at each byte of a name again and again.
     looked_at += 1 + query.pattern.size() * name.size() / kLookBytes;
     if (!GlobMatch(query.pattern, name)) continue;
+    const Queue& queue = state_.at(slot);  // A queue with several partitions is shown at home.
+    if (queue.version != 0 && (queue.partition != 0 || (!queue.made && queue.messages() == 0))) {
+      continue;
+    }
     bytes += name.size();
     names.Add(Reply::Bulk(Bytes(name)));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "commands/spread.h"
 #include "src/base/planted.h"
 
 namespace lockstep {
@@ -80,6 +81,7 @@ std::array<QueueState::End, QueueState::kEnds> QueueState::NextEnds() const {
   ends[kDemand] = top_of(demand_deadlines_);
   ends[kPushedId] = top_of(id_deadlines_);
   ends[kIdleQueue] = top_of(idle_queues_);
+  ends[kPace] = top_of(paces_);
   return ends;
 }
 
@@ -120,6 +122,7 @@ void QueueState::RemoveQueue(Slot<Queue> slot) {
   CHECK(queue.line.empty() && queue.dead_line.empty());
   hash_ -= HashOf(queue);
   idle_queues_.Remove(slot.value);
+  paces_.Remove(slot.value);
   queue_index_.Remove(NameOf(slot), slot.value);
   queues_.Remove(slot);
 }
@@ -128,6 +131,34 @@ void QueueState::SetIdle(Slot<Queue> queue, ClusterTime forget_at) {
   queues_[queue].forget_at = forget_at;
   if (forget_at == kNeverCluster) return idle_queues_.Remove(queue.value);
   idle_queues_.Set(queue.value, forget_at, queue.value);
+}
+
+void QueueState::SetOpens(Slot<Queue> queue, ClusterTime at) {
+  queues_[queue].opens_at = at;
+  if (at == kNeverCluster) return paces_.Remove(queue.value);
+  paces_.Set(queue.value, at, queue.value);
+}
+
+bool QueueState::IsMisplaced(Slot<Queue> queue, BytesView group) const {
+  if (queues_[queue].version == 0) return false;
+  const auto partitions = static_cast<uint32_t>(OptionsOf(queue).partitions);
+  return PlaceOfGroup(group, partitions) != queues_[queue].partition;
+}
+
+void QueueState::CountMisplaced(Slot<Queue> queue) {
+  uint64_t misplaced = 0;
+  for (const uint32_t number : queues_[queue].groups.Numbers()) {
+    misplaced += IsMisplaced(queue, groups_[Slot<MessageGroup>{number}].name.view()) ? 1 : 0;
+  }
+  queues_[queue].misplaced = misplaced;
+}
+
+ClusterTime QueueState::LastForgotten(Slot<Queue> queue) const {
+  ClusterTime last;
+  for (const uint32_t number : queues_[queue].ids.Numbers()) {
+    last = std::max(last, ids_[Slot<PushedId>{number}].forget_at);
+  }
+  return last;
 }
 
 // Messages ---------------------------------------------------------------------------------------
@@ -301,6 +332,7 @@ void QueueState::JoinGroup(Slot<Message> slot, BytesView name) {
     groups_[group].name = PackedName(name);
     groups_[group].queue = queue;
     queues_[queue].groups.Add(name, group.value);
+    queues_[queue].misplaced += IsMisplaced(queue, name) ? 1 : 0;
   }
   ++groups_[group].members;
   messages_[slot].need_extra().group = group;
@@ -311,7 +343,9 @@ void QueueState::LeaveGroup(Slot<Message> slot) {
   LeaveLine(slot);
   messages_[slot].extra->group = {};
   if (--groups_[group].members > 0) return Refresh(group);
-  queues_[groups_[group].queue].groups.Remove(groups_[group].name.view(), group.value);
+  Queue& queue = queues_[groups_[group].queue];
+  queue.misplaced -= IsMisplaced(groups_[group].queue, groups_[group].name.view()) ? 1 : 0;
+  queue.groups.Remove(groups_[group].name.view(), group.value);
   groups_.Remove(group);
 }
 
@@ -430,6 +464,12 @@ uint64_t QueueState::HashOf(const Queue& queue) const {
   uint64_t hash = HashMix(Hash64(queue.name.view()), queue.fence);
   hash = HashMix(hash, (queue.stops_in ? 1u : 0u) | (queue.stops_out ? 2u : 0u) |
                            (queue.made ? 4u : 0u));
+  if (queue.version != 0) {
+    hash = HashMix(hash, queue.version);
+    hash = HashMix(hash, uint64_t{queue.before} << 32 | queue.partition);
+    hash = HashMix(hash, static_cast<uint64_t>(queue.settles_at.ms));
+  }
+  hash = HashMix(hash, static_cast<uint64_t>(queue.paced_us));
   if (queue.options == nullptr) return hash;
   for (const QueueOption& option : AllQueueOptions()) {
     hash = HashMix(hash, static_cast<uint64_t>(*queue.options.*option.field));
@@ -514,6 +554,11 @@ void QueueState::CheckLinks() const {
   }
   for (Slot<Queue> q = queues_.first(); q.valid(); q = queues_.Next(q)) {
     hash += HashOf(queues_[q]);
+    uint64_t misplaced = 0;
+    for (const uint32_t number : queues_[q].groups.Numbers()) {
+      misplaced += IsMisplaced(q, groups_[Slot<MessageGroup>{number}].name.view()) ? 1 : 0;
+    }
+    CHECK(misplaced == queues_[q].misplaced);
     for (size_t i = 0; i < kMessageStates; ++i) states[i] -= queues_[q].by_state[i].size();
     for (const Queue::Lane& lane : queues_[q].lanes) {
       CHECK(!lane.messages.empty());

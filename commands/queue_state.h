@@ -124,6 +124,16 @@ struct Queue {
   bool made = false;       // By DQ.SET: it stays until it is dropped.
   bool stops_in = false, stops_out = false;
   uint64_t fence = 0;      // The highest that was seen.
+  // Of a queue with several partitions (spread.h); version 0: this is all of it.
+  uint64_t version = 0;
+  uint32_t before = 1;     // Partitions, before the latest growth.
+  uint32_t partition = 0;  // Which this is.
+  uint64_t misplaced = 0;  // Groups here that belong to another one by now.
+  ClusterTime settles_at;  // Until then an ID may be remembered that belongs to another one.
+  // Of a queue with a rate: when the next message would be due if they came evenly, in
+  // microseconds of cluster time; and when somebody who waits for that is looked at again.
+  int64_t paced_us = 0;
+  ClusterTime opens_at = kNeverCluster;
   std::vector<Lane> lanes; // The highest priority first; none is empty.
   std::array<SeqSet, kMessageStates> by_state;
   uint64_t leased_from_dead = 0;  // Of those LEASED.
@@ -199,6 +209,7 @@ class QueueState {
     kDemand,
     kPushedId,
     kIdleQueue,
+    kPace,
     kEnds
   };
   struct End {
@@ -214,14 +225,18 @@ class QueueState {
   template <class Change>
   void EditQueue(Slot<Queue> slot, Change change) {
     const int64_t room = OptionsOf(slot).group_concurrency;
+    const int64_t partitions = OptionsOf(slot).partitions;
     hash_ -= HashOf(queues_[slot]);
     change(&queues_[slot]);
     hash_ += HashOf(queues_[slot]);
     if (OptionsOf(slot).group_concurrency != room) RefreshGroups(slot);
+    if (OptionsOf(slot).partitions != partitions) CountMisplaced(slot);
   }
   // They are in no hash: what they count is.
   Queue::Counters& CountersOf(Slot<Queue> slot) { return queues_[slot].counters; }
   void SetIdle(Slot<Queue> queue, ClusterTime forget_at);  // kNeverCluster: it is not idle.
+  void SetOpens(Slot<Queue> queue, ClusterTime at);        // kNeverCluster: nobody waits for it.
+  ClusterTime LastForgotten(Slot<Queue> queue) const;      // Of its ids; 0: it has none.
 
   // `message` has seq, queue, and what was pushed; `group` is its name, empty for none.
   Slot<Message> AddMessage(Message message, BytesView group);
@@ -274,6 +289,8 @@ class QueueState {
   void LeaveLine(Slot<Message> slot);
   void Refresh(Slot<MessageGroup> group);
   void RefreshGroups(Slot<Queue> queue);
+  bool IsMisplaced(Slot<Queue> queue, BytesView group) const;
+  void CountMisplaced(Slot<Queue> queue);
   DeadlineLists::Key TimerOf(uint32_t message) const;
   DeadlineLists::Key ExpiryOf(uint32_t message) const;
   static bool MayExpire(const Message& message);
@@ -329,6 +346,7 @@ class QueueState {
   DeadlineHeap demand_deadlines_;
   DeadlineHeap id_deadlines_;
   DeadlineHeap idle_queues_;
+  DeadlineHeap paces_;  // Queues.
   // Of a save that is under way: messages go out page by page of their numbers; one that changes
   // before its turn is kept as it was.
   struct Saving {

@@ -74,6 +74,9 @@ void QueueStore::EndOne(QueueState::Ends kind, uint32_t thing) {
       return state_.RemoveId(Slot<PushedId>{thing});
     case QueueState::kIdleQueue:
       return state_.RemoveQueue(Slot<Queue>{thing});
+    case QueueState::kPace:
+      touched_.insert(Slot<Queue>{thing});
+      return state_.SetOpens(Slot<Queue>{thing}, kNeverCluster);
     case QueueState::kEnds:
       break;
   }
@@ -128,6 +131,7 @@ std::optional<Reply> QueueStore::Run(const RequestId& request, const QueueOp& op
                         [&](const CancelOp& o) { return Answer(Cancel(o)); },
                         [&](const HangupOp& o) { return Answer(Hangup(o)); },
                         [&](const NoteOp&) { return Answer(Reply::Ok()); },
+                        [&](const AdoptOp& o) { return Answer(Adopt(o)); },
                     },
                     op);
 }
@@ -150,6 +154,7 @@ Slot<Queue> QueueStore::FindOrAdd(BytesView name) {
 // Push -------------------------------------------------------------------------------------------
 
 Reply QueueStore::Push(const PushOp& op) {
+  if (auto elsewhere = Misdirected(op.queue, op.version)) return *std::move(elsewhere);
   Slot<Queue> queue = state_.FindQueue(op.queue);
   if (queue.valid() && !op.id.empty()) {
     // Whatever has become of the queue since: the first push is what happened (traps q5, q7).
@@ -158,6 +163,7 @@ Reply QueueStore::Push(const PushOp& op) {
       return Reply::Bulk(IdOf(state_.at(id).seq));
     }
   }
+  if (auto elsewhere = Misplaced(op, queue)) return *std::move(elsewhere);
   if (auto refusal = PushRefusal(op, queue)) return *std::move(refusal);
   queue = FindOrAdd(op.queue);
   if (Planted(Mutant::kIdBeforePush) && !op.id.empty()) {
@@ -191,6 +197,10 @@ std::optional<Reply> QueueStore::PushRefusal(const PushOp& op, Slot<Queue> queue
   }
   const Queue& known = state_.at(queue);
   if (!op.creates && !IsMade(known)) return NoSuchQueue(op.queue);
+  if (op.fence != 0 && known.version != 0) {
+    return Reply::Error("ERR", "queue " + Quoted(op.queue) + " has several partitions, and a "
+                               "fencing token is compared in one place; nothing was changed");
+  }
   if (op.fence != 0 && op.fence < known.fence) {
     return Reply::Error("FENCED", Format("queue %s has seen fencing token %lu, which is newer than "
                                          "%lu; nothing was changed",
@@ -203,8 +213,14 @@ std::optional<Reply> QueueStore::PushRefusal(const PushOp& op, Slot<Queue> queue
 bool QueueStore::IsOverLimits(Slot<Queue> queue, uint64_t messages, uint64_t bytes) const {
   const QueueOptions& options = state_.OptionsOf(queue);
   const Queue& known = state_.at(queue);
-  return IsOverMax(options.maxlen, known.live() + messages) ||
-         IsOverMax(options.maxbytes, known.bytes + bytes);
+  return IsOverMax(ShareOf(queue, options.maxlen), known.live() + messages) ||
+         IsOverMax(ShareOf(queue, options.maxbytes), known.bytes + bytes);
+}
+
+// Of a limit for the whole queue what this partition may have.
+int64_t QueueStore::ShareOf(Slot<Queue> queue, int64_t limit) const {
+  const int64_t partitions = state_.OptionsOf(queue).partitions;
+  return limit == 0 ? 0 : (limit - 1) / partitions + 1;
 }
 
 std::optional<Reply> QueueStore::MakeRoom(const PushOp& op, Slot<Queue> queue) {
@@ -220,8 +236,8 @@ std::optional<Reply> QueueStore::MakeRoom(const PushOp& op, Slot<Queue> queue) {
   // What would not fit beside what stays in any case must drop nothing.
   const Queue& known = state_.at(queue);
   const uint64_t leased = known.in(MessageState::kLeased).size() - known.leased_from_dead;
-  const bool never = IsOverMax(options.maxlen, op.bodies.size() + leased) ||
-                     IsOverMax(options.maxbytes, bytes + known.leased_bytes);
+  const bool never = IsOverMax(ShareOf(queue, options.maxlen), op.bodies.size() + leased) ||
+                     IsOverMax(ShareOf(queue, options.maxbytes), bytes + known.leased_bytes);
   if (never) return refusal();
   while (IsOverLimits(queue, op.bodies.size(), bytes)) {
     if (!DropOldest(queue)) return refusal();
@@ -273,7 +289,7 @@ uint64_t QueueStore::PushOne(const PushOp& op, Slot<Queue> queue, BytesView body
   if (!op.id.empty()) {
     message.need_extra().id = Bytes(op.id);
     if (options.dedup_window_ms > 0 && !Planted(Mutant::kIdBeforePush)) {
-      state_.AddId(queue, op.id, seq, InWholeSeconds(at_.time + options.dedup_window_ms));
+      RememberId(op, queue, seq);
     }
   }
   state_.AddMessage(std::move(message), op.group);
@@ -281,9 +297,23 @@ uint64_t QueueStore::PushOne(const PushOp& op, Slot<Queue> queue, BytesView body
   return seq;
 }
 
+// One that a group holds back here though it belongs elsewhere is remembered here too.
+void QueueStore::RememberId(const PushOp& op, Slot<Queue> queue, uint64_t seq) {
+  const ClusterTime forget_at =
+      InWholeSeconds(at_.time + state_.OptionsOf(queue).dedup_window_ms);
+  state_.AddId(queue, op.id, seq, forget_at);
+  const Queue& known = state_.at(queue);
+  const auto partitions = static_cast<uint32_t>(state_.OptionsOf(queue).partitions);
+  if (known.version == 0 || PlaceOf(op, partitions) == known.partition) return;
+  state_.EditQueue(queue, [&](Queue* q) { q->settles_at = std::max(q->settles_at, forget_at); });
+}
+
 // Pop --------------------------------------------------------------------------------------------
 
 std::optional<Reply> QueueStore::Pop(const RequestId& request, const PopOp& op) {
+  for (const BytesView name : op.queues) {
+    if (auto elsewhere = Misdirected(name, op.version)) return elsewhere;
+  }
   AckAll(op.queues.front(), op.acks);
   Settle();  // What that has made ready is for those who wait.
   const Terms terms{request, op.lease_ms, BondOf(request, op), op.noack, op.full};
@@ -401,16 +431,22 @@ Reply QueueStore::Set(const QueueSetOp& op) {
   if (!state_.FindQueue(op.queue).valid() && !HasRoomForQueues(1)) {
     return TooManyQueues();
   }
-  state_.EditQueue(FindOrAdd(op.queue), [&op](Queue* queue) {
-    QueueOptions options = queue->options != nullptr ? *queue->options : QueueOptions();
+  const Slot<Queue> queue = FindOrAdd(op.queue);
+  if (auto refusal = SetRefusal(op, queue)) return *std::move(refusal);
+  const int64_t before = state_.OptionsOf(queue).partitions;
+  state_.EditQueue(queue, [&](Queue* q) {
+    QueueOptions options = q->options != nullptr ? *q->options : QueueOptions();
     for (const auto& [number, value] : op.values) {
       options.*AllQueueOptions()[number].field = value;
     }
-    queue->made = true;
+    q->made = true;
     const bool usual = options == QueueOptions();
-    queue->options = usual ? nullptr : std::make_unique<QueueOptions>(options);
+    q->options = usual ? nullptr : std::make_unique<QueueOptions>(options);
+    if (options.partitions > before) q->before = static_cast<uint32_t>(before);
+    if (options.partitions > 1) q->version = at_.index.value;
   });
-  return Reply::Ok();
+  if (state_.OptionsOf(queue).partitions > before) Spreads(queue);
+  return state_.at(queue).version == 0 ? Reply::Ok() : SpreadReply(queue, Elsewhere::kDone);
 }
 
 Reply QueueStore::Pause(const QueuePauseOp& op) {
@@ -418,15 +454,18 @@ Reply QueueStore::Pause(const QueuePauseOp& op) {
   if (!state_.FindQueue(op.queue).valid() && !HasRoomForQueues(1)) {
     return TooManyQueues();
   }
-  state_.EditQueue(FindOrAdd(op.queue), [&op](Queue* queue) {
-    queue->stops_in = op.stops_in;
-    queue->stops_out = op.stops_out;
+  const Slot<Queue> queue = FindOrAdd(op.queue);
+  state_.EditQueue(queue, [&](Queue* q) {
+    q->stops_in = op.stops_in;
+    q->stops_out = op.stops_out;
+    if (q->version != 0) q->version = at_.index.value;
   });
-  return Reply::Ok();
+  return state_.at(queue).version == 0 ? Reply::Ok() : SpreadReply(queue, Elsewhere::kDone);
 }
 
 // In states that cannot hold any it does not look.
 Reply QueueStore::Purge(const PurgeOp& op) {
+  if (auto elsewhere = Misdirected(op.queue, op.version)) return *std::move(elsewhere);
   const Slot<Queue> queue = state_.FindQueue(SideOf(op.queue).queue);
   if (!queue.valid()) return Reply::Integer(0);
   const bool of_the_dead = SideOf(op.queue).dead;
@@ -449,8 +488,10 @@ Reply QueueStore::Purge(const PurgeOp& op) {
 }
 
 // Who waits at it goes on waiting: the next push brings a queue of that name to life again. Its
-// numbers are not used again, so an old receipt finds nothing there (trap q33).
+// numbers are not used again, so an old receipt finds nothing there (trap q33). One that has
+// several partitions keeps them: a node that has not heard of its end goes on pushing there.
 Reply QueueStore::Drop(const DropQueueOp& op) {
+  if (auto elsewhere = Misdirected(op.queue, op.version)) return *std::move(elsewhere);
   const Slot<Queue> queue = state_.FindQueue(op.queue);
   if (!queue.valid()) return Reply::Integer(0);
   const uint64_t messages = state_.at(queue).messages();
@@ -473,13 +514,19 @@ Reply QueueStore::Drop(const DropQueueOp& op) {
   for (const Slot<Message> message : all) Remove(message);
   for (const uint32_t id : state_.at(queue).ids.Numbers()) state_.RemoveId(Slot<PushedId>{id});
   state_.EditQueue(queue, [](Queue* q) {
+    const int64_t partitions = q->options != nullptr ? q->options->partitions : 1;
     q->options.reset();
+    if (q->version != 0) {
+      q->options = std::make_unique<QueueOptions>();
+      q->options->partitions = partitions;
+    }
     q->made = false;
     q->stops_in = q->stops_out = false;
     q->fence = 0;
   });
   state_.CountersOf(queue) = {};
-  if (state_.at(queue).line.empty() && state_.at(queue).dead_line.empty()) {
+  const Queue& dropped = state_.at(queue);
+  if (dropped.line.empty() && dropped.dead_line.empty() && dropped.version == 0) {
     touched_.erase(queue);
     state_.RemoveQueue(queue);
   }
@@ -501,6 +548,7 @@ Reply QueueStore::Delete(const DeleteOp& op) {
 // In the order of the numbers, which the messages keep: so in the other queue too they stand in
 // the order in which they were pushed.
 Reply QueueStore::Move(const MoveOp& op) {
+  if (auto elsewhere = Misdirected(op.queue, op.version)) return *std::move(elsewhere);
   const QueueSide from = SideOf(op.queue);
   if (SideOf(op.destination).dead) {
     return Reply::Error("ERR", "nothing is moved to the dead but by DQ.NACK ... DEAD");
@@ -518,6 +566,11 @@ Reply QueueStore::Move(const MoveOp& op) {
     return TooManyQueues();
   }
   const Slot<Queue> destination = FindOrAdd(op.destination);
+  if (destination != queue &&
+      (state_.at(queue).version != 0 || state_.at(destination).version != 0)) {
+    return Reply::Error("ERR", "a queue with several partitions takes back its own dead, but no "
+                               "other queue's messages, and gives none; pop and push them");
+  }
   const uint64_t most = op.count > 0 ? std::min<uint64_t>(op.count, limits_.changed_max)
                                      : limits_.changed_max;
   uint64_t moved = 0;

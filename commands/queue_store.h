@@ -31,6 +31,7 @@
 #include <set>
 
 #include "commands/queue_state.h"
+#include "commands/spread.h"
 #include "commands/state_machine.h"
 
 namespace lockstep {
@@ -106,7 +107,9 @@ class QueueStore final : public StateMachine {
   bool DropOldest(Slot<Queue> queue);
   LogSpan SpanOf(BytesView body) const;
   uint64_t PushOne(const PushOp& op, Slot<Queue> queue, BytesView body);
+  void RememberId(const PushOp& op, Slot<Queue> queue, uint64_t seq);
   Slot<Queue> FindOrAdd(BytesView name);
+  int64_t ShareOf(Slot<Queue> queue, int64_t limit) const;
   bool HasRoomForQueues(size_t more) const;
   Reply TooManyQueues() const;
   Slot<Message> Leased(BytesView queue, const Receipt& receipt) const;
@@ -114,10 +117,22 @@ class QueueStore final : public StateMachine {
   std::optional<Reply> BeginDemand(const RequestId& request, const PopOp& op);
   void EndDemand(Slot<Demand> demand, const Reply& reply);
 
+  // Of queues with several partitions (queue_spread.cc).
+  std::optional<Reply> Misdirected(BytesView queue, uint64_t version) const;
+  std::optional<Reply> Misplaced(const PushOp& op, Slot<Queue> queue) const;
+  Reply SpreadReply(Slot<Queue> queue, Elsewhere why) const;
+  bool IsSettled(Slot<Queue> queue, ClusterTime now) const;
+  std::optional<Reply> SetRefusal(const QueueSetOp& op, Slot<Queue> queue) const;
+  Reply Adopt(const AdoptOp& op);
+  void Spreads(Slot<Queue> queue);
+  Reply Answer(ClusterTime now, const SettledQuery& query) const;
+
   // Delivering, and taking back (queue_deliver.cc).
   bool CanDeliver(Slot<Queue> queue, Side side) const;
   Slot<Message> NextOf(Slot<Queue> queue, Side side) const;
   bool IsLastAttempt(const Message& message) const;
+  int64_t OpensUs(Slot<Queue> queue) const;
+  void Pace(Slot<Queue> queue);
   bool DeliverFrom(Slot<Queue> queue, Side side, const Terms& terms, size_t count, Reply* rows);
   void Lease(Slot<Message> message, const Terms& terms);
   Reply RowOf(const Message& message, Side side, uint64_t lease, bool full) const;

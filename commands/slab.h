@@ -26,8 +26,8 @@ struct Slot {
   auto operator<=>(const Slot&) const = default;
 };
 
-// Numbers of which the smallest is taken: a bit each, and on each further level a bit for every word
-// below that is not zero.
+// Numbers of which the smallest is taken: a bit each, and on each further level a bit for every
+// word below that is not zero.
 class FreeNumbers {
  public:
   bool empty() const { return levels_.empty() || levels_.back().front() == 0; }

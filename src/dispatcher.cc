@@ -209,6 +209,11 @@ bool Dispatcher::MustWait(const Session& session, const Call& call) const {
   if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
   if (!session.AllSlotsAskLikeThis(AskedBy(leaf))) return true;
   if (session.open_hand_overs() >= kHandOversMax) return true;
+  if ((leaf.categories & kCatQueue) != 0) {
+    // What takes several steps, or would go another way than what was sent before it.
+    if (session.open_errands() > 0) return true;
+    if (session.spreads_epoch != host_->spreads().epoch()) return true;
+  }
   if ((leaf.flags & kReadonly) == 0) return session.open_reads() > 0;
   return (leaf.flags & kFast) == 0 && session.open_reads() >= kLongReadsMax;
 }
@@ -264,6 +269,7 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
   Context context{client, *host_, false};
   Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
   const bool was_off = client.reply_mode == Client::ReplyMode::kOff;
+  session->spreads_epoch = host_->spreads().epoch();
   Action action = call.found.leaf().handler(context, args);
 
   if (auto* reply = std::get_if<Reply>(&action)) {
@@ -276,6 +282,14 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
     Ask(session, call, propose->group,
         {Gateway::Kind::kWrite, std::move(propose->op), propose->may_wait, propose->hands_over},
         propose->binds);
+  } else if (auto* task = std::get_if<std::unique_ptr<Task>>(&action)) {
+    Session::Slot slot = SlotOf(call);
+    slot.waits = (*task)->may_wait();
+    slot.hands_over = (*task)->hands_over();
+    slot.binds = (*task)->binds();
+    slot.group = ShardGroup(0);  // Any of them.
+    if (slot.waits) client.waiting_for = "queue:" + slot.subject;
+    BeginErrand(call.now, session, session->Open(std::move(slot)), std::move(*task));
   } else {
     Query& query = std::get<Query>(action);
     Ask(session, call, query.group, {Gateway::Kind::kRead, std::move(query.query)}, false);
@@ -285,30 +299,29 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
 void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway::Request request,
                      bool binds) {
   const bool may_wait = request.may_wait;
-  Session::Slot slot;
-  slot.muted = call.muted;
+  Session::Slot slot = SlotOf(call);
   slot.read = request.kind == Gateway::Kind::kRead;
   slot.waits = may_wait;
   slot.hands_over = request.hands_over;
   slot.binds = binds;
-  slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
-  slot.started = call.started;
   slot.group = group;
-  slot.subject = Subject(call.argv);
   const uint64_t number = session->Open(std::move(slot));
   const uint64_t seq =
       gateway_->Ask(call.now, group, std::move(request), {session->client.id, number});
-  if (seq == 0) {
-    OnReply(call.now, session, number,
-            Reply::Error("CLUSTERDOWN", "this node is not part of a formed cluster yet, or has too "
-                                        "many requests under way; nothing was changed; see CLUSTER "
-                                        "STATUS"));
-    return;
-  }
+  if (seq == 0) return Complete(call.now, session, number, NotAsked());
   session->Find(number)->seq = seq;
   if (may_wait) {
     session->client.waiting_for = (IsShard(group) ? "queue:" : "lock:") + Subject(call.argv);
   }
+}
+
+Session::Slot Dispatcher::SlotOf(const Call& call) const {
+  Session::Slot slot;
+  slot.muted = call.muted;
+  slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+  slot.started = call.started;
+  slot.subject = Subject(call.argv);
+  return slot;
 }
 
 void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
@@ -319,10 +332,11 @@ void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
   session->Answer(std::move(reply), call.muted);
 }
 
-void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, Reply reply) {
+void Dispatcher::Complete(MonoTime now, Session* session, uint64_t number, Reply reply) {
   Session::Slot* slot = session->Find(number);
-  if (slot == nullptr) return;
-  if (slot->binds && MayHaveHappened(reply)) session->Bind(slot->group);
+  if (slot == nullptr || slot->filled) return;
+  const bool may_bind = slot->binds && slot->errand == nullptr;  // Its parts have told.
+  if (may_bind && MayHaveHappened(reply)) session->Bind(slot->group);
   if (slot->exec != nullptr) reply = CompleteExec(std::move(*slot->exec), std::move(reply));
   Account(*session, slot->leaf, slot->started, slot->waits, reply, [slot] {
     return std::vector<BytesView>{CommandTable::Get().LeafName(slot->leaf), slot->subject};

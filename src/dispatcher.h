@@ -22,8 +22,13 @@ class Dispatcher {
   // for a command, and more for long answers). True: there is more that could run now.
   bool Run(MonoTime now, Session* session, int64_t* budget);
 
-  // An answer from a group.
-  void OnReply(MonoTime now, Session* session, uint64_t slot, Reply reply);
+  // An answer from a group, to what the slot asks for or to a part of it.
+  void OnReply(MonoTime now, Session* session, uint64_t slot, size_t part, Reply reply);
+  // The slot's answer.
+  void Complete(MonoTime now, Session* session, uint64_t slot, Reply reply);
+  // src/errands.cc
+  void StopWaiting(MonoTime now, Session* session, uint64_t slot, bool with_error);
+  void GiveUpParts(MonoTime now, Session::Slot* slot);
 
   // CLIENT PAUSE. Sessions that wait for its end are marked `stalled`.
   void Pause(MonoTime until, bool writes_only);
@@ -57,6 +62,14 @@ class Dispatcher {
   void RunNow(Session* session, const Call& call);
   void Ask(Session* session, const Call& call, GroupId group, Gateway::Request request, bool binds);
   void Answer(Session* session, const Call& call, Reply reply);
+  Session::Slot SlotOf(const Call& call) const;
+
+  // src/errands.cc
+  void BeginErrand(MonoTime now, Session* session, uint64_t slot, std::unique_ptr<Task> task);
+  void GoElsewhere(MonoTime now, Session* session, uint64_t slot, Reply where);
+  void Proceed(MonoTime now, Session* session, uint64_t slot, size_t part,
+               std::optional<Reply> done, Task::Next next);
+  std::vector<size_t> AskParts(MonoTime now, Session* session, uint64_t slot, Task::Next next);
   // `shown`: the call as the slow log may show it, made only if it was slow.
   using Shown = std::function<std::vector<BytesView>()>;
   void Account(const Session& session, size_t leaf, MonoTime started, bool waited,
@@ -78,6 +91,9 @@ class Dispatcher {
   bool pause_writes_only_ = false;
   MonoTime next_http_warning_;
 };
+
+// For a request that no group was asked.
+Reply NotAsked();
 
 // Puts the group's answers where EXEC's reply has left room for them.
 Reply CompleteExec(ExecReply exec, Reply batch);

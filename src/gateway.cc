@@ -243,8 +243,9 @@ void Gateway::Finish(Route* route, uint64_t seq, Reply reply) {
   Pending& pending = route->pending.At(seq);
   const Asker asker = std::exchange(pending.asker, Asker{});
   const uint64_t ended = pending.ending ? pending.ending->seq : 0;
-  const bool hands_over =
-      pending.hands_over && asker.client.value != 0 && !reply.is_nil() && !reply.is_error();
+  const bool gives = !reply.is_nil() && !reply.is_error() && !reply.is_elsewhere();
+  const bool hands_over = pending.hands_over && asker.client.value != 0 && gives;
+  if (reply.is_elsewhere()) reply.Add(Reply::Bulk(pending.op));
   const bool is_ended = pending.ended_by != 0 && route->pending.Find(pending.ended_by) != nullptr;
   if (hands_over || is_ended) {
     pending.over = true;

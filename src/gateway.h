@@ -52,6 +52,7 @@ class Gateway {
   struct Asker {
     ClientId client;
     uint64_t slot = 0;
+    size_t part = 0;  // Of what the slot asks for.
   };
   enum class Kind : uint8_t { kWrite, kRead };
   struct Request {
@@ -64,6 +65,7 @@ class Gateway {
   class Listener {
    public:
     virtual ~Listener() = default;
+    // If it points elsewhere, it holds the operation that was asked for as its one item.
     virtual void OnReply(const Asker& asker, Reply reply) = 0;
   };
 

@@ -172,10 +172,9 @@ void Group::Drain(MonoTime now, uint64_t write, WriteBatch* batch) {
   AnswerReads(now);
   ProposePulseIfDue(now);
   BeginSnapshotIfDue(batch);
-  SaveSome(write, batch);
   CompareKnownHashes();
   if (batch->ops().size() > records) awaited_write_ = write;
-  touched_ = raft_->HasReady() || saving_;  // A pulse of just now; or more to save.
+  touched_ = raft_->HasReady();  // A pulse of just now.
   ++turns_;
   wakeup_ = NextWakeup(now);
 }

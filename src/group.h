@@ -41,15 +41,15 @@ class Group {
     Bytes name;                       // "control", "locks".
     size_t log_bytes_max = 64 << 20;  // A snapshot is taken when the log in memory is larger,
     uint64_t snapshot_entries = 200'000;  // or when this many entries were applied since the last.
-    size_t save_records = 20'000;         // Of a snapshot in one turn: a few milliseconds.
+    size_t save_records = 5'000;          // Of a snapshot at a time: about a millisecond.
     // For what the state has left in the log: how one value is read from the disk, what was read
     // lately (of all groups), and an empty machine to see what a snapshot needs. The first may be
     // empty if the machine leaves nothing there.
     LogStore::Read read{};
     BodyCache* cache = nullptr;
     std::function<std::unique_ptr<StateMachine>()> make_machine{};
-    // Shared by the groups of a node: one of them is making a snapshot, the others wait with theirs.
-    // None: it is alone.
+    // Shared by the groups of a node: one of them is making a snapshot, the others wait with
+    // theirs. None: it is alone.
     bool* is_saving = nullptr;
   };
 
@@ -94,6 +94,10 @@ class Group {
   bool AwaitsDisk() const { return awaited_write_ != 0; }
   // Differs from what it was if the group may have changed since.
   uint64_t turns() const { return 2 * turns_ + (touched_ ? 1 : 0); }
+  // A snapshot is made by and by: once in a turn, while it MaySave. What it has given to the disk
+  // must be there before more of it comes.
+  bool MaySave() const { return saving_ && saving_->write == 0; }
+  void SaveSome(uint64_t write, WriteBatch* batch);
   // A follower needs a snapshot.
   bool WantsSnapshot() const { return wants_snapshot_; }
   void ProvideSnapshot();
@@ -161,7 +165,7 @@ class Group {
   void Install(const raft::Snapshot& snapshot, WriteBatch* batch);
   void BeginSnapshotIfDue(WriteBatch* batch);
   void BeginSaving(bool for_follower);
-  void SaveSome(uint64_t write, WriteBatch* batch);
+  void SaveForFollower();
   void FinishSnapshot(uint64_t write, WriteBatch* batch);
   void GiveUpSaving(WriteBatch* batch);
   void EndSaving();
@@ -214,8 +218,10 @@ class Group {
   std::optional<Compaction> compaction_;
   // A snapshot that is being made, of the state as it was at `snapshot.last`.
   struct Saving {
-    explicit Saving(bool follower) : for_follower(follower) {}
+    Saving(bool follower, Term t) : for_follower(follower), term(t) {}
     bool for_follower;          // Else for our disk, to which its data goes as it comes.
+    Term term;                  // In which it was begun.
+    uint64_t write = 0;         // Of what came last, until it is on disk.
     raft::Snapshot snapshot;
     size_t bytes = 0;           // Of it on their way to disk.
     size_t applied_bytes = 0;   // As they were when it began.

@@ -34,13 +34,12 @@ void Group::BeginSnapshotIfDue(WriteBatch* batch) {
 void Group::ProvideSnapshot() {
   if (*options_.is_saving) return;  // One at a time; it is asked for again.
   wants_snapshot_ = false;
-  touched_ = true;
-  BeginSaving(true);
+  if (raft_->is_leader()) BeginSaving(true);
 }
 
 void Group::BeginSaving(bool for_follower) {
   *options_.is_saving = true;
-  saving_.emplace(for_follower);
+  saving_.emplace(for_follower, raft_->term());
   saving_->applied_bytes = applied_bytes_;
   saving_->snapshot.last = applied_id_;
   saving_->snapshot.time = applied_time_;
@@ -49,19 +48,29 @@ void Group::BeginSaving(bool for_follower) {
 }
 
 void Group::SaveSome(uint64_t write, WriteBatch* batch) {
-  if (!saving_) return;
+  if (!MaySave()) return;
+  if (saving_->for_follower) return SaveForFollower();
+  Bytes& data = saving_->snapshot.data;
+  const bool is_whole = replica_->SaveMore(options_.save_records, &data);
+  const size_t records = batch->ops().size();
+  saving_->bytes += data.size();
+  store_.AddToSnapshot(data, batch);
+  data.clear();
+  if (is_whole) FinishSnapshot(write, batch);
+  if (batch->ops().size() == records) return;
+  awaited_write_ = write;
+  if (saving_) saving_->write = write;
+}
+
+// Who needed it asks the next leader.
+void Group::SaveForFollower() {
   raft::Snapshot& snapshot = saving_->snapshot;
-  const bool is_whole = replica_->SaveMore(options_.save_records, &snapshot.data);
-  if (!saving_->for_follower) {
-    saving_->bytes += snapshot.data.size();
-    store_.AddToSnapshot(snapshot.data, batch);
-    snapshot.data.clear();
-  }
-  if (!is_whole) return;
-  if (saving_->for_follower) {
+  if (!raft_->is_leader() || raft_->term() != saving_->term) {
+    replica_->EndSave();
+  } else if (replica_->SaveMore(options_.save_records, &snapshot.data)) {
     MutableRaft().ProvideSnapshot(std::move(snapshot));
   } else {
-    FinishSnapshot(write, batch);
+    return;
   }
   EndSaving();
 }
@@ -79,13 +88,13 @@ void Group::FinishSnapshot(uint64_t write, WriteBatch* batch) {
   applied_bytes_ -= saving_->applied_bytes;
   ++snapshots_taken_;
   compaction_ = {write, snapshot_index_};
+  EndSaving();
 }
 
 void Group::GiveUpSaving(WriteBatch* batch) {
   if (!saving_) return;
   replica_->EndSave();
   if (!saving_->for_follower) store_.DropUnfinished(batch);
-  wants_snapshot_ |= saving_->for_follower;
   EndSaving();
 }
 
@@ -94,6 +103,7 @@ void Group::Persisted(MonoTime now, uint64_t write) {
   MutableRaft().Persisted(now, write);
   if (write >= awaited_write_) awaited_write_ = 0;
   if (arriving_ && write >= arriving_->write) arriving_->write = 0;
+  if (saving_ && write >= saving_->write) saving_->write = 0;
   if (!compaction_ || write < compaction_->write) return;
   const size_t keep = std::min<size_t>(kEntriesKeptMax, options_.snapshot_entries / 4);
   // Well below the maximum, or the next snapshot would be due at once.

@@ -11,7 +11,6 @@ namespace lockstep {
 namespace {
 
 constexpr uint64_t kLastNumber = ~uint64_t{0};
-constexpr size_t kPieceBytes = 1024 * 1024;
 
 void AppendBigEndian(uint64_t v, int bytes, Bytes* out) {  // So that byte order is number order.
   for (int i = bytes - 1; i >= 0; --i) out->push_back(static_cast<char>(v >> (8 * i)));
@@ -130,7 +129,8 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
   if (!scanned) return scanned.error();
   Bytes& data = head.second ? second : first;
   coming_ = {};
-  coming_.pieces = (head.second ? first : second).empty() ? 0 : 1;  // At least; it was not finished.
+  // Of one that was not finished, at least one.
+  coming_.pieces = (head.second ? first : second).empty() ? 0 : 1;
   second_ = head.second;
   has_pieces_ = !data.empty();
   if (data.size() != head.bytes || (head.bytes > 0 && Crc32c(data) != head.checksum)) {
@@ -196,10 +196,10 @@ void LogStore::AddToSnapshot(BytesView data, WriteBatch* batch) {
   coming_.bytes += data.size();
   coming_.checksum = Crc32cAfter(coming_.checksum, data);
   while (!data.empty()) {
-    const size_t fits = std::min(data.size(), kPieceBytes - coming_.rest.size());
+    const size_t fits = std::min(data.size(), piece_bytes_ - coming_.rest.size());
     coming_.rest += data.substr(0, fits);
     data.remove_prefix(fits);
-    if (coming_.rest.size() == kPieceBytes) PutPiece(batch);
+    if (coming_.rest.size() == piece_bytes_) PutPiece(batch);
   }
 }
 

@@ -31,7 +31,8 @@ namespace lockstep {
 
 class LogStore {
  public:
-  explicit LogStore(GroupId group) : group_(group) {}
+  explicit LogStore(GroupId group, size_t piece_bytes = 1 << 20)
+      : group_(group), piece_bytes_(piece_bytes) {}
 
   // What the disk has of this group. `snapshot.data` is whole. No hard state, log or snapshot: all
   // zero, and `found` is false. Entries that the snapshot covers are not looked at.
@@ -84,6 +85,7 @@ class LogStore {
   void DropUnneeded(Index from, Index to, const Needs& needs, WriteBatch* batch);
 
   GroupId group_;
+  size_t piece_bytes_;
   Index covered_;            // By the snapshot on disk.
   Index last_;               // Of the log on disk.
   bool has_pieces_ = false;  // The snapshot on disk,

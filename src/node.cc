@@ -175,6 +175,10 @@ Output Node::Parts::Drain(MonoTime at) {
   now = at;
   Output out;
   TellDelivered();  // What the last turn gave has left by now, or its backlog was told.
+  // Before its own snapshots, of which there may always be one due.
+  const auto wants = std::find_if(all_groups.begin(), all_groups.end(),
+                                  [](const Group* group) { return group->WantsSnapshot(); });
+  if (wants != all_groups.end()) (*wants)->ProvideSnapshot();
   int64_t budget = kWorkADrain;
   for (int round = 0; round < kRoundsATurn; ++round) {
     RunSessions(&budget);
@@ -185,9 +189,9 @@ Output Node::Parts::Drain(MonoTime at) {
     }
     if (runnable.empty() || budget <= 0) break;
   }
-  const auto wants = std::find_if(all_groups.begin(), all_groups.end(),
-                                  [](const Group* group) { return group->WantsSnapshot(); });
-  if (wants != all_groups.end()) (*wants)->ProvideSnapshot();
+  for (Group* group : all_groups) {
+    if (group->MaySave() && !exit) group->SaveSome(next_write, &batch);
+  }
   intake.Flush();
   SendHeartbeats();
   CollectClients(&out);
@@ -214,7 +218,8 @@ MonoTime Node::Parts::NextWakeup() const {
   if (!runnable.empty()) return now;
   MonoTime next = std::min(next_housekeeping, gateway.NextWakeup());
   for (const Group* group : all_groups) {
-    next = std::min(next, group->HasWork() ? now : group->NextWakeup());
+    const bool at_once = group->HasWork() || (group->MaySave() && !exit);
+    next = std::min(next, at_once ? now : group->NextWakeup());
   }
   if (formation != nullptr && birth_persisted) next = std::min(next, formation->NextWakeup());
   return next;

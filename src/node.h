@@ -146,7 +146,8 @@ struct NodeOptions {
   int64_t wall_clock_us = 0;  // At `now` of Open; for people only.
   Bytes os, executable, config_file;  // For INFO.
   uint64_t process_id = 0;
-  size_t save_records = 20'000;  // Of a snapshot in one turn.
+  size_t save_records = 5'000;    // Of a snapshot at a time,
+  size_t piece_bytes = 1 << 20;   // and how much of it at least goes to disk together.
   std::function<Bytes(size_t)> random;        // From the operating system; none: from `seed`.
   std::function<Bytes(BytesView)> sha256_hex; // None: ACL GETUSER shows no hash.
   // One value of what is on disk, as StorageReader visits it; nothing: it is not there. At any time

@@ -122,6 +122,11 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
   }
   for (size_t i = 0; i < session->slots().size(); ++i) {
     const Session::Slot& slot = session->slots()[i];
+    if (slot.errand != nullptr) {
+      for (const Errand::Part& part : slot.errand->parts) {
+        if (part.open) gateway.Abandon(now, part.group, part.seq);
+      }
+    }
     if (slot.seq == 0 || (slot.filled && !slot.gives())) continue;
     const bool may_happen = gateway.Abandon(now, slot.group, slot.seq);
     if (may_happen && slot.binds) session->Bind(slot.group);
@@ -177,7 +182,7 @@ void Node::Parts::RunSessions(int64_t* budget) {
 void Node::Parts::OnReply(const Gateway::Asker& asker, Reply reply) {
   Session* session = FindSession(asker.client);
   if (session == nullptr) return;
-  dispatcher.OnReply(now, session, asker.slot, std::move(reply));
+  dispatcher.OnReply(now, session, asker.slot, asker.part, std::move(reply));
   MakeDirty(session);
   // What was held back behind this reply may run now.
   if (session->parser.buffered() > 0) MakeRunnable(session);

@@ -176,6 +176,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   ClusterView Cluster() const override;
   NodeId self() const override { return me.node; }
   uint64_t Shards() const override { return std::max<uint64_t>(1, me.shards); }
+  Spreads& spreads() override { return known_spreads; }
   Result<void> TransferLeadership(GroupId group, NodeId target) override;
   void Rebalance() override;
   void Shutdown(bool at_once) override { On(Terminate{at_once}); }
@@ -198,6 +199,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::map<GroupId, std::unique_ptr<LogNarrator>> narrators;
   std::map<GroupId, std::unique_ptr<Group>> groups;
   BodyCache bodies;
+  Spreads known_spreads;
   bool is_saving = false;  // One of the groups is making a snapshot.
   GroupId fetching;  // The group that fetches what a snapshot needs, or the last that did.
   std::vector<Group*> all_groups;  // The same, side by side.

@@ -113,6 +113,12 @@ void Node::Parts::CloseAfterReplies(ClientId id) {
 bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   Session* session = FindSession(id);
   Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
+  if (slot != nullptr && slot->errand != nullptr) {
+    dispatcher.StopWaiting(now, session, session->BackNumber(), with_error);
+    MakeDirty(session);
+    if (session->parser.buffered() > 0) MakeRunnable(session);
+    return true;
+  }
   if (slot == nullptr || slot->seq == 0) return false;
   if (gateway.Withdraw(slot->group, slot->seq)) {
     OnReply({id, session->BackNumber()},

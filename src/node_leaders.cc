@@ -106,11 +106,16 @@ bool Node::Parts::MayTakeOver(const Group& group, NodeId id) const {
 // messages would go to it and come back only when the node is given up.
 void Node::Parts::EndWaitsForMessages() {
   ForEachSession([&](Session* session) {
-    const Session::Slot* slot = session->Blocking();
-    if (slot == nullptr || !slot->hands_over || slot->seq == 0) return;
-    gateway.Abandon(now, slot->group, slot->seq);
-    OnReply({session->client.id, session->BackNumber()},
-            Reply::Error("UNBLOCKED", "this node is shutting down; ask another one again"));
+    Session::Slot* slot = session->Blocking();
+    if (slot == nullptr || !slot->hands_over) return;
+    if (slot->errand != nullptr) dispatcher.GiveUpParts(now, slot);
+    if (slot->seq != 0) gateway.Abandon(now, slot->group, slot->seq);
+    slot->seq = 0;
+    dispatcher.Complete(now, session, session->BackNumber(),
+                        Reply::Error("UNBLOCKED", "this node is shutting down; ask another one "
+                                                  "again"));
+    MakeDirty(session);
+    if (session->parser.buffered() > 0) MakeRunnable(session);
   });
 }
 

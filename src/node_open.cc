@@ -179,12 +179,13 @@ raft::Options Node::Parts::RaftOptions(GroupId id) const {
 }
 
 Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
-  LogStore store(id);
+  LogStore store(id, options.piece_bytes);
   raft::Recovered recovered;
   auto replica = std::make_unique<Replica>(MakeMachine(id, me));
   if (storage != nullptr) {
     Result<LogStore::Loaded> loaded = store.Load(*storage);
     if (!loaded) return loaded.error();
+    store.DropUnfinished(&batch);
     if (IsShard(id)) store.DropFetched(&batch);  // Of a snapshot that had not come when we ended.
     recovered = std::move(loaded->recovered);
   }

@@ -36,11 +36,22 @@ Session::Slot* Session::Find(uint64_t number) {
   return &slots_[number - first_slot_];
 }
 
+Errand* Session::Attach(Slot* slot, std::unique_ptr<Task> task) {
+  CHECK(slot->errand == nullptr && !slot->filled);
+  slot->errand = std::make_unique<Errand>();
+  slot->errand->task = std::move(task);
+  slot->seq = 0;
+  ++open_errands_;
+  return slot->errand.get();
+}
+
 void Session::Fill(uint64_t number, Reply reply) {
   Slot* slot = Find(number);
   if (slot == nullptr || slot->filled) return;
   if (slot->read) --open_reads_;
   if (slot->hands_over) --open_hand_overs_;
+  if (slot->errand != nullptr) --open_errands_;
+  slot->errand.reset();
   slot->filled = true;
   slot->reply = std::move(reply);
   WriteReady();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "commands/client.h"
+#include "commands/task.h"
 #include "src/base/ids.h"
 #include "src/base/ring.h"
 #include "src/base/seq_map.h"
@@ -29,6 +30,17 @@ namespace lockstep {
 struct ExecReply {
   std::vector<Reply> replies;
   std::vector<size_t> from_group;  // Positions in `replies`, in the order of the batch.
+};
+
+// A command that asks several groups, and what it has asked.
+struct Errand {
+  struct Part {
+    GroupId group;
+    uint64_t seq = 0;  // The gateway's number.
+    bool open = true;  // Not answered, not given up.
+  };
+  std::unique_ptr<Task> task;
+  std::vector<Part> parts;
 };
 
 class Session {
@@ -45,10 +57,11 @@ class Session {
     bool hands_over = false;  // Its answer hands something over: see Propose.
     Reply reply;
     std::unique_ptr<ExecReply> exec;
+    std::unique_ptr<Errand> errand;
     size_t leaf = 0;        // Its command, for statistics.
     MonoTime started;
     GroupId group;
-    uint64_t seq = 0;       // The gateway's number; 0: not a group's.
+    uint64_t seq = 0;       // The gateway's number; 0: not a group's, or those of the errand.
     Bytes subject;          // Its first argument, for SLOWLOG.
 
     bool gives() const {
@@ -74,6 +87,7 @@ class Session {
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
   std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
+  uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.
   bool dirty = false;         // In the node's list of sessions whose output is to be collected.
@@ -97,6 +111,7 @@ class Session {
   void Answer(Reply reply, bool muted);
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
+  Errand* Attach(Slot* slot, std::unique_ptr<Task> task);  // Until the slot is filled.
   Slot& BackSlot() { return slots_.back(); }
   uint64_t BackNumber() const { return first_slot_ + slots_.size() - 1; }
   // Gives an open slot its reply and writes all that is ready.
@@ -111,6 +126,7 @@ class Session {
   const Ring<Slot>& slots() const { return slots_; }
   size_t open_reads() const { return open_reads_; }
   size_t open_hand_overs() const { return open_hand_overs_; }
+  size_t open_errands() const { return open_errands_; }
   void Bind(GroupId group) {
     if (std::find(bound.begin(), bound.end(), group) == bound.end()) bound.push_back(group);
   }
@@ -132,7 +148,8 @@ class Session {
   uint64_t first_slot_ = 1;
   GroupId asked_;  // By the latest slot that was opened.
   size_t open_reads_ = 0;       // Not filled yet,
-  size_t open_hand_overs_ = 0;  // as these.
+  size_t open_hand_overs_ = 0;  // as these,
+  size_t open_errands_ = 0;     // and these.
   Bytes out_;
   uint64_t taken_ = 0;          // Bytes of output taken so far.
   std::vector<Handed> handed_;  // In their order in the output.

@@ -15,11 +15,11 @@
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 3;
+constexpr uint16_t kVersion = 4;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
-constexpr uint64_t kQueuesHash = 1690972595763154216U;
-constexpr uint64_t kQueuesSaved = 1186156218535391669U;
+constexpr uint64_t kQueuesHash = 6528704864765857231U;
+constexpr uint64_t kQueuesSaved = 1693575839489760545U;
 constexpr uint64_t kControlHash = 15591649785032130358U;
 constexpr uint64_t kControlSaved = 8273341277491970191U;
 

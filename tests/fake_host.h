@@ -203,6 +203,7 @@ class FakeHost final : public Host {
 
   ClusterView Cluster() const override { return view; }
   NodeId self() const override { return NodeId{1}; }
+  Spreads& spreads() override { return spreads_; }
   uint64_t Shards() const override { return 1; }
   Result<void> TransferLeadership(GroupId group, NodeId target) override {
     const bool member = std::any_of(view.members.begin(), view.members.end(),
@@ -218,6 +219,7 @@ class FakeHost final : public Host {
   void Sleep(int64_t us) override { slept_us += us; }
 
  private:
+  Spreads spreads_;
   StateMachine& MachineOf(GroupId group) {
     if (group == kControlGroup) return control;
     if (group == kLocksGroup) return locks;

@@ -21,6 +21,7 @@ constexpr size_t kHeadersBytesMax = 4096;   // DQ.PUSH ... HEADERS: names and va
 constexpr size_t kHeadersMax = 64;          // and how many.
 constexpr size_t kQueueErrorBytesMax = 1024;  // DQ.NACK ... ERROR.
 constexpr size_t kPopQueuesMax = 64;        // Queues of one DQ.POP.
+constexpr int64_t kPartitionsMax = 64;      // Of one queue; nor more than there are shards.
 constexpr size_t kPopCountMax = 1000;       // DQ.POP ... COUNT, DQ.PEEK ... COUNT.
 constexpr size_t kReceiptsMax = 1000;       // Of one DQ.ACK, NACK, TOUCH, DEL.
 constexpr uint32_t kQueueRowsMax = 10'000;  // DQ.LIST ... COUNT.

@@ -29,6 +29,9 @@ void Encode(const Reply& reply, size_t depth, Writer* out) {
       return out->Bool(reply.integer != 0);
     case Kind::kDouble:
       return out->U64(std::bit_cast<uint64_t>(reply.number));
+    case Kind::kElsewhere:
+      out->Signed(reply.integer);
+      return out->String(reply.text);
     case Kind::kLogged:
       out->Varint(reply.span.entry);
       out->Varint(reply.span.at);
@@ -60,7 +63,7 @@ LogSpan DecodeSpan(Reader* in) {
 // `budget`: replies that may still be made.
 void Decode(Reader* in, size_t depth, size_t* budget, Reply* out) {
   const uint8_t kind = in->U8();
-  if (kind > static_cast<uint8_t>(Kind::kLogged)) return in->Fail();
+  if (kind > static_cast<uint8_t>(Kind::kElsewhere)) return in->Fail();
   out->kind = static_cast<Kind>(kind);
   switch (out->kind) {
     case Kind::kNil:
@@ -81,6 +84,10 @@ void Decode(Reader* in, size_t depth, size_t* budget, Reply* out) {
       return;
     case Kind::kDouble:
       out->number = std::bit_cast<double>(in->U64());
+      return;
+    case Kind::kElsewhere:
+      out->integer = in->Signed();
+      out->text = in->String();
       return;
     case Kind::kLogged:
       out->span = DecodeSpan(in);

@@ -37,12 +37,14 @@ struct Reply {
     kNothing,    // No reply at all: CLIENT REPLY SKIP, or what SUBSCRIBE has already pushed.
     kLogged,     // A bulk that lies in the log of the group that answers. Its node reads it there
                  // before the answer leaves (Group::Resolve): no client and no other node sees it.
+    kElsewhere,  // Nothing was done: the node that asked is to ask elsewhere (commands/spread.h).
+                 // `integer` says why, `text` where. No client sees it.
   };
 
   Kind kind = Kind::kNil;
-  int64_t integer = 0;  // kInteger, kBoolean.
+  int64_t integer = 0;  // kInteger, kBoolean, kElsewhere.
   double number = 0;    // kDouble.
-  Bytes text;           // kSimple, kError, kBulk, kVerbatim.
+  Bytes text;           // kSimple, kError, kBulk, kVerbatim, kElsewhere.
   std::vector<Reply> items;
   LogSpan span;         // kLogged.
 
@@ -58,6 +60,11 @@ struct Reply {
   static Reply Logged(const LogSpan& span) {
     Reply r = Of(Kind::kLogged);
     r.span = span;
+    return r;
+  }
+  static Reply Elsewhere(int64_t why, Bytes where) {
+    Reply r = Text(Kind::kElsewhere, std::move(where));
+    r.integer = why;
     return r;
   }
   // `code` is stable and UPPERCASE; `sentence` says what happened, whether anything changed, what
@@ -89,6 +96,7 @@ struct Reply {
   static Reply Push(std::vector<Reply> items = {}) { return List(Kind::kPush, std::move(items)); }
 
   bool is_error() const { return kind == Kind::kError; }
+  bool is_elsewhere() const { return kind == Kind::kElsewhere; }
   bool is_nil() const { return kind == Kind::kNil || kind == Kind::kNilArray; }
 
   // Appends to a kArray, kSet, kPush; to a kMap, a pair.

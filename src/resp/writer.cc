@@ -119,7 +119,8 @@ void WriteReply(const Reply& reply, int protocol, Bytes* out) {
       return WriteList('~', reply.items, protocol, out);
     case Kind::kPush:
       return WriteList('>', reply.items, protocol, out);
-    case Kind::kLogged:  // Was read before it came here (Group::Resolve).
+    case Kind::kLogged:     // Was read before it came here (Group::Resolve).
+    case Kind::kElsewhere:  // Was followed (Dispatcher).
       return WriteReply(Reply::Nil(), protocol, out);
     case Kind::kNothing:
       return;

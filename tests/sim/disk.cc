@@ -35,13 +35,14 @@ void Disk::OnNextWrite(bool of_snapshot, std::function<void()> then) {
 }
 
 bool Disk::WritesSnapshot() const {
-  const auto is_head = [](const WriteBatch::Op& op) {
-    return op.kind == WriteBatch::Kind::kPut && op.key.size() == 6 && op.key[5] == 's';
+  const auto is_of_one = [](const WriteBatch::Op& op) {
+    const char what = op.key.size() > 5 && op.key[0] == 'g' ? op.key[5] : '?';
+    return op.kind == WriteBatch::Kind::kPut && (what == 's' || what == 'p' || what == 't');
   };
   return std::any_of(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(under_way_),
                      [&](const Waiting& waiting) {
                        const auto& ops = waiting.batch.ops();
-                       return std::any_of(ops.begin(), ops.end(), is_head);
+                       return std::any_of(ops.begin(), ops.end(), is_of_one);
                      });
 }
 

@@ -39,6 +39,7 @@ NodeOptions Process::Options() {
   options.wall_clock_us = wall_clock_us_;
   options.process_id = instance_;
   options.save_records = static_cast<size_t>(world_->swarm().save_records);
+  options.piece_bytes = static_cast<size_t>(world_->swarm().piece_bytes);
   options.read_value = [this](BytesView key) { return disk_.Get(key); };
   options.clock = [this] { return LocalNow(); };
   return options;

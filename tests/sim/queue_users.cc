@@ -29,6 +29,7 @@ class Producer final : public Actor {
 
  private:
   void Round() override {
+    if (Chance(4)) return Spread();
     QueueLedger::Push push;
     const bool grouped = Chance(40);
     push.queue = QueueOf(world_, grouped);
@@ -52,6 +53,17 @@ class Producer final : public Actor {
     if (has_id) argv.insert(argv.end(), {"ID", push.body});
     world_->queues().OnPush(push);
     Try(push.body, argv, has_id);
+  }
+
+  // It may be as wide already, or not settled.
+  void Spread() {
+    const Bytes partitions = std::to_string(Between(2, 3));
+    session().Call({"DQ.SET", QueueOf(world_, Chance(50)), "partitions", partitions}, kPatienceUs,
+                   [this](const Reply* reply, bool) {
+                     const bool done = reply != nullptr && !reply->is_error();
+                     if (done) ++world_->counters()[Count::kQueuesSpread];
+                     Next(20'000);
+                   });
   }
 
   // Under an id the same push may be sent again until it is known to have happened.
@@ -95,6 +107,7 @@ class Worker final : public Actor {
     lease_ms_ = Between(100, 3000);
     tied_ = Chance(30);
     std::vector<Bytes> argv = {"DQ.POP", queue, "LEASE", std::to_string(lease_ms_)};
+    if (Chance(15)) argv.insert(argv.begin() + 1, queue == "q1" ? "q2" : "q1");
     if (tied_) argv.push_back("TIED");
     if (Chance(30)) argv.insert(argv.end(), {"COUNT", std::to_string(Between(2, 5))});
     if (Chance(70)) argv.insert(argv.end(), {"BLOCK", std::to_string(Between(50, 2000))});

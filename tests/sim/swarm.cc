@@ -54,7 +54,8 @@ Swarm::Swarm(uint64_t seed) {
   Rng rng(seed * 0x2545F4914F6CDD1DULL + 1);
   DrawCluster(&rng);
   Rng slices(seed);
-  save_records = Pick<int64_t>(&slices, {1, 100, 20'000});
+  save_records = Pick<int64_t>(&slices, {1, 100, 5'000});
+  piece_bytes = Pick<int64_t>(&slices, {300, 5'000, 1 << 20});
   DrawWorld(&rng);
   DrawFaults(&rng);
   DrawWork(&rng);

@@ -74,7 +74,8 @@ struct Swarm {
   int64_t election_timeout_ms = 300;
   int64_t heartbeat_ms = 60;
   int64_t snapshot_entries = 50;
-  int64_t save_records = 20'000;
+  int64_t save_records = 5'000;
+  int64_t piece_bytes = 1 << 20;
   int64_t window_entries = 64;
   int64_t window_bytes = 8 << 20;
   int64_t append_bytes = 4096;

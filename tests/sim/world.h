@@ -22,8 +22,9 @@
 
 namespace lockstep::sim {
 
-// Of every simulated cluster, which has two shards.
-constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup, ShardGroup(0), ShardGroup(1)};
+// Of every simulated cluster, which has three shards.
+constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup, ShardGroup(0), ShardGroup(1),
+                               ShardGroup(2)};
 
 // Whose log lines follow; kNoNode: the world's own.
 void SetSpeaker(NodeId node);

@@ -1,0 +1,383 @@
+// Queues with several partitions: the place of a message, a partition's part, and the tasks that
+// find their way between them.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+
+#include "commands/queue_store.h"
+#include "commands/queue_tasks.h"
+#include "src/base/hash.h"
+#include "src/base/rng.h"
+
+namespace lockstep {
+namespace {
+
+constexpr uint64_t kShards = 8;
+const Bytes kQueue = "q";
+
+// Shards in memory, and what one node knows of them. Each operation is applied at once; a POP that
+// waits is answered when something comes.
+class Cluster {
+ public:
+  Cluster() {
+    for (uint64_t shard = 0; shard < kShards; ++shard) {
+      shards_.push_back(std::make_unique<QueueStore>(shard));
+    }
+  }
+
+  // One command, as a node would run it that knows what `spreads` says.
+  struct Run {
+    std::unique_ptr<Task> task;
+    struct Part {
+      GroupId group;
+      uint64_t seq = 0;
+      bool open = true;
+    };
+    std::vector<Part> parts;
+    std::optional<Reply> answer;
+  };
+  Run* Begin(Spreads* spreads, Bytes op) {
+    Run& run = runs_.emplace_back();
+    run.task = MakeQueueTask({spreads, kShards}, std::move(op));
+    Task::Next next;
+    run.answer = run.task->Begin(&next);
+    Go(&run, std::move(next));
+    return &run;
+  }
+  Reply Ask(Spreads* spreads, Bytes op) {
+    Run* run = Begin(spreads, std::move(op));
+    EXPECT_TRUE(run->answer.has_value());
+    return run->answer.value_or(Reply::Nil());
+  }
+  Reply Apply(GroupId group, Bytes op) {
+    const RequestId request{NodeId{1}, 1, ++seq_};
+    return Apply({.group = group, .op = std::move(op)}, request).value_or(Reply::Nil());
+  }
+  void Pass(int64_t ms) { time_ = time_ + ms; }
+  QueueStore& shard(uint64_t number) { return *shards_[number]; }
+  size_t asked() const { return asked_; }
+  void CheckInvariants() const {
+    for (const auto& shard : shards_) shard->CheckInvariants();
+  }
+
+ private:
+  void Go(Run* run, Task::Next next) {
+    for (;;) {
+      if (next.give_up || run->answer) GiveUp(run);
+      if (run->answer) return;
+      std::deque<std::pair<size_t, Reply>> answers;
+      for (Task::Part& part : next.ask) {
+        const RequestId request{NodeId{1}, 1, ++seq_};
+        std::optional<Reply> reply = Apply(part, request);
+        if (part.unheard) continue;
+        run->parts.push_back({part.group, request.seq, !reply.has_value()});
+        if (reply) answers.emplace_back(run->parts.size() - 1, *std::move(reply));
+      }
+      next = {};
+      for (auto& [part, reply] : answers) {
+        run->answer = run->task->OnReply(part, std::move(reply), &next);
+        if (run->answer || next.give_up || !next.ask.empty()) break;
+      }
+      if (!run->answer && next.ask.empty() && !next.give_up) return;
+    }
+  }
+  std::optional<Reply> Apply(const Task::Part& part, const RequestId& request) {
+    ++asked_;
+    QueueStore& store = *shards_[ShardOf(part.group)];
+    if (part.read) return store.Query(time_, part.op);
+    Effects effects;
+    const Position at{Index{++index_}, time_, Index{index_}, part.op};
+    store.Advance(at, &effects);
+    store.Apply(at, request, part.op, &effects);
+    std::optional<Reply> own;
+    for (Effects::Answer& answer : effects.answers) {
+      if (answer.request == request) {
+        own = std::move(answer.reply);
+      } else {
+        others_.emplace_back(answer.request.seq, std::move(answer.reply));
+      }
+    }
+    return own;
+  }
+  void GiveUp(Run* run) {
+    for (Run::Part& part : run->parts) {
+      if (!std::exchange(part.open, false)) continue;
+      const CancelOp cancel{{NodeId{1}, 1, part.seq}, CancelOp::Why::kGone};
+      (void)Apply({.group = part.group, .op = cancel.Encode()}, {NodeId{1}, 1, ++seq_});
+    }
+  }
+
+ public:
+  // Answers that came for those who wait.
+  void Deliver() {
+    while (!others_.empty()) {
+      auto [seq, reply] = std::move(others_.front());
+      others_.pop_front();
+      for (Run& run : runs_) {
+        for (size_t i = 0; i < run.parts.size(); ++i) {
+          if (run.parts[i].seq != seq || !run.parts[i].open) continue;
+          run.parts[i].open = false;
+          Task::Next next;
+          run.answer = run.task->OnReply(i, std::move(reply), &next);
+          Go(&run, std::move(next));
+          i = run.parts.size();
+        }
+      }
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<QueueStore>> shards_;
+  std::deque<Run> runs_;
+  std::deque<std::pair<uint64_t, Reply>> others_;
+  ClusterTime time_{1'000};
+  uint64_t index_ = 0;
+  uint64_t seq_ = 0;
+  size_t asked_ = 0;
+};
+
+Bytes Set(int64_t partitions) {
+  return QueueSetOp{kQueue, {{static_cast<uint32_t>(PartitionsOption()), partitions}}}.Encode();
+}
+Bytes Push(BytesView body, BytesView group = {}, BytesView id = {}) {
+  PushOp op;
+  op.queue = kQueue;
+  op.bodies = {body};
+  op.group = group;
+  op.id = id;
+  return op.Encode();
+}
+Bytes Pop(std::optional<int64_t> wait_ms = std::nullopt) {
+  PopOp op;
+  op.queues = {kQueue};
+  op.wait_ms = wait_ms;
+  return op.Encode();
+}
+uint64_t ShardIn(const Reply& id) {
+  uint64_t shard = kShards;
+  EXPECT_TRUE(ParseUint64(BytesView(id.text).substr(0, id.text.find('.')), &shard)) << id.text;
+  return shard;
+}
+// Of a row.
+Bytes ReceiptIn(const Reply& rows) { return rows.items.at(0).items.at(1).text; }
+
+class QueueSpreadTest : public ::testing::Test {
+ protected:
+  Reply Ask(Bytes op) { return cluster_.Ask(&here_, std::move(op)); }
+  // Acknowledges what the receipt names, where it lies.
+  int64_t Ack(const Reply& rows) {
+    const Bytes text = ReceiptIn(rows);
+    const size_t dot = text.find('.'), second = text.find('.', dot + 1);
+    uint64_t shard = 0;
+    Receipt receipt;
+    EXPECT_TRUE(ParseUint64(BytesView(text).substr(0, dot), &shard));
+    EXPECT_TRUE(ParseUint64(BytesView(text).substr(dot + 1, second - dot - 1), &receipt.seq));
+    EXPECT_TRUE(ParseUint64(BytesView(text).substr(second + 1), &receipt.lease));
+    return cluster_.Apply(ShardGroup(shard), QueueAckOp{kQueue, {receipt}}.Encode()).integer;
+  }
+
+  Cluster cluster_;
+  Spreads here_, there_;
+};
+
+// What moves when a place is added goes to the new one, and is its share.
+TEST(SpreadTest, AGrowthMovesNoMoreThanItMust) {
+  constexpr int kGroups = 20'000;
+  for (uint32_t places = 1; places < 20; ++places) {
+    int moved = 0;
+    for (int i = 0; i < kGroups; ++i) {
+      const Bytes group = "group" + std::to_string(i);
+      const uint32_t before = PlaceOfGroup(group, places);
+      const uint32_t after = PlaceOfGroup(group, places + 1);
+      ASSERT_LT(before, places);
+      if (before == after) continue;
+      ASSERT_EQ(after, places);
+      ++moved;
+    }
+    const int share = kGroups / static_cast<int>(places + 1);
+    EXPECT_NEAR(moved, share, share / 5 + 100) << places;
+  }
+}
+
+TEST(SpreadTest, WhatIsDamagedIsNotLearned) {
+  Spread spread;
+  spread.queue = "q";
+  spread.version = 7;
+  spread.options.partitions = 4;
+  const Bytes sound = spread.Encode();
+  EXPECT_EQ(DecodeSpread(sound), spread);
+  Spreads spreads;
+  for (size_t i = 0; i < sound.size(); ++i) {
+    EXPECT_EQ(spreads.Learn(BytesView(sound).substr(0, i)), nullptr);
+  }
+  ASSERT_NE(spreads.Learn(sound), nullptr);
+  spread.version = 6;
+  EXPECT_EQ(spreads.Learn(spread.Encode()), nullptr) << "older";
+  EXPECT_EQ(spreads.Find("q")->spread.version, 7U);
+}
+
+TEST_F(QueueSpreadTest, MessagesWithoutAPlaceGoToAllPartitionsInTurn) {
+  EXPECT_EQ(Ask(Set(4)), Reply::Ok());
+  std::map<uint64_t, int> by_shard;
+  for (int i = 0; i < 40; ++i) ++by_shard[ShardIn(Ask(Push("body")))];
+  ASSERT_EQ(by_shard.size(), 4U);
+  for (const auto& [shard, count] : by_shard) EXPECT_EQ(count, 10) << shard;
+  EXPECT_EQ(Ask(LenQuery{kQueue}.Encode()).integer, 40);
+  cluster_.CheckInvariants();
+}
+
+TEST_F(QueueSpreadTest, ANodeThatHasHeardOfNothingFindsItsWay) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  for (int i = 0; i < 12; ++i) (void)Ask(Push("body"));
+  EXPECT_EQ(cluster_.Ask(&there_, LenQuery{kQueue}.Encode()).integer, 12);
+  Spreads nobody;
+  int popped = 0;
+  while (!cluster_.Ask(&nobody, Pop()).is_nil()) ++popped;
+  EXPECT_EQ(popped, 12);
+}
+
+// The rule of the contract: nothing is lost, repeated, or out of order within a group.
+TEST_F(QueueSpreadTest, AGroupStaysWhereItsMessagesAreUntilTheyAreGone) {
+  std::map<Bytes, uint64_t> at;
+  for (int i = 0; i < 16; ++i) {
+    const Bytes group = "g" + std::to_string(i);
+    at[group] = ShardIn(Ask(Push(group, group)));
+  }
+  ASSERT_EQ(Ask(Set(8)), Reply::Ok());
+  for (const auto& [group, shard] : at) {
+    EXPECT_EQ(ShardIn(Ask(Push(group, group))), shard) << "behind the first";
+    EXPECT_EQ(ShardIn(cluster_.Ask(&there_, Push(group, group))), shard) << "from anywhere";
+  }
+  EXPECT_EQ(Ask(Set(8)), Reply::Ok()) << "as many as there are";
+  std::map<Bytes, int> seen;
+  for (Reply rows = Ask(Pop()); !rows.is_nil(); rows = Ask(Pop())) {
+    ++seen[rows.items.at(0).items.at(2).span.size > 0 ? "one" : ""];
+    EXPECT_EQ(Ack(rows), 1);
+  }
+  EXPECT_EQ(seen["one"], 48);
+  std::set<uint64_t> places;
+  for (const auto& [group, shard] : at) places.insert(ShardIn(Ask(Push(group, group))));
+  EXPECT_GT(places.size(), 3U) << "each in its own place now";
+  cluster_.CheckInvariants();
+}
+
+TEST_F(QueueSpreadTest, WhatHasLetGoOfAllIsAskedNoMore) {
+  (void)Ask(Push("one", "g"));
+  ASSERT_EQ(Ask(Set(8)), Reply::Ok());
+  EXPECT_EQ(Ack(Ask(Pop())), 1);
+  Bytes elsewhere;
+  for (int i = 0; elsewhere.empty(); ++i) {
+    const Bytes group = "group" + std::to_string(i);
+    if (PlaceOfGroup(group, 8) != 0) elsewhere = group;
+  }
+  (void)Ask(Push("two", elsewhere));
+  const size_t before = cluster_.asked();
+  (void)Ask(Push("three", elsewhere));
+  EXPECT_EQ(cluster_.asked() - before, 1U);
+}
+
+// Trap q36.
+TEST_F(QueueSpreadTest, AnIdIsPushedOnceBeforeAndAfterAGrowthAndFromAnyNode) {
+  std::map<Bytes, Bytes> ids;
+  for (int i = 0; i < 20; ++i) {
+    const Bytes id = "id" + std::to_string(i);
+    ids[id] = Ask(Push("body", {}, id)).text;
+  }
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  for (const auto& [id, answer] : ids) {
+    EXPECT_EQ(Ask(Push("body", {}, id)).text, answer);
+    EXPECT_EQ(cluster_.Ask(&there_, Push("body", {}, id)).text, answer);
+  }
+  for (int i = 20; i < 40; ++i) {
+    const Bytes id = "id" + std::to_string(i);
+    const Bytes answer = Ask(Push("body", {}, id)).text;
+    EXPECT_EQ(cluster_.Ask(&there_, Push("body", {}, id)).text, answer);
+  }
+  EXPECT_EQ(Ask(LenQuery{kQueue}.Encode()).integer, 40);
+  EXPECT_EQ(Ask(Set(8)).text.substr(0, 8), "TRYAGAIN") << "IDs of before are remembered";
+  cluster_.Pass(400'000);
+  (void)Ask(Push("later"));
+  EXPECT_EQ(Ask(Set(8)), Reply::Ok()) << "and forgotten";
+}
+
+TEST_F(QueueSpreadTest, ThereAreNeverFewer) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  EXPECT_TRUE(Ask(Set(3)).is_error());
+  EXPECT_EQ(Ask(QueueSetOp{kQueue, {{0, 777}}}.Encode()), Reply::Ok());
+  const Reply info = Ask(QueueInfoQuery{kQueue}.Encode());
+  const auto partitions = std::find_if(info.items.begin(), info.items.end(),
+                                       [](const Reply& one) { return one.text == "partitions"; });
+  ASSERT_NE(partitions, info.items.end());
+  EXPECT_EQ(std::next(partitions)->integer, 4);
+}
+
+// Trap q29: who waits hears of what is pushed to any partition, also to those that came later.
+TEST_F(QueueSpreadTest, WhoWaitsWaitsAtAllPartitions) {
+  Cluster::Run* first = cluster_.Begin(&there_, Pop(0));
+  EXPECT_FALSE(first->answer.has_value());
+  ASSERT_EQ(Ask(Set(8)), Reply::Ok());
+  cluster_.Deliver();
+  EXPECT_FALSE(first->answer.has_value());
+  for (int i = 0; i < 3 && !first->answer; ++i) {
+    (void)Ask(Push("body"));
+    cluster_.Deliver();
+  }
+  ASSERT_TRUE(first->answer.has_value());
+  EXPECT_EQ(first->answer->items.size(), 1U);
+  cluster_.CheckInvariants();
+}
+
+// Of two that come at once it takes one; the other is there for whoever asks next, and has not
+// failed.
+TEST_F(QueueSpreadTest, WhatComesTwiceToOneWhoWaitsIsGivenBack) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  Cluster::Run* waiting = cluster_.Begin(&there_, Pop(0));
+  (void)Ask(Push("one"));
+  (void)Ask(Push("two"));
+  cluster_.Deliver();
+  ASSERT_TRUE(waiting->answer.has_value());
+  const Reply other = Ask(Pop());
+  ASSERT_FALSE(other.is_nil());
+  EXPECT_EQ(other.items.at(0).items.at(3).integer, 1) << "its first attempt";
+  EXPECT_TRUE(Ask(Pop()).is_nil());
+}
+
+TEST_F(QueueSpreadTest, ADroppedQueueKeepsItsPartitions) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  for (int i = 0; i < 8; ++i) (void)Ask(Push("body"));
+  EXPECT_TRUE(Ask(DropQueueOp{kQueue, false}.Encode()).is_error());
+  EXPECT_EQ(Ask(DropQueueOp{kQueue, true}.Encode()).integer, 1);
+  EXPECT_EQ(Ask(LenQuery{kQueue}.Encode()).integer, 0);
+  (void)Ask(Push("again"));
+  EXPECT_EQ(cluster_.Ask(&there_, LenQuery{kQueue}.Encode()).integer, 1);
+  EXPECT_FALSE(cluster_.Ask(&there_, Pop()).is_nil());
+}
+
+TEST_F(QueueSpreadTest, AFencingTokenAndPartitionsDoNotGoTogether) {
+  PushOp fenced;
+  fenced.queue = kQueue;
+  fenced.bodies = {"body"};
+  fenced.fence = 5;
+  EXPECT_FALSE(Ask(fenced.Encode()).is_error());
+  EXPECT_TRUE(Ask(Set(4)).is_error());
+  const Bytes other = "other";
+  const std::pair<uint32_t, int64_t> four{static_cast<uint32_t>(PartitionsOption()), 4};
+  ASSERT_EQ(Ask(QueueSetOp{other, {four}}.Encode()), Reply::Ok());
+  fenced.queue = other;
+  EXPECT_TRUE(Ask(fenced.Encode()).is_error());
+}
+
+// A limit is for the whole queue, each partition has its part.
+TEST_F(QueueSpreadTest, EachPartitionHasItsPartOfALimit) {
+  const std::pair<uint32_t, int64_t> four{static_cast<uint32_t>(PartitionsOption()), 4};
+  const auto maxlen = static_cast<uint32_t>(FindQueueOption("maxlen"));
+  ASSERT_EQ(Ask(QueueSetOp{kQueue, {four, {maxlen, 8}}}.Encode()), Reply::Ok());
+  for (int i = 0; i < 8; ++i) EXPECT_FALSE(Ask(Push("body")).is_error()) << i;
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(Ask(Push("body")).is_error()) << i;
+}
+
+}  // namespace
+}  // namespace lockstep
