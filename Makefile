@@ -9,7 +9,7 @@
 #                         the locks, then the queues; ONLY=queues
 #   make asan | tsan      all tests under sanitizers; takes about half an hour
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
-#   make bench            beside redis-server and etcd, on this machine; QUICK=1: in two minutes
+#   make bench            beside redis-server, etcd, beanstalkd, here; QUICK=1: in four minutes
 #   make microbench       single parts
 #   make mutants          planted bugs, each of which the tests must find
 #   make traces           compare the engines' traces; REWRITE=1 writes them anew
@@ -173,7 +173,7 @@ DEPS_test := $(DEPS_run) libgtest-dev libgmock-dev python3:python3 python3-redis
 DEPS_chaos := $(DEPS_run) python3:python3 ip:iproute2
 DEPS_clang := clang++-14:clang-14 libclang-rt-14-dev
 DEPS_bench := $(DEPS_run) python3:python3 redis-server:redis-server etcd:etcd-server \
-              libnghttp2-dev gnuplot:gnuplot-nox
+              beanstalkd:beanstalkd libnghttp2-dev gnuplot:gnuplot-nox
 DEPS_microbench := $(DEPS_test) libbenchmark-dev
 DEPS_coverage := gcovr:gcovr
 DEPS_format := clang-format-14:clang-format-14

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "client.h"
 
@@ -22,12 +25,13 @@ class Plan {
   virtual ~Plan() = default;
   virtual bool AppendNext(Place* place, std::string* out) = 0;  // False if there is no more.
   virtual void OnAnswer(Place* place, const redisReply& reply) = 0;
+  virtual size_t done() const { return times.count(); }
 
   Times times;
 };
 
 struct Client {
-  explicit Client(int port) : connection(port) {}
+  Client(int port, std::unique_ptr<Replies> replies) : connection(port, std::move(replies)) {}
 
   Connection connection;
   std::deque<Place> places;
@@ -61,13 +65,16 @@ inline void Carry(Plan* plan, std::deque<Client>* clients) {
       });
     });
   }
-  Print(&plan->times, plan->times.count(), MillisecondsSince(began) / 1000);
+  Print(&plan->times, plan->done(), MillisecondsSince(began) / 1000);
 }
 
-inline std::deque<Client> Connect(int port, size_t clients, size_t pipeline) {
+// Client c is connected to the c-th port, round and round.
+template <class MakeReplies>
+std::deque<Client> Connect(const std::vector<int>& ports, size_t clients, size_t pipeline,
+                           MakeReplies make_replies) {
   std::deque<Client> all;
   for (size_t c = 0; c < clients; ++c) {
-    all.emplace_back(port);
+    all.emplace_back(ports[c % ports.size()], make_replies());
     for (size_t p = 0; p < pipeline; ++p) {
       Place& place = all.back().places.emplace_back();
       place.number = c * pipeline + p;
@@ -75,4 +82,8 @@ inline std::deque<Client> Connect(int port, size_t clients, size_t pipeline) {
     }
   }
   return all;
+}
+
+inline std::deque<Client> Connect(int port, size_t clients, size_t pipeline) {
+  return Connect({port}, clients, pipeline, [] { return std::make_unique<RedisReplies>(); });
 }

@@ -14,9 +14,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "figures.h"
@@ -52,6 +55,20 @@ inline std::vector<std::string> Words(const std::string& line) {
   return words;
 }
 
+// What commas part.
+inline std::vector<std::string> Parts(const std::string& list) {
+  std::vector<std::string> parts;
+  std::istringstream in(list);
+  for (std::string part; std::getline(in, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+inline std::vector<int> Ports(const std::string& list) {
+  std::vector<int> ports;
+  for (const std::string& port : Parts(list)) ports.push_back(std::stoi(port));
+  return ports;
+}
+
 // A command with places to fill: {n}, the number of a name, and {c}, that of a client.
 class Command {
  public:
@@ -76,6 +93,19 @@ class Command {
   std::vector<std::string> words_;
 };
 
+inline void AppendWords(std::initializer_list<std::string_view> words, std::string* out) {
+  for (const std::string_view word : words) {
+    *out += '$' + std::to_string(word.size()) + "\r\n";
+    *out += word;
+    *out += "\r\n";
+  }
+}
+
+inline void AppendCommand(std::initializer_list<std::string_view> words, std::string* out) {
+  *out += '*' + std::to_string(words.size()) + "\r\n";
+  AppendWords(words, out);
+}
+
 inline std::string Text(const redisReply& reply) {
   if (reply.type == REDIS_REPLY_NIL) return "nil";
   if (reply.type == REDIS_REPLY_INTEGER) return std::to_string(reply.integer);
@@ -90,10 +120,42 @@ inline void RequireSuccess(const redisReply& reply) {
   if (!ok) Fail("an answer that was not to come: " + Text(reply));
 }
 
+// Cuts what a server sends into its replies.
+class Replies {
+ public:
+  virtual ~Replies() = default;
+  virtual void Feed(const char* bytes, size_t size) = 0;
+  // Nothing if it is not all there yet. It is gone with the next call.
+  virtual const redisReply* Next() = 0;
+};
+
+class RedisReplies final : public Replies {
+ public:
+  void Feed(const char* bytes, size_t size) override {
+    redisReaderFeed(reader_.get(), bytes, size);
+  }
+
+  const redisReply* Next() override {
+    void* raw = nullptr;
+    if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK) Fail(reader_->errstr);
+    last_.reset(static_cast<redisReply*>(raw));
+    return last_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(redisReader* reader) const { redisReaderFree(reader); }
+    void operator()(redisReply* reply) const { freeReplyObject(reply); }
+  };
+
+  std::unique_ptr<redisReader, Free> reader_{redisReaderCreate()};
+  std::unique_ptr<redisReply, Free> last_;
+};
+
 class Connection {
  public:
-  explicit Connection(int port)
-      : fd_(ConnectTo(port)), reader_(redisReaderCreate(), redisReaderFree) {}
+  explicit Connection(int port, std::unique_ptr<Replies> replies = std::make_unique<RedisReplies>())
+      : fd_(ConnectTo(port)), replies_(std::move(replies)) {}
 
   ~Connection() { close(fd_); }
   Connection(const Connection&) = delete;
@@ -115,21 +177,14 @@ class Connection {
     if (size == 0) Fail("the server closed a connection");
     if (size < 0 && errno != EAGAIN && errno != EINTR) Fail(std::strerror(errno));
     if (size < 0) return;
-    redisReaderFeed(reader_.get(), buffer, static_cast<size_t>(size));
-    for (;;) {
-      void* raw = nullptr;
-      if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK) Fail(reader_->errstr);
-      if (raw == nullptr) break;
-      const std::unique_ptr<redisReply, void (*)(void*)> reply(static_cast<redisReply*>(raw),
-                                                               freeReplyObject);
-      on_reply(*reply);
-    }
+    replies_->Feed(buffer, static_cast<size_t>(size));
+    while (const redisReply* reply = replies_->Next()) on_reply(*reply);
     Flush();
   }
 
  private:
   int fd_;
-  std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
+  std::unique_ptr<Replies> replies_;
   std::string out_;
 };
 

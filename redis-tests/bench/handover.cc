@@ -83,10 +83,7 @@ class HotLock {
 
 int main(int argc, char** argv) {
   if (argc != 4) Fail("handover port,port,port clients seconds");
-  std::vector<int> ports;
-  std::istringstream in(argv[1]);
-  for (std::string port; std::getline(in, port, ',');) ports.push_back(std::stoi(port));
-  HotLock lock(ports, std::stoul(argv[2]));
+  HotLock lock(Ports(argv[1]), std::stoul(argv[2]));
   lock.Run(std::stod(argv[3]));
   return 0;
 }

@@ -1,94 +1,130 @@
-// Messages through one queue, or through one stream of redis-server: each place pushes one, takes
-// one and acknowledges it, over and over, each request sent when the last is answered. What a place
-// takes may be another's, but there is always one. Tells the time of whole rounds.
+// Messages through queues, or through what stands for them elsewhere: each place does one thing
+// after the other, each request sent when the last is answered.
 //
-//     queue_load lockstep|redis port clients pipeline seconds bytes
+//     queue_load push|pop|pop-ack|message lockstep|redis|beanstalk port,... clients pipeline amount
+//                bytes queue,...
 //
-// A stream and its consumer group are made anew before.
+//     push     pushes one
+//     pop      takes one that is there, and acknowledges it by a request of its own
+//     pop-ack  takes one that is there and acknowledges the one before by the same request. A
+//              place's last one stays as it is. Only lockstep
+//     message  pushes one, takes one and acknowledges it. What a place takes may be another's, but
+//              there is always one
+//
+// `amount` is a number of messages, or of seconds if an s follows.
+//
+// A place goes from queue to queue, and does a round in each. Tells the time of whole rounds.
+// Queues are to be empty before; streams have a consumer group g.
+#include <functional>
 #include <iostream>
 
 #include "carry.h"
+#include "queue_words.h"
 
 namespace {
 
-const redisReply& At(const redisReply& reply, size_t i) {
-  if (reply.type != REDIS_REPLY_ARRAY || i >= reply.elements) {
-    Fail("an answer that was not to come: " + Text(reply));
-  }
-  return *reply.element[i];
+enum class Deed { kPush, kTake, kAck, kAckAndTake };
+
+std::vector<Deed> DeedsOf(const std::string& work) {
+  if (work == "push") return {Deed::kPush};
+  if (work == "pop") return {Deed::kTake, Deed::kAck};
+  if (work == "pop-ack") return {Deed::kAckAndTake};
+  if (work == "message") return {Deed::kPush, Deed::kTake, Deed::kAck};
+  Fail("no such work: " + work);
 }
 
 class Rounds final : public Plan {
  public:
-  Rounds(bool lockstep, double seconds, size_t bytes)
-      : lockstep_(lockstep), milliseconds_(seconds * 1000), body_(bytes, 'x') {}
+  Rounds(std::vector<Deed> deeds, const QueueWords* words, std::vector<std::string> queues,
+         size_t bytes, std::function<bool()> begins_another)
+      : deeds_(std::move(deeds)),
+        words_(words),
+        queues_(std::move(queues)),
+        body_(bytes, 'x'),
+        begins_another_(std::move(begins_another)) {}
 
   bool AppendNext(Place* place, std::string* out) override {
     if (place->step == 0) {
-      if (MillisecondsSince(began_) > milliseconds_) return false;
+      if (!begins_another_()) return false;
       place->began = Clock::now();
-      Append(lockstep_ ? "DQ.PUSH bench:queue " + body_ : "XADD bench:stream * body " + body_, out);
-    } else if (place->step == 1) {
-      Append(lockstep_ ? "DQ.POP bench:queue"
-                       : "XREADGROUP GROUP g c COUNT 1 STREAMS bench:stream >", out);
-    } else {
-      Append((lockstep_ ? "DQ.ACK bench:queue " : "XACK bench:stream g ") + place->kept, out);
+    }
+    const std::string& queue = queues_[(place->number + place->round) % queues_.size()];
+    switch (deeds_[place->step]) {
+      case Deed::kPush:
+        words_->AppendPush(queue, body_, out);
+        break;
+      case Deed::kTake:
+        words_->AppendTake(queue, out);
+        break;
+      case Deed::kAck:
+        words_->AppendAck(queue, place->kept, out);
+        break;
+      case Deed::kAckAndTake:
+        AppendAckAndTake(queue, place->kept, out);
+        break;
     }
     return true;
   }
 
   void OnAnswer(Place* place, const redisReply& reply) override {
-    if (place->step == 0) {
-      if (reply.type != REDIS_REPLY_STRING) Fail("not pushed: " + Text(reply));
-    } else if (place->step == 1) {
-      // One row: queue, receipt, body, attempt; or one stream: name, one entry: id, fields.
-      const redisReply& row = At(reply, 0);
-      place->kept = Text(lockstep_ ? At(row, 1) : At(At(At(row, 1), 0), 0));
-    } else {
-      RequireSuccess(reply);
-      times.Add(MillisecondsSince(place->began));
+    switch (deeds_[place->step]) {
+      case Deed::kPush:
+        words_->RequirePushed(reply);
+        break;
+      case Deed::kTake:
+      case Deed::kAckAndTake:
+        place->kept = words_->ReceiptIn(reply);
+        break;
+      case Deed::kAck:
+        words_->RequireAcknowledged(reply);
+        break;
     }
-    place->step = (place->step + 1) % 3;
+    if (++place->step < deeds_.size()) return;
+    times.Add(MillisecondsSince(place->began));
+    place->step = 0;
+    ++place->round;
   }
 
  private:
-  static void Append(const std::string& line, std::string* out) {
-    Command(line).AppendTo(out, 0, 0);
+  void AppendAckAndTake(const std::string& queue, const std::string& receipt, std::string* out) {
+    const auto* lockstep = dynamic_cast<const LockstepWords*>(words_);
+    if (lockstep == nullptr || queues_.size() != 1) Fail("pop-ack is for one queue of lockstep");
+    if (receipt.empty()) {
+      lockstep->AppendTake(queue, out);
+    } else {
+      lockstep->AppendAckAndTake(queue, receipt, out);
+    }
   }
 
-  bool lockstep_;
-  double milliseconds_;
+  std::vector<Deed> deeds_;
+  const QueueWords* words_;
+  std::vector<std::string> queues_;
   std::string body_;
-  Clock::time_point began_ = Clock::now();
+  std::function<bool()> begins_another_;
 };
 
-void Ask(int port, const std::string& line) {
-  Connection connection(port);
-  Command(line).AppendTo(connection.out(), 0, 0);
-  connection.Flush();
-  bool answered = false;
-  Epoll epoll;
-  epoll.Add(connection.fd(), nullptr);
-  while (!answered) {
-    epoll.Wait([&](void*) { connection.Read([&](const redisReply&) { answered = true; }); });
+std::function<bool()> Until(const std::string& amount) {
+  if (amount.ends_with('s')) {
+    const double milliseconds = std::stod(amount) * 1000;
+    return [began = Clock::now(), milliseconds] { return MillisecondsSince(began) < milliseconds; };
   }
+  return [left = std::stoul(amount)]() mutable {
+    if (left == 0) return false;
+    --left;
+    return true;
+  };
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() != 6) Fail("queue_load lockstep|redis port clients pipeline seconds bytes");
-  const bool lockstep = words[0] == "lockstep";
-  const int port = std::stoi(words[1]);
-  if (lockstep) {
-    Ask(port, "DQ.DROP bench:queue FORCE");
-  } else {
-    Ask(port, "DEL bench:stream");
-    Ask(port, "XGROUP CREATE bench:stream g $ MKSTREAM");
-  }
-  std::deque<Client> all = Connect(port, std::stoul(words[2]), std::stoul(words[3]));
-  Rounds rounds(lockstep, std::stod(words[4]), std::stoul(words[5]));
+  const std::vector<std::string> said(argv + 1, argv + argc);
+  if (said.size() != 8)
+    Fail("queue_load work server port,... clients pipeline amount bytes queue,...");
+  const std::unique_ptr<QueueWords> words = WordsOf(said[1]);
+  std::deque<Client> all = Connect(Ports(said[2]), std::stoul(said[3]), std::stoul(said[4]),
+                                   [&words] { return words->NewReplies(); });
+  Rounds rounds(DeedsOf(said[0]), words.get(), Parts(said[7]), std::stoul(said[6]), Until(said[5]));
   Carry(&rounds, &all);
   return 0;
 }

@@ -5,13 +5,16 @@ import statistics
 import subprocess
 
 import memory
+import queue_drain
+import queue_wake
 import queues
 import trouble
 import waiting
+from queues import BEANSTALK, COMBINED, MANY, ONE_NODE, SMALL, THREE_NODES
 from rig import OUT
 from throughput import DISK, ETCD, FOLLOWER, LEADER, LOADS, MEMORY, SYNCED, row_name
 
-COLUMNS = [LEADER, FOLLOWER, MEMORY, SYNCED, ETCD, DISK]
+COLUMNS = [LEADER, FOLLOWER, COMBINED, ONE_NODE, THREE_NODES, MEMORY, SYNCED, ETCD, BEANSTALK, DISK]
 SERIES = {  # In the order of the tables: what each is beside.
     "FDATASYNC": "300 bytes appended and synced, one after the other",
     "ACQUIRE": "LOCK.ACQUIRE of a free lock beside SET of a new key",
@@ -19,16 +22,31 @@ SERIES = {  # In the order of the tables: what each is beside.
     "CHECK": "LOCK.CHECK of a held lock beside GET",
     "CYCLE": "ACQUIRE, then RELEASE, beside SET NX and DEL, and etcd's Lock and Unlock by gRPC",
     "PUT": "etcd's Put by gRPC, for scale",
-    **{f"PUSH {size}": f"DQ.PUSH of {size} beside XADD" for size in queues.SIZES},
-    **{f"MESSAGE {size}": f"{size} pushed, popped and acknowledged, beside XADD, XREADGROUP, XACK"
-       for size in queues.SIZES},
+}
+QUEUE_SERIES = {
+    **{f"PUSH {size}": f"DQ.PUSH of {size} beside XADD, and put" for size in queues.SIZES},
+    f"POP {SMALL}": "DQ.POP, then DQ.ACK, of what is there, beside XREADGROUP and XACK",
+    **{f"MESSAGE {size}": f"{size} pushed, popped and acknowledged, beside XADD, XREADGROUP, XACK, "
+       "and put, reserve, delete" for size in queues.SIZES},
+    f"PUSH {MANY}": f"DQ.PUSH of {SMALL} to {MANY} beside XADD to as many streams",
+    f"MESSAGE {MANY}": f"{SMALL} pushed, popped and acknowledged through {MANY}, beside as many "
+                       "streams",
 }
 WIDTH = 22
+QUEUE_WIDTH = 28
 
 
 def ratio(figures, above, below):
     top, bottom = figures.median(*above), figures.median(*below)
     return top / bottom if top and bottom else None
+
+
+def ratios(figures):
+    """Of whatever stands beside redis-server's streams."""
+    names = [row_name(series, load) for series in QUEUE_SERIES for load in LOADS]
+    return {row: {column: ratio(figures, (row, column), (row, SYNCED))
+                  for column in figures.rows[row] if column != SYNCED}
+            for row in names if row in figures.rows}
 
 
 def lock_memory_mb(figures):
@@ -70,23 +88,29 @@ def judge(figures):
 
 # Tables ------------------------------------------------------------------------------------------
 
-def print_series(figures, series, words):
+def print_series(figures, series, words, width=WIDTH, beside=None):
     loads = [load for load in LOADS if row_name(series, load) in figures.rows]
     if not loads:
         return
     columns = [column for column in COLUMNS
                if any(column in figures.rows[row_name(series, load)] for load in loads)]
     print(f"\n{series}: {words}")
-    print(f"{'  clients x pipeline':<22}" + "".join(f"{column:>{WIDTH}}" for column in columns))
+    print(f"{'  clients x pipeline':<22}" + "".join(f"{column:>{width}}" for column in columns))
     for load in loads:
         row = row_name(series, load)
         line = f"{load[0]:>10} x {load[1]:<9}"
         for column in columns:
-            rate = figures.median(row, column)
-            latency = figures.median(row, column, "p50_ms")
-            cell = "-" if rate is None else f"{rate:,.0f} ({latency:.2f} ms)"
-            line += f"{cell:>{WIDTH}}"
+            times = (beside or {}).get(row, {}).get(column)
+            line += f"{cell(figures, row, column, times):>{width}}"
         print(line)
+
+
+def cell(figures, row, column, times):
+    rate = figures.median(row, column)
+    if rate is None:
+        return "-"
+    latency = figures.median(row, column, "p50_ms")
+    return f"{rate:,.0f} ({latency:.2f} ms)" + (f" x{times:.3g}" if times else "")
 
 
 def print_waiting(figures):
@@ -101,8 +125,8 @@ def print_waiting(figures):
 
 
 def print_trouble(figures):
-    for cell in figures.rows.get(trouble.FAILOVER, {}).values():
-        gaps = cell["gap_ms"]
+    for each in figures.rows.get(trouble.FAILOVER, {}).values():
+        gaps = each["gap_ms"]
         print(f"  failover gap: median {statistics.median(gaps):.0f} ms, longest "
               f"{max(gaps):.0f} ms of {len(gaps)}")
     if trouble.DEADLOCK in figures.rows:
@@ -121,17 +145,38 @@ def print_trouble(figures):
 
 
 def print_memory(figures):
-    for role, cell in figures.rows.get(memory.LOCKS, {}).items():
-        more = cell["more_kb"][0]
+    for role, each in figures.rows.get(memory.LOCKS, {}).items():
+        more = each["more_kb"][0]
         print(f"  {memory.LOCK_COUNT:,} locks, {role}: {more / 1024:.1f} MB more than idle "
-              f"({cell['idle_kb'][0] / 1024:.1f} MB), {more * 1024 / memory.LOCK_COUNT:.0f} bytes "
+              f"({each['idle_kb'][0] / 1024:.1f} MB), {more * 1024 / memory.LOCK_COUNT:.0f} bytes "
               f"each")
-    for role, cell in figures.rows.get(memory.WAITERS, {}).items():
-        more, before = cell["more_kb"][0], cell["connections_kb"][0]
-        count = cell["connections"][0]
+    for role, each in figures.rows.get(memory.WAITERS, {}).items():
+        more, before = each["more_kb"][0], each["connections_kb"][0]
+        count = each["connections"][0]
         print(f"  {memory.WAITER_COUNT:,} who wait, {role}: {more / 1024:.1f} MB, "
               f"{more * 1024 / memory.WAITER_COUNT:.0f} bytes each; its {count:,} connections "
               f"before: {before / 1024:.1f} MB")
+
+
+def print_wake(figures):
+    for column in figures.rows.get(queue_wake.WAKE, {}):
+        p50, p99 = (figures.median(queue_wake.WAKE, column, name) for name in ("p50_ms", "p99_ms"))
+        print(f"  {queue_wake.WAKE}; {column}: median {p50:.2f} ms, p99 {p99:.2f} ms")
+
+
+def print_drain(figures):
+    def of(column, name):
+        return figures.median(queue_drain.DRAIN, column, name)
+    memories = figures.rows.get(queue_drain.DRAIN_MEMORY, {})
+    for role, each in memories.items():
+        more, messages = each["more_kb"][0], each["messages"][0]
+        print(f"  {messages:,} messages of {queue_drain.BYTES} bytes in one queue, {role}: "
+              f"{more / 1024:.1f} MB, {more * 1024 / messages:.0f} bytes each")
+    if queue_drain.DRAINED in figures.rows.get(queue_drain.DRAIN, {}):
+        print(f"  they were pushed by the thousand, {of(queue_drain.PUSHED, 'rate'):,.0f} a "
+              f"second, and popped by the hundred,\n    {of(queue_drain.DRAINED, 'rate'):,.0f} a "
+              f"second, by {queue_drain.CLIENTS} clients; all nodes were killed in between: DQ.LEN "
+              f"answered after {of(queue_drain.RESTARTED, 'seconds'):.1f} s")
 
 
 def print_report(figures, troubles):
@@ -140,8 +185,15 @@ def print_report(figures, troubles):
           "answer. etcd: three members, as they come.")
     for series, words in SERIES.items():
         print_series(figures, series, words)
+    beside = ratios(figures)
+    if beside:
+        print(f"\nQueues: messages a second, and as a multiple (x) of what is {SYNCED}.")
+    for series, words in QUEUE_SERIES.items():
+        print_series(figures, series, words, QUEUE_WIDTH, beside)
     print()
     print_waiting(figures)
+    print_wake(figures)
+    print_drain(figures)
     print_trouble(figures)
     print_memory(figures)
     print(f"\n{'target':<52}{'wanted':>10}{'measured':>12}")
@@ -156,8 +208,8 @@ def print_report(figures, troubles):
 
 def write_json(figures, machine, troubles):
     path = OUT / "figures.json"
-    whole = {"machine": machine, "figures": figures.rows, "targets": judge(figures),
-             "troubles": troubles}
+    whole = {"machine": machine, "figures": figures.rows, "ratios": ratios(figures),
+             "targets": judge(figures), "troubles": troubles}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     return path
 

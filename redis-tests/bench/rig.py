@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
@@ -24,8 +25,8 @@ tempfile.tempdir = str(OUT)
 
 TTL = 600000  # Of locks that are not to end by themselves.
 START_SECONDS = 30
-GENERATORS = {"load": "hiredis", "queue_load": "hiredis", "handover": "hiredis",
-              "etcd_load": "nghttp2"}
+GENERATORS = {"load": "hiredis", "queue_load": "hiredis", "queue_bulk": "hiredis",
+              "queue_wake": "hiredis", "handover": "hiredis", "etcd_load": "nghttp2"}
 FLAGS = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
          "-Werror"]
 
@@ -127,6 +128,20 @@ def start_redis(*words):
                   stdout=subprocess.DEVNULL)
     wait_until(lambda: ask(port, "PING") == "PONG", START_SECONDS, "redis-server answers")
     return port
+
+
+def accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def start_beanstalkd():
+    """Its process, port and folder. It syncs each change before it answers."""
+    port, folder = free_port(), make_folder()
+    process = start_process(["beanstalkd", "-l", "127.0.0.1", "-p", port, "-b", folder, "-f", "0"],
+                            stdout=subprocess.DEVNULL)
+    wait_until(lambda: accepts(port), START_SECONDS, "beanstalkd answers")
+    return process, port, folder
 
 
 def etcd_status(port):
