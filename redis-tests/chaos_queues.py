@@ -55,7 +55,10 @@ QUEUES = [
     Queue("later", delays=0.7, priorities=0.5),
     Queue("{plain}b", priorities=0.5),  # In one shard with the other: one POP may name both.
     Queue("brittle", groups=0.5, delays=0.1, nacks=0.4, retry=2),
+    # It gets more and more partitions, for which no ID of before may be remembered.
+    Queue("wide", ids=0, groups=0.6),
 ]
+WIDE, WIDEST = "wide", 8
 
 
 class Client:
@@ -133,6 +136,8 @@ class Client:
             self.note("full", queue)
             self.rest(100)
             return REFUSED
+        if error.code == "ERR" and verb == "DQ.SET":
+            return REFUSED  # Whoever was killed in this place has got more partitions since.
         # UNBLOCKED: the node of a POP that waits is told to end.
         if error.code != "UNCERTAIN" and (error.code, verb) != ("UNBLOCKED", "DQ.POP"):
             self.note("surprise", verb, "is answered", error)
@@ -149,12 +154,21 @@ class Producer(Client):
 
     def run(self):
         while not self.ending:
+            if self.number == 0 and self.chance(0.04):
+                self.widen()
             self.push()
             if self.node != self.home and self.chance(0.1):
                 self.leave()
                 self.node = self.home
             self.rest(140)
         self.leave()
+
+    def widen(self):
+        """Refused while messages of before are where they do not belong any more."""
+        sort, info = self.ask("DQ.INFO", WIDE)
+        if sort == TOLD:
+            wanted = pairs(info)["partitions"] + self.dice.choice([1, 1, 2])
+            self.ask("DQ.SET", WIDE, "partitions", min(wanted, WIDEST))
 
     def group(self):
         """One that only it pushes to, or one that all push to."""

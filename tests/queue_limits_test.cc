@@ -2,6 +2,8 @@
 // how it is read.
 #include "commands/queue_store.h"
 
+#include <algorithm>
+
 #include "tests/queue_driver.h"
 
 namespace lockstep {
@@ -71,6 +73,54 @@ TEST_P(QueueStoreTest, AnIdWhosePushWasRefusedIsPushedWhenItIsAskedAgain) {
 }
 
 // Limits -----------------------------------------------------------------------------------------
+
+TEST_P(QueueStoreTest, NoSecondHasMoreThanTheRateAndATenth) {
+  q_.Set("q", "rate", 20);
+  for (int i = 0; i < 100; ++i) q_.Push("q", "x");
+  std::vector<int64_t> times;
+  const ClusterTime began = q_.now();
+  while (q_.now() - began < 3'000) {
+    if (!q_.PopBody("q").empty()) times.push_back(q_.now() - began);
+    q_.Pass(5);
+  }
+  EXPECT_GE(times.size(), 58U);
+  EXPECT_LE(times.size(), 63U);
+  for (size_t i = 22; i < times.size(); ++i) EXPECT_GE(times[i] - times[i - 22], 1'000) << i;
+}
+
+// Nobody asks, nothing is pushed: time alone serves who waits.
+TEST_P(QueueStoreTest, WhoWaitsForTheRateIsServedWhenItAllows) {
+  q_.Set("q", "rate", 10);
+  for (int i = 0; i < 5; ++i) q_.Push("q", "x");
+  std::vector<RequestId> waiting;
+  for (int i = 0; i < 5; ++i) waiting.push_back(q_.Block("q"));
+  const auto served = [&] {
+    return std::count_if(waiting.begin(), waiting.end(),
+                         [this](const RequestId& one) { return !q_.Waits(one); });
+  };
+  EXPECT_EQ(served(), 2) << "one, and one that comes a tenth of a second early";
+  for (int i = 3; i <= 5; ++i) {
+    EXPECT_LE(q_.store().NextDeadline() - q_.now(), 101);
+    q_.Pass(101);
+    EXPECT_EQ(served(), i);
+  }
+  q_.Set("q", "rate", 0);
+  for (int i = 0; i < 5; ++i) q_.Push("q", "x");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(q_.PopBody("q"), "x");
+}
+
+// What the rate holds back and what else does: neither is looked at again and again.
+TEST_P(QueueStoreTest, ARateThatAllowsIsNoReasonToWakeWhereSomethingElseHoldsUp) {
+  q_.Set("q", "rate", 1'000);
+  q_.Set("q", "concurrency", 1);
+  q_.Push("q", "a");
+  q_.Push("q", "b");
+  EXPECT_EQ(q_.PopBody("q"), "a");
+  const RequestId waiting = q_.Block("q");
+  q_.Pass(200);
+  EXPECT_TRUE(q_.Waits(waiting));
+  EXPECT_GT(q_.store().NextDeadline() - q_.now(), 1'000) << "the lease";
+}
 
 TEST_P(QueueStoreTest, AFullQueueRefusesAndNamesItsLimit) {
   q_.Set("q", "maxlen", 2);

@@ -86,6 +86,7 @@ class Cluster {
   }
   std::optional<Reply> Apply(const Task::Part& part, const RequestId& request) {
     ++asked_;
+    Reload(ShardOf(part.group));
     QueueStore& store = *shards_[ShardOf(part.group)];
     if (part.read) return store.Query(time_, part.op);
     Effects effects;
@@ -101,6 +102,21 @@ class Cluster {
       }
     }
     return own;
+  }
+  // A snapshot may come anywhere.
+  void Reload(uint64_t shard) {
+    const auto saved_of = [](const QueueStore& store) {
+      Bytes saved;
+      Writer out(&saved);
+      store.Save(&out);
+      return saved;
+    };
+    const Bytes saved = saved_of(*shards_[shard]);
+    auto loaded = std::make_unique<QueueStore>(shard);
+    Reader in(saved);
+    EXPECT_TRUE(loaded->Load(&in).ok() && in.done());
+    EXPECT_EQ(saved_of(*loaded), saved);
+    shards_[shard] = std::move(loaded);
   }
   void GiveUp(Run* run) {
     for (Run::Part& part : run->parts) {
