@@ -399,6 +399,7 @@ void QueueState::KeepForSave(Slot<Message> slot) {
   if (message.seq >= saving.end_seq || message.seq / SeqIndex::kPage < saving.pages[saving.next]) {
     return;
   }
+  if (Planted(Mutant::kSliceOfLater)) return;
   const auto [kept, is_new] = saving.kept.try_emplace(message.seq);
   if (!is_new) return;
   Message& copy = kept->second.message;

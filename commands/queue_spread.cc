@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "commands/queue_store.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 
@@ -33,7 +34,8 @@ std::optional<Reply> QueueStore::Misplaced(const PushOp& op, Slot<Queue> slot) c
   const Queue& queue = state_.at(slot);
   const auto place = PlaceOf(op, static_cast<uint32_t>(state_.OptionsOf(slot).partitions));
   if (!place || *place == queue.partition) return std::nullopt;
-  if (!op.group.empty() && state_.FindGroup(slot, op.group).valid()) return std::nullopt;
+  const bool follows = !op.group.empty() && state_.FindGroup(slot, op.group).valid();
+  if (follows && !Planted(Mutant::kGroupMovesAtOnce)) return std::nullopt;
   const Elsewhere why = IsSettled(slot, at_.time) ? Elsewhere::kSettled : Elsewhere::kMoved;
   return Reply::Elsewhere(static_cast<int64_t>(why), {});
 }
@@ -95,6 +97,7 @@ Reply QueueStore::Adopt(const AdoptOp& op) {
 void QueueStore::Spreads(Slot<Queue> slot) {
   const ClusterTime until = state_.LastForgotten(slot);
   state_.EditQueue(slot, [&](Queue* q) { q->settles_at = std::max(q->settles_at, until); });
+  if (Planted(Mutant::kGrowthForgetsWaiters)) return;
   const Reply where = SpreadReply(slot, Elsewhere::kSpread);
   for (const Queue::Line* line : {&state_.at(slot).line, &state_.at(slot).dead_line}) {
     while (!line->empty()) EndDemand(line->begin()->second, where);

@@ -156,7 +156,8 @@ Slot<Queue> QueueStore::FindOrAdd(BytesView name) {
 Reply QueueStore::Push(const PushOp& op) {
   if (auto elsewhere = Misdirected(op.queue, op.version)) return *std::move(elsewhere);
   Slot<Queue> queue = state_.FindQueue(op.queue);
-  if (queue.valid() && !op.id.empty()) {
+  const bool forgets = Planted(Mutant::kMovedIdForgotten) && queue.valid() && Misplaced(op, queue);
+  if (queue.valid() && !op.id.empty() && !forgets) {
     // Whatever has become of the queue since: the first push is what happened (traps q5, q7).
     if (const Slot<PushedId> id = state_.FindId(queue, op.id); id.valid()) {
       ++state_.CountersOf(queue).duplicates;

@@ -11,6 +11,7 @@ What is compared:
   64 queues   The same through 64 queues, one in each shard, so that each node leads some. All
               clients are connected to one node, or a third of them to each. redis-server has 64
               streams.
+  8 partitions  The same through one queue of 8 partitions, beside one stream.
 
 A figure is of whole messages, and so is its time. queue_load.cc makes the load for all, and each
 run begins and ends with empty queues. Three nodes with a synced write each stand beside one
@@ -20,7 +21,7 @@ itself, so that a pipeline is no gain to it, and 800 requests under way take sec
 enough there.
 """
 
-from cluster import Cluster
+from cluster import Cluster, ask
 
 import queue_servers
 from queue_servers import Beanstalkd, Lockstep, Redis, leader_of, one_a_shard, settle
@@ -36,6 +37,7 @@ MANY = "64 queues"
 MESSAGES_MAX = 50000  # So many of 100 bytes stand in a queue at the most.
 BYTES_MAX = 32 << 20
 QUEUE = "bench:queue"
+WIDE, WIDE_QUEUE, PARTITIONS = "8 partitions", "bench:wide", 8
 
 COMBINED, BEANSTALK = "lockstep, ACK in POP", "beanstalkd, fsync"
 ONE_NODE, THREE_NODES = "lockstep, one node", "lockstep, 3 nodes"
@@ -82,12 +84,12 @@ def series_of_one_queue(lockstep, redis, beanstalkd):
     return [*series, pops]
 
 
-def series_of_many_queues(one_node, three_nodes, redis):
+def series_of_many_shards(name, one_node, three_nodes, redis):
     servers = {ONE_NODE: one_node, THREE_NODES: three_nodes, SYNCED: redis}
     size = SIZES[SMALL]
-    return [(f"PUSH {MANY}", MANY_LOADS, {
+    return [(f"PUSH {name}", MANY_LOADS, {
                 column: counted(server, "push", size) for column, server in servers.items()}),
-            (f"MESSAGE {MANY}", MANY_LOADS, {
+            (f"MESSAGE {name}", MANY_LOADS, {
                 column: For(server, "message", size) for column, server in servers.items()})]
 
 
@@ -114,10 +116,14 @@ def part_queues(bench):
         settle(cluster)
         ports = [node.port for node in cluster.nodes]
         leader = leader_of(cluster, QUEUE)
+        ask(leader.port, "DQ.SET", WIDE_QUEUE, "partitions", PARTITIONS)
+        wide = [WIDE_QUEUE]
         series = [
             *series_of_one_queue(Lockstep([leader.port], [QUEUE]), Redis([port], [QUEUE]),
                                  Beanstalkd()),
-            *series_of_many_queues(Lockstep(ports[:1], many), Lockstep(ports, many),
-                                   Redis([port], many))]
+            *series_of_many_shards(MANY, Lockstep(ports[:1], many), Lockstep(ports, many),
+                                   Redis([port], many)),
+            *series_of_many_shards(WIDE, Lockstep(ports[:1], wide), Lockstep(ports, wide),
+                                   Redis([port], wide))]
         leaders, _ = queue_servers.shard_leaders(cluster.nodes[0])
         take_turns(SameShards(bench), "queues", cluster, leaders, series)

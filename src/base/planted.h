@@ -58,6 +58,10 @@ namespace lockstep {
   row(kUnheardStaysLeased, "unheard-stays-leased")                  \
   row(kPushForgetsWaiter, "push-forgets-waiter")                    \
   row(kDropsLeased, "drops-leased")                                 \
+  row(kGroupMovesAtOnce, "group-moves-at-once")                     \
+  row(kMovedIdForgotten, "moved-id-forgotten")                      \
+  row(kGrowthForgetsWaiters, "growth-forgets-waiters")              \
+  row(kSliceOfLater, "slice-of-later")                              \
   row(kSnapshotWithoutLeases, "snapshot-without-leases")            \
   row(kSnapshotWithoutDelays, "snapshot-without-delays")            \
   row(kSnapshotWithoutIds, "snapshot-without-ids")                  \
