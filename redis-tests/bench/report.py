@@ -10,7 +10,7 @@ import queue_wake
 import queues
 import trouble
 import waiting
-from queues import BEANSTALK, COMBINED, MANY, ONE_NODE, SMALL, THREE_NODES
+from queues import BEANSTALK, COMBINED, MANY, ONE_NODE, SMALL, THREE_NODES, WIDE
 from rig import OUT
 from throughput import DISK, ETCD, FOLLOWER, LEADER, LOADS, MEMORY, SYNCED, row_name
 
@@ -31,6 +31,9 @@ QUEUE_SERIES = {
     f"PUSH {MANY}": f"DQ.PUSH of {SMALL} to {MANY} beside XADD to as many streams",
     f"MESSAGE {MANY}": f"{SMALL} pushed, popped and acknowledged through {MANY}, beside as many "
                        "streams",
+    f"PUSH {WIDE}": f"DQ.PUSH of {SMALL} to a queue of {WIDE} beside XADD to one stream",
+    f"MESSAGE {WIDE}": f"{SMALL} pushed, popped and acknowledged through a queue of {WIDE}, beside "
+                       "one stream",
 }
 WIDTH = 22
 QUEUE_WIDTH = 28
