@@ -12,6 +12,11 @@ inline Reply StillMoving() {
                                   "try again in a moment");
 }
 
+// A part has failed after others have done theirs: the whole is neither done nor undone.
+inline Reply PartlyDone(const Reply& error) {
+  return Reply::Error("UNCERTAIN", "part of it was done, part was not, for: " + error.text);
+}
+
 class Partitions {
  public:
   // So often an answer is followed; more would be a cluster that does not come to rest.
@@ -30,7 +35,9 @@ class Partitions {
   // Before what is asked under this version comes the version.
   void Tell(uint32_t partition, Task::Next* next) const {
     Spreads::Known* known = this->known();
-    if (known == nullptr || known->told[partition]) return;
+    if (known == nullptr || partition >= known->told.size() || known->told[partition]) {
+      return;
+    }
     context_.spreads->Told(known, partition);
     next->ask.push_back(Adoption(partition));
     next->ask.back().unheard = true;

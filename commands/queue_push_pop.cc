@@ -1,5 +1,6 @@
 // DQ.PUSH to a queue with several partitions, DQ.POP of several shards: a step at a time.
 #include <algorithm>
+#include <map>
 
 #include "commands/queue_partitions.h"
 
@@ -15,8 +16,6 @@ class PushTask final : public Task {
         op_(std::get<PushOp>(DecodeQueueOp(encoded_).value())),
         partitions_(context, op_.queue) {
     if (elsewhere == nullptr) return;
-    const auto why = static_cast<Elsewhere>(elsewhere->integer);
-    asked_old_ = why == Elsewhere::kMoved || why == Elsewhere::kSettled;
     (void)partitions_.Follow(*elsewhere);
   }
 
@@ -25,7 +24,7 @@ class PushTask final : public Task {
     if (known == nullptr) return Ask(0, next);
     const uint32_t count = known->spread.partitions();
     const std::optional<uint32_t> place = PlaceOf(op_, count);
-    if (!place) return Ask(known->turn++ % count, next);
+    if (!place) return Ask(known->push_turn++ % count, next);
     const uint32_t old = *PlaceOf(op_, known->spread.before);
     const bool old_first = old != *place && !known->settled[old] && !asked_old_;
     asks_old_ = old_first ? std::optional(old) : std::nullopt;
@@ -33,10 +32,12 @@ class PushTask final : public Task {
   }
   std::optional<Reply> OnReply(size_t, Reply reply, Next* next) override {
     if (!reply.is_elsewhere()) return reply;
+    // What was said under one version is nothing under the next.
+    const bool holds = asks_old_ && op_.version == partitions_.version();
     const auto why = static_cast<Elsewhere>(reply.integer);
-    asked_old_ = why == Elsewhere::kMoved || why == Elsewhere::kSettled;
+    asked_old_ = holds && (why == Elsewhere::kMoved || why == Elsewhere::kSettled);
     Spreads::Known* known = partitions_.known();
-    if (why == Elsewhere::kSettled && known != nullptr && asks_old_) {
+    if (holds && why == Elsewhere::kSettled && known != nullptr) {
       partitions_.spreads().Settle(known, *asks_old_);
     }
     return partitions_.Follow(reply) ? Begin(next) : StillMoving();
@@ -87,9 +88,10 @@ class PopTask final : public Task {
       if (reply.is_error()) return reply;
       return --open_ > 0 ? std::nullopt : Look(next);
     }
-    if (!reply.is_nil()) return reply;
+    if (stage_ == Stage::kTake) return Taken(reply);
+    if (!reply.is_nil()) return TakesLease() ? Take(part - first_, std::move(reply), next) : reply;
     if (stage_ == Stage::kLook) return ++at_ < targets_.size() ? AskNext(next) : Wait(next);
-    return --open_ > 0 ? std::nullopt : std::optional(Reply::NilArray());
+    return reply;  // They all end at about the same time.
   }
 
   bool may_wait() const override { return op_.wait_ms.has_value(); }
@@ -98,7 +100,7 @@ class PopTask final : public Task {
   void StopWaiting(bool with_error) override { stopped_ = with_error ? kError : kNil; }
 
  private:
-  enum class Stage : uint8_t { kAck, kLook, kWait };
+  enum class Stage : uint8_t { kAck, kLook, kWait, kTake };
   enum Stopped : uint8_t { kNo, kNil, kError };
   struct Target {
     std::vector<BytesView> queues;  // Of one shard, side by side in the command.
@@ -120,7 +122,7 @@ class PopTask final : public Task {
     for (const BytesView queue : op_.queues) {
       const Partitions where(context_, queue);
       const uint32_t count = where.count();
-      const uint32_t turn = count > 1 ? where.known()->turn++ : 0;
+      const uint32_t turn = count > 1 ? where.known()->pop_turn++ : 0;
       for (uint32_t i = 0; i < count; ++i) {
         const uint32_t partition = (turn + i) % count;
         const GroupId group = where.GroupOf(partition);
@@ -160,8 +162,46 @@ class PopTask final : public Task {
     Give(std::move(parts), next);
     return std::nullopt;
   }
+  // NOACK at several places: of what comes from the others at the same moment nothing may be lost,
+  // so it is leased, and acknowledged before it is given out.
+  bool TakesLease() const {
+    return op_.noack && stage_ == Stage::kWait && targets_.size() > 1;
+  }
+  std::optional<Reply> Take(size_t at, Reply rows, Next* next) {
+    if (rows.is_error()) return rows;
+    std::map<Bytes, std::vector<Receipt>> taken;  // By queue.
+    for (const Reply& row : rows.items) {
+      const Bytes& text = row.items.at(1).text;
+      const size_t dot = text.find('.'), second = text.find('.', dot + 1);
+      Receipt receipt;
+      const bool sound =
+          second != Bytes::npos &&
+          ParseUint64(BytesView(text).substr(dot + 1, second - dot - 1), &receipt.seq) &&
+          ParseUint64(BytesView(text).substr(second + 1), &receipt.lease);
+      if (sound) taken[row.items.at(0).text].push_back(receipt);
+    }
+    rows_ = std::move(rows);
+    stage_ = Stage::kTake;
+    next->give_up = true;
+    std::vector<Part> parts;
+    for (const auto& [queue, receipts] : taken) {
+      parts.push_back({.group = targets_.at(at).group, .op = QueueAckOp{queue, receipts}.Encode()});
+    }
+    Give(std::move(parts), next);
+    return open_ > 0 ? std::nullopt : std::optional(Reply::NilArray());
+  }
+  std::optional<Reply> Taken(const Reply& acked) {
+    if (acked.is_error()) return acked;
+    acked_ += acked.integer;
+    if (--open_ > 0) return std::nullopt;
+    const bool all = acked_ == static_cast<int64_t>(rows_.items.size());
+    return all ? std::move(rows_) : Reply::NilArray();  // Somebody has deleted it meanwhile.
+  }
+
   std::optional<Reply> FollowElsewhere(const Reply& elsewhere, Next* next) {
-    if (++turns_ >= Partitions::kTurnsMax) return StillMoving();
+    if (++turns_ >= Partitions::kTurnsMax) {
+      return acks_.empty() ? StillMoving() : PartlyDone(StillMoving());
+    }
     // Which queue it was the answer says, if it names one; else its version was told in vain.
     Partitions first(context_, op_.queues.front());
     (void)first.Follow(elsewhere);
@@ -183,6 +223,7 @@ class PopTask final : public Task {
     op.queues = target.queues;
     op.version = target.version;
     op.wait_ms = wait_ms;
+    op.noack = op_.noack && !TakesLease();
     op.acks.clear();
     return {.group = target.group, .op = op.Encode(), .may_wait = wait_ms.has_value(),
             .hands_over = true};
@@ -199,6 +240,8 @@ class PopTask final : public Task {
   size_t given_ = 0;  // Parts, in all; from `first_` on those of this step,
   size_t first_ = 0;
   size_t open_ = 0;   // of which so many have not answered.
+  Reply rows_;        // Taken, and being acknowledged,
+  int64_t acked_ = 0;  // so many of them.
   int turns_ = 0;
 };
 
@@ -221,9 +264,9 @@ std::optional<uint32_t> StraightTo(Spreads::Known* known, const PushOp& op) {
     const uint32_t old = *PlaceOf(op, known->spread.before);
     if (old != *place && !known->settled[old]) return std::nullopt;
   }
-  const uint32_t to = place ? *place : known->turn % count;
+  const uint32_t to = place ? *place : known->push_turn % count;
   if (!known->told[to]) return std::nullopt;
-  if (!place) ++known->turn;
+  if (!place) ++known->push_turn;
   return to;
 }
 

@@ -155,10 +155,7 @@ Reply QueueStore::Answer(ClusterTime, const QueueListQuery& query) const {
     // A pattern of many stars may look at each byte of a name again and again.
     looked_at += 1 + query.pattern.size() * name.size() / kLookBytes;
     if (!GlobMatch(query.pattern, name)) continue;
-    const Queue& queue = state_.at(slot);  // A queue with several partitions is shown at home.
-    if (queue.version != 0 && (queue.partition != 0 || (!queue.made && queue.messages() == 0))) {
-      continue;
-    }
+    if (state_.at(slot).partition != 0) continue;  // It is shown at home.
     bytes += name.size();
     names.Add(Reply::Bulk(Bytes(name)));
   }

@@ -14,7 +14,7 @@
 namespace lockstep {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 
 Error Damaged(const char* what) {
   return Error{Format("queue store snapshot is damaged: %s", what)};
@@ -195,6 +195,8 @@ Result<void> QueueState::LoadQueues(Reader* in) {
   uint64_t next = 0;
   for (size_t i = 0; i < queues; ++i) {
     constexpr uint64_t kSlotsMax = uint64_t{1} << 21;
+    constexpr uint64_t kPlacesMax = uint64_t{1} << 62;
+    constexpr int64_t kPacedUsMax = int64_t{1} << 61;
     const uint64_t number = next + in->Varint();
     const BytesView name = ReadName(in);
     if (!in->ok() || number < next || number > kSlotsMax) return Damaged("queues");
@@ -216,6 +218,13 @@ Result<void> QueueState::LoadQueues(Reader* in) {
     queue.settles_at = in->GetTime();
     queue.paced_us = in->Signed();
     SetOpens(slot, in->GetTime());
+    const auto partitions = static_cast<uint32_t>(OptionsOf(slot).partitions);
+    const bool spread_is_sound = queue.before >= 1 && queue.before <= partitions &&
+                                 queue.partition < partitions && queue.version <= kPlacesMax &&
+                                 (queue.version != 0) == (partitions > 1);
+    if (!spread_is_sound || queue.paced_us < 0 || queue.paced_us > kPacedUsMax) {
+      return Damaged("partitions");
+    }
     Queue::Counters& c = queue.counters;
     for (uint64_t* n : {&c.pushed, &c.delivered, &c.acked, &c.failed, &c.expired, &c.dropped,
                         &c.duplicates}) {

@@ -30,7 +30,7 @@ Reply QueueStore::SpreadReply(Slot<Queue> slot, Elsewhere why) const {
 // What belongs elsewhere stays here while it must follow what is here. Once it need not, it never
 // has to again: nothing of its group comes in any more.
 std::optional<Reply> QueueStore::Misplaced(const PushOp& op, Slot<Queue> slot) const {
-  if (op.version == 0) return std::nullopt;
+  if (op.version == 0 || !slot.valid()) return std::nullopt;  // Pushed to the dead: refused.
   const Queue& queue = state_.at(slot);
   const auto place = PlaceOf(op, static_cast<uint32_t>(state_.OptionsOf(slot).partitions));
   if (!place || *place == queue.partition) return std::nullopt;
@@ -46,14 +46,23 @@ bool QueueStore::IsSettled(Slot<Queue> queue, ClusterTime now) const {
 
 Reply QueueStore::Answer(ClusterTime now, const SettledQuery& query) const {
   if (auto elsewhere = Misdirected(query.queue, query.version)) return *std::move(elsewhere);
-  return Reply::Integer(IsSettled(state_.FindQueue(query.queue), now) ? 1 : 0);
+  const Slot<Queue> queue = state_.FindQueue(SideOf(query.queue).queue);
+  return Reply::Integer(!queue.valid() || IsSettled(queue, now) ? 1 : 0);
 }
 
 std::optional<Reply> QueueStore::SetRefusal(const QueueSetOp& op, Slot<Queue> queue) const {
   const int64_t has = state_.OptionsOf(queue).partitions;
-  int64_t wanted = has;
+  QueueOptions options = state_.OptionsOf(queue);
   for (const auto& [number, value] : op.values) {
-    if (number == PartitionsOption()) wanted = value;
+    options.*AllQueueOptions()[number].field = value;
+  }
+  const int64_t wanted = options.partitions;
+  for (const int64_t limit :
+       {options.maxlen, options.maxbytes, options.concurrency, options.rate}) {
+    if (limit == 0 || limit >= wanted) continue;
+    return Reply::Error("ERR", Format("of a limit of %ld not each of %ld partitions can have a "
+                                      "part; nothing was changed",
+                                      limit, wanted));
   }
   if (wanted < has) {
     return Reply::Error("ERR", Format("the queue has %ld partitions, and they only become more; "

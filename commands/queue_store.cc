@@ -221,7 +221,8 @@ bool QueueStore::IsOverLimits(Slot<Queue> queue, uint64_t messages, uint64_t byt
 // Of a limit for the whole queue what this partition may have.
 int64_t QueueStore::ShareOf(Slot<Queue> queue, int64_t limit) const {
   const int64_t partitions = state_.OptionsOf(queue).partitions;
-  return limit == 0 ? 0 : (limit - 1) / partitions + 1;
+  const bool one_more = int64_t{state_.at(queue).partition} < limit % partitions;
+  return limit / partitions + (one_more ? 1 : 0);
 }
 
 std::optional<Reply> QueueStore::MakeRoom(const PushOp& op, Slot<Queue> queue) {
@@ -514,12 +515,13 @@ Reply QueueStore::Drop(const DropQueueOp& op) {
   }
   for (const Slot<Message> message : all) Remove(message);
   for (const uint32_t id : state_.at(queue).ids.Numbers()) state_.RemoveId(Slot<PushedId>{id});
-  state_.EditQueue(queue, [](Queue* q) {
+  state_.EditQueue(queue, [this](Queue* q) {
     const int64_t partitions = q->options != nullptr ? q->options->partitions : 1;
     q->options.reset();
     if (q->version != 0) {
       q->options = std::make_unique<QueueOptions>();
       q->options->partitions = partitions;
+      if (q->partition == 0) q->version = at_.index.value;
     }
     q->made = false;
     q->stops_in = q->stops_out = false;

@@ -11,11 +11,6 @@ namespace {
 
 using Part = Task::Part;
 
-// A part has failed after others have done theirs: the whole is neither done nor undone.
-Reply PartlyDone(const Reply& error) {
-  return Reply::Error("UNCERTAIN", "part of it was done, part was not, for: " + error.text);
-}
-
 bool DidSomething(const Reply& reply) {
   return !reply.is_error() && !reply.is_nil() && !reply.is_elsewhere() &&
          (reply.kind != Reply::Kind::kInteger || reply.integer != 0);
@@ -56,16 +51,17 @@ class GatherTask : public Task {
                                      [](const Reply& one) { return one.is_error(); });
     if (failed == answers_.end()) return Merge(std::move(answers_), next);
     const bool some = std::any_of(answers_.begin(), answers_.end(), DidSomething);
-    return some && !reads_ ? PartlyDone(*failed) : std::move(*failed);
+    return (some && !reads_) || did_some_ ? PartlyDone(*failed) : std::move(*failed);
   }
 
   size_t given_ = 0;  // Numbers, in all rounds.
   size_t first_ = 0;  // Of this one.
   size_t awaited_ = 0;
-  std::vector<Reply> answers_;
 
  protected:
+  std::vector<Reply> answers_;  // Of this round, as far as they have come.
   bool reads_ = false;
+  bool did_some_ = false;       // Before this round.
 };
 
 class SumTask final : public GatherTask {
@@ -134,30 +130,84 @@ class OfAllTask : public GatherTask {
 
  protected:
   std::optional<Reply> Turn(const Reply& elsewhere) override {
-    return partitions_.Follow(elsewhere) ? std::nullopt : std::optional(StillMoving());
+    if (!reads_) before_ += SumOf(answers_);
+    did_some_ = before_ > 0;
+    if (partitions_.Follow(elsewhere)) return std::nullopt;
+    return did_some_ ? PartlyDone(StillMoving()) : StillMoving();
   }
   std::optional<Reply> Merge(std::vector<Reply> answers, Next*) override {
-    int64_t sum = 0;
-    for (const Reply& answer : answers) sum += answer.integer;
-    return Reply::Integer(sum);
+    return Reply::Integer(before_ + SumOf(answers));
   }
 
  private:
+  static int64_t SumOf(const std::vector<Reply>& answers) {
+    int64_t sum = 0;
+    for (const Reply& answer : answers) sum += answer.integer;
+    return sum;
+  }
+
   Bytes name_;
   Op op_;
   Partitions partitions_;
+  int64_t before_ = 0;  // Of the rounds before this one.
 };
 
-class DropTask final : public OfAllTask<DropQueueOp> {
+// First it looks whether all are empty: else a part of them would be dropped, and the rest refused.
+class DropTask final : public GatherTask {
  public:
-  using OfAllTask::OfAllTask;
+  DropTask(const QueueTaskContext& context, Bytes name, bool force)
+      : name_(std::move(name)), force_(force), drops_(force), partitions_(context, name_) {}
+
+  std::optional<Reply> Begin(Next* next) override {
+    const QueueInfoQuery look{name_, partitions_.version()};
+    const DropQueueOp drop{name_, force_, partitions_.version()};
+    reads_ = !drops_;
+    for (uint32_t i = 0; i < partitions_.count(); ++i) {
+      partitions_.Tell(i, next);
+      next->ask.push_back({.group = partitions_.GroupOf(i), .read = !drops_,
+                           .op = drops_ ? drop.Encode() : look.Encode()});
+    }
+    Gather(next);
+    return std::nullopt;
+  }
 
  private:
-  std::optional<Reply> Merge(std::vector<Reply> answers, Next*) override {
-    const bool any = std::any_of(answers.begin(), answers.end(),
-                                 [](const Reply& one) { return one.integer == 1; });
-    return Reply::Integer(any ? 1 : 0);
+  std::optional<Reply> Turn(const Reply& elsewhere) override {
+    did_some_ |= drops_ && std::any_of(answers_.begin(), answers_.end(), DidSomething);
+    if (partitions_.Follow(elsewhere)) return std::nullopt;
+    return did_some_ ? PartlyDone(StillMoving()) : StillMoving();
   }
+  std::optional<Reply> Merge(std::vector<Reply> answers, Next* next) override {
+    if (drops_) {
+      const bool any = std::any_of(answers.begin(), answers.end(), DidSomething);
+      return Reply::Integer(any || did_some_ ? 1 : 0);
+    }
+    const int64_t messages = MessagesIn(answers);
+    if (messages > 0) {
+      return Reply::Error("ERR", Format("queue '%s' has %ld messages; DQ.DROP %s FORCE drops them "
+                                        "too, nothing was changed",
+                                        Printable(name_).c_str(), messages,
+                                        Printable(name_).c_str()));
+    }
+    drops_ = true;
+    return Begin(next);
+  }
+  static int64_t MessagesIn(const std::vector<Reply>& infos) {
+    int64_t messages = 0;
+    for (const Reply& info : infos) {
+      for (size_t i = 0; i + 1 < info.items.size(); i += 2) {
+        const BytesView key = info.items[i].text;
+        const bool counts = key == "ready" || key == "delayed" || key == "leased" || key == "dead";
+        if (counts) messages += info.items[i + 1].integer;
+      }
+    }
+    return messages;
+  }
+
+  Bytes name_;
+  bool force_;
+  bool drops_;  // Else it looks.
+  Partitions partitions_;
 };
 
 // Counts are added up. What is the same everywhere is taken from home, who waits waits everywhere,
@@ -239,7 +289,8 @@ class MoveTask final : public Task {
   }
   std::optional<Reply> OnReply(size_t, Reply reply, Next* next) override {
     if (reply.is_elsewhere()) {
-      return partitions_.Follow(reply) ? Begin(next) : StillMoving();
+      if (partitions_.Follow(reply)) return Begin(next);
+      reply = StillMoving();
     }
     if (reply.is_error()) return moved_ > 0 ? PartlyDone(reply) : reply;
     moved_ += reply.integer;
@@ -274,8 +325,9 @@ class SetTask final : public GatherTask {
     if (is_done_) return TellAll(next);
     if (partitions_.count() > 1 && Wanted() > partitions_.count()) {
       stage_ = Stage::kSettled;
+      asked_version_ = partitions_.version();
       const Bytes name(NameIn(encoded_));
-      const SettledQuery query{name, partitions_.version()};
+      const SettledQuery query{name, asked_version_};
       for (uint32_t i = 0; i < partitions_.count(); ++i) {
         partitions_.Tell(i, next);
         next->ask.push_back(
@@ -315,7 +367,7 @@ class SetTask final : public GatherTask {
     const std::optional<QueueOp> decoded = DecodeQueueOp(encoded_);
     if (const auto* set = std::get_if<QueueSetOp>(&*decoded)) {
       QueueSetOp settled = *set;
-      settled.settled = partitions_.version();
+      settled.settled = asked_version_;  // Not what has been heard of since.
       op = settled.Encode();
     }
     next->ask.push_back({.group = partitions_.GroupOf(0), .op = std::move(op)});
@@ -324,6 +376,8 @@ class SetTask final : public GatherTask {
   }
   std::optional<Reply> TellAll(Next* next) {
     stage_ = Stage::kTold;
+    did_some_ = true;
+    asked_version_ = partitions_.version();
     for (uint32_t i = 1; i < partitions_.count(); ++i) {
       next->ask.push_back(partitions_.Adoption(i));
     }
@@ -332,13 +386,17 @@ class SetTask final : public GatherTask {
   }
   std::optional<Reply> Turn(const Reply& elsewhere) override {
     is_done_ = is_done_ || IsDone(elsewhere);
-    return partitions_.Follow(elsewhere) ? std::nullopt : std::optional(StillMoving());
+    if (partitions_.Follow(elsewhere)) return std::nullopt;
+    return is_done_ ? PartlyDone(StillMoving()) : StillMoving();
   }
   std::optional<Reply> Merge(std::vector<Reply> answers, Next* next) override {
     if (stage_ == Stage::kHome) return std::move(answers.front());
     if (stage_ == Stage::kTold) {
+      const bool is_latest = partitions_.version() == asked_version_;
       Spreads::Known* known = partitions_.known();
-      for (uint32_t i = 1; i < partitions_.count(); ++i) partitions_.spreads().Told(known, i);
+      for (uint32_t i = 1; is_latest && i < partitions_.count(); ++i) {
+        partitions_.spreads().Told(known, i);
+      }
       return Reply::Ok();
     }
     const bool settled = std::all_of(answers.begin(), answers.end(),
@@ -353,6 +411,7 @@ class SetTask final : public GatherTask {
   Partitions partitions_;
   Stage stage_ = Stage::kHome;
   bool is_done_ = false;
+  uint64_t asked_version_ = 0;  // By which all were asked, or told.
 };
 
 std::unique_ptr<Task> TaskOf(const QueueTaskContext& context, const QueueQuery& query) {
@@ -373,7 +432,7 @@ std::unique_ptr<Task> TaskOf(const QueueTaskContext& context, const QueueOp& op)
     return std::make_unique<OfAllTask<PurgeOp>>(context, Bytes(purge->queue), *purge, false);
   }
   if (const auto* drop = std::get_if<DropQueueOp>(&op)) {
-    return std::make_unique<DropTask>(context, Bytes(drop->queue), *drop, false);
+    return std::make_unique<DropTask>(context, Bytes(drop->queue), drop->force);
   }
   if (const auto* move = std::get_if<MoveOp>(&op)) {
     return std::make_unique<MoveTask>(context, Bytes(move->queue), Bytes(move->destination), *move);

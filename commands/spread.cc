@@ -90,7 +90,7 @@ Spreads::Known* Spreads::Learn(BytesView encoded) {
 }
 
 void Spreads::Settle(Known* known, uint32_t partition) {
-  if (known->settled[partition]) return;
+  if (partition >= known->settled.size() || known->settled[partition]) return;
   known->settled[partition] = true;
   ++epoch_;
 }

@@ -66,7 +66,8 @@ class Spreads {
     Spread spread;
     std::vector<bool> told;     // Partitions that know this version, or will before what follows.
     std::vector<bool> settled;  // Old partitions that need not be asked first any more.
-    uint32_t turn = 0;          // The partition that is asked next by what may go to any.
+    // The partition that is next: of what may be pushed to any, and of those who look in at all.
+    uint32_t push_turn = 0, pop_turn = 0;
   };
   Known* Find(BytesView queue) {
     if (known_.empty()) return nullptr;
@@ -76,8 +77,11 @@ class Spreads {
   // Null: it is older than what is known, or does not decode.
   Known* Learn(BytesView encoded);
   void Settle(Known* known, uint32_t partition);
-  void Told(Known* known, uint32_t partition) { known->told[partition] = true; }
-  void Untold(Known* known) { known->told.assign(known->told.size(), false); }
+  void Told(Known* known, uint32_t partition) { known->told.at(partition) = true; }
+  void Untold(Known* known) {
+    known->told.assign(known->told.size(), false);
+    ++epoch_;
+  }
   // Differs after each change of where a message is sent.
   uint64_t epoch() const { return epoch_; }
 

@@ -269,7 +269,8 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
   Context context{client, *host_, false};
   Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
   const bool was_off = client.reply_mode == Client::ReplyMode::kOff;
-  session->spreads_epoch = host_->spreads().epoch();
+  const bool of_queue = (call.found.leaf().categories & kCatQueue) != 0;
+  if (of_queue) session->spreads_epoch = host_->spreads().epoch();
   Action action = call.found.leaf().handler(context, args);
 
   if (auto* reply = std::get_if<Reply>(&action)) {
@@ -344,6 +345,7 @@ void Dispatcher::Complete(MonoTime now, Session* session, uint64_t number, Reply
   if (slot->waits) session->client.waiting_for.clear();
   session->client.last_active = now;
   session->Fill(number, std::move(reply));
+  if (session->FirstIsParked()) GoOn(now, session);
 }
 
 void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, bool waited,

@@ -66,6 +66,7 @@ class Dispatcher {
 
   // src/errands.cc
   void BeginErrand(MonoTime now, Session* session, uint64_t slot, std::unique_ptr<Task> task);
+  void GoOn(MonoTime now, Session* session);
   void GoElsewhere(MonoTime now, Session* session, uint64_t slot, Reply where);
   void Proceed(MonoTime now, Session* session, uint64_t slot, size_t part,
                std::optional<Reply> done, Task::Next next);

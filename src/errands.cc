@@ -7,6 +7,12 @@
 
 namespace lockstep {
 
+namespace {
+
+Reply Unblocked() { return Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK"); }
+
+}  // namespace
+
 Reply NotAsked() {
   return Reply::Error("CLUSTERDOWN", "this node is not part of a formed cluster yet, or has too "
                                      "many requests under way; nothing was changed; see CLUSTER "
@@ -18,14 +24,29 @@ void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, size_t
   Session::Slot* slot = session->Find(number);
   if (slot == nullptr || slot->filled) return;
   if (slot->errand == nullptr) {
-    if (reply.is_elsewhere()) return GoElsewhere(now, session, number, std::move(reply));
-    return Complete(now, session, number, std::move(reply));
+    if (!reply.is_elsewhere()) return Complete(now, session, number, std::move(reply));
+    session->Park(slot, std::move(reply));
+    return GoOn(now, session);
   }
   Errand& errand = *slot->errand;
   errand.parts.at(part).open = false;
+  const bool gives = errand.parts[part].hands_over && !reply.is_nil() && !reply.is_error() &&
+                     !reply.is_elsewhere();
+  if (gives) errand.gave = part;
   Task::Next next;
   std::optional<Reply> done = errand.task->OnReply(part, std::move(reply), &next);
   Proceed(now, session, number, part, std::move(done), std::move(next));
+}
+
+// In the order of the commands: what was asked for behind it has been answered before it may be, but
+// has not been done.
+void Dispatcher::GoOn(MonoTime now, Session* session) {
+  if (std::exchange(session->going_on, true)) return;  // Whoever is at it goes on.
+  for (uint64_t number = 0; session->FirstIsParked() && session->FrontNumber() != number;) {
+    number = session->FrontNumber();
+    GoElsewhere(now, session, number, std::move(session->Find(number)->reply));
+  }
+  session->going_on = false;
 }
 
 // One group was asked, and it is a matter of several.
@@ -55,9 +76,12 @@ void Dispatcher::Proceed(MonoTime now, Session* session, uint64_t number, size_t
     Session::Slot* slot = session->Find(number);
     if (next.give_up || done) GiveUpParts(now, slot);
     if (done) {
-      if (slot->hands_over && part < slot->errand->parts.size()) {
-        slot->group = slot->errand->parts[part].group;
-        slot->seq = slot->errand->parts[part].seq;
+      if (const std::optional<size_t> gave = slot->errand->gave) {
+        const Errand::Part& given = slot->errand->parts[*gave];
+        slot->group = given.group;
+        slot->seq = given.seq;
+        const bool goes = !done->is_nil() && !done->is_error();
+        if (!goes) gateway_->Abandon(now, given.group, given.seq);
       }
       return Complete(now, session, number, std::move(*done));
     }
@@ -87,7 +111,7 @@ std::vector<size_t> Dispatcher::AskParts(MonoTime now, Session* session, uint64_
     const uint64_t seq = gateway_->Ask(
         now, part.group, {kind, std::move(part.op), part.may_wait, part.hands_over}, asker);
     if (part.unheard) continue;
-    errand.parts.push_back({part.group, seq, seq != 0});
+    errand.parts.push_back({part.group, seq, seq != 0, part.may_wait, part.hands_over});
     if (seq == 0) refused.push_back(at);
     if (seq != 0 && binds) session->Bind(part.group);
   }
@@ -102,16 +126,18 @@ void Dispatcher::GiveUpParts(MonoTime now, Session::Slot* slot) {
 
 void Dispatcher::StopWaiting(MonoTime now, Session* session, uint64_t number, bool with_error) {
   Session::Slot* slot = session->Find(number);
+  if (slot->parked) {
+    return Complete(now, session, number, with_error ? Unblocked() : Reply::NilArray());
+  }
   slot->errand->task->StopWaiting(with_error);
   const std::vector<Errand::Part> parts = slot->errand->parts;
   for (size_t i = 0; i < parts.size(); ++i) {
     slot = session->Find(number);
     if (slot == nullptr || slot->errand == nullptr) return;  // It was answered.
-    if (!slot->errand->parts[i].open) continue;
+    if (!slot->errand->parts[i].open || !parts[i].may_wait) continue;
     if (gateway_->Withdraw(parts[i].group, parts[i].seq)) {
       OnReply(now, session, number, i,
-              with_error ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")
-                         : Reply::NilArray());
+              with_error ? Unblocked() : Reply::NilArray());
     } else {
       gateway_->Cancel(now, parts[i].group, parts[i].seq,
                        with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout);

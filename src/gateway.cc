@@ -60,6 +60,7 @@ uint64_t Gateway::Ask(MonoTime now, GroupId group, Request request, const Asker&
                     pending_bytes_ + request.op.size() > options_.pending_bytes_max;
   if (full && !own) return 0;
   const uint64_t seq = route.next_seq++;
+  ++asked_;
   if (request.kind == Kind::kRead) route.reads.push_back(seq);
   pending_bytes_ += request.op.size();
   route.pending.Add(seq, Pending{.kind = request.kind,

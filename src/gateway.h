@@ -117,6 +117,7 @@ class Gateway {
   size_t pending(GroupId group) const;  // Requests that are not answered yet, or not delivered.
   // Something that a client left behind is still to be ended, and there is a leader who could.
   bool HasEndings() const;
+  uint64_t asked() const { return asked_; }  // Requests, so far.
   uint64_t forwarded() const { return forwarded_; }
   uint64_t resent() const { return resent_; }
   void CheckInvariants() const;
@@ -213,6 +214,7 @@ class Gateway {
   std::set<NodeId> unreachable_;
   Bytes down_reason_;
   MonoTime next_look_{0};
+  uint64_t asked_ = 0;
   uint64_t forwarded_ = 0;
   uint64_t resent_ = 0;
 };

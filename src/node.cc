@@ -183,11 +183,13 @@ Output Node::Parts::Drain(MonoTime at) {
   for (int round = 0; round < kRoundsATurn; ++round) {
     RunSessions(&budget);
     gateway.Flush(now);
+    flushed = gateway.asked();
     WantEvents();
     for (Group* group : all_groups) {
       if (group->HasWork()) group->Drain(now, next_write, &batch);
     }
-    if (runnable.empty() || budget <= 0) break;
+    // An answer may have led to another question.
+    if ((runnable.empty() && gateway.asked() == flushed) || budget <= 0) break;
   }
   for (Group* group : all_groups) {
     if (group->MaySave() && !exit) group->SaveSome(next_write, &batch);
@@ -215,7 +217,7 @@ Output Node::Parts::Drain(MonoTime at) {
 }
 
 MonoTime Node::Parts::NextWakeup() const {
-  if (!runnable.empty()) return now;
+  if (!runnable.empty() || gateway.asked() != flushed) return now;
   MonoTime next = std::min(next_housekeeping, gateway.NextWakeup());
   for (const Group* group : all_groups) {
     const bool at_once = group->HasWork() || (group->MaySave() && !exit);

@@ -123,8 +123,9 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
   for (size_t i = 0; i < session->slots().size(); ++i) {
     const Session::Slot& slot = session->slots()[i];
     if (slot.errand != nullptr) {
-      for (const Errand::Part& part : slot.errand->parts) {
-        if (part.open) gateway.Abandon(now, part.group, part.seq);
+      for (size_t at = 0; at < slot.errand->parts.size(); ++at) {
+        const Errand::Part& part = slot.errand->parts[at];
+        if (part.open || slot.errand->gave == at) gateway.Abandon(now, part.group, part.seq);
       }
     }
     if (slot.seq == 0 || (slot.filled && !slot.gives())) continue;

@@ -200,6 +200,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::map<GroupId, std::unique_ptr<Group>> groups;
   BodyCache bodies;
   Spreads known_spreads;
+  uint64_t flushed = 0;    // Of what the gateway was asked, so much it has looked at.
   bool is_saving = false;  // One of the groups is making a snapshot.
   GroupId fetching;  // The group that fetches what a snapshot needs, or the last that did.
   std::vector<Group*> all_groups;  // The same, side by side.

@@ -113,7 +113,7 @@ void Node::Parts::CloseAfterReplies(ClientId id) {
 bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
   Session* session = FindSession(id);
   Session::Slot* slot = session == nullptr ? nullptr : session->Blocking();
-  if (slot != nullptr && slot->errand != nullptr) {
+  if (slot != nullptr && (slot->errand != nullptr || slot->parked)) {
     dispatcher.StopWaiting(now, session, session->BackNumber(), with_error);
     MakeDirty(session);
     if (session->parser.buffered() > 0) MakeRunnable(session);

@@ -41,8 +41,15 @@ Errand* Session::Attach(Slot* slot, std::unique_ptr<Task> task) {
   slot->errand = std::make_unique<Errand>();
   slot->errand->task = std::move(task);
   slot->seq = 0;
-  ++open_errands_;
+  if (!std::exchange(slot->parked, false)) ++open_errands_;
   return slot->errand.get();
+}
+
+void Session::Park(Slot* slot, Reply elsewhere) {
+  slot->parked = true;
+  slot->seq = 0;
+  slot->reply = std::move(elsewhere);
+  ++open_errands_;
 }
 
 void Session::Fill(uint64_t number, Reply reply) {
@@ -50,8 +57,9 @@ void Session::Fill(uint64_t number, Reply reply) {
   if (slot == nullptr || slot->filled) return;
   if (slot->read) --open_reads_;
   if (slot->hands_over) --open_hand_overs_;
-  if (slot->errand != nullptr) --open_errands_;
+  if (slot->errand != nullptr || slot->parked) --open_errands_;
   slot->errand.reset();
+  slot->parked = false;
   slot->filled = true;
   slot->reply = std::move(reply);
   WriteReady();

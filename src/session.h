@@ -36,11 +36,14 @@ struct ExecReply {
 struct Errand {
   struct Part {
     GroupId group;
-    uint64_t seq = 0;  // The gateway's number.
-    bool open = true;  // Not answered, not given up.
+    uint64_t seq = 0;       // The gateway's number.
+    bool open = true;       // Not answered, not given up.
+    bool may_wait = false;
+    bool hands_over = false;
   };
   std::unique_ptr<Task> task;
   std::vector<Part> parts;
+  std::optional<size_t> gave;  // The part that has handed something over.
 };
 
 class Session {
@@ -58,6 +61,7 @@ class Session {
     Reply reply;
     std::unique_ptr<ExecReply> exec;
     std::unique_ptr<Errand> errand;
+    bool parked = false;    // Its answer points elsewhere; that waits for those before it.
     size_t leaf = 0;        // Its command, for statistics.
     MonoTime started;
     GroupId group;
@@ -87,6 +91,7 @@ class Session {
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
   std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
+  bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.
@@ -112,6 +117,9 @@ class Session {
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
   Errand* Attach(Slot* slot, std::unique_ptr<Task> task);  // Until the slot is filled.
+  void Park(Slot* slot, Reply elsewhere);
+  bool FirstIsParked() const { return !slots_.empty() && slots_[0].parked; }
+  uint64_t FrontNumber() const { return first_slot_; }
   Slot& BackSlot() { return slots_.back(); }
   uint64_t BackNumber() const { return first_slot_ + slots_.size() - 1; }
   // Gives an open slot its reply and writes all that is ready.
@@ -149,7 +157,7 @@ class Session {
   GroupId asked_;  // By the latest slot that was opened.
   size_t open_reads_ = 0;       // Not filled yet,
   size_t open_hand_overs_ = 0;  // as these,
-  size_t open_errands_ = 0;     // and these.
+  size_t open_errands_ = 0;     // and these, which are parked or have an errand.
   Bytes out_;
   uint64_t taken_ = 0;          // Bytes of output taken so far.
   std::vector<Handed> handed_;  // In their order in the output.

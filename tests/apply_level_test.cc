@@ -19,7 +19,7 @@ constexpr uint16_t kVersion = 4;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
 constexpr uint64_t kQueuesHash = 7360138891364097844U;
-constexpr uint64_t kQueuesSaved = 9013891122401742825U;
+constexpr uint64_t kQueuesSaved = 5418476405411186597U;
 constexpr uint64_t kControlHash = 15591649785032130358U;
 constexpr uint64_t kControlSaved = 8273341277491970191U;
 

@@ -98,6 +98,7 @@ TEST_F(NodeSpreadTest, TheOrderOfAPipelineOutlivesGrowth) {
   constexpr int kMessages = 300;
   for (int i = 0; i < kMessages; ++i) {
     pipeline += Format("DQ.PUSH mail %c%03d GROUP %c\r\n", 'a' + i % 5, i, 'a' + i % 5);
+    if (i % 3 == 0) pipeline += "ECHO between\r\n";  // Waits for nothing.
   }
   pipeline += "PING";
   cluster().Send(producer, pipeline);
@@ -274,6 +275,41 @@ TEST_F(NodeSpreadTest, TheDeadOfAllPartitionsGoBack) {
     listed += Bulks(page, "mail").size();
   }
   EXPECT_EQ(listed, 1U) << "once, not once a partition";
+}
+
+// A node that has heard of nothing finds out by the first, and does the second behind it.
+TEST_F(NodeSpreadTest, APipelineThatLearnsOnTheWayKeepsItsOrder) {
+  Spread(4);
+  for (const NodeId node : {k2, k3}) {
+    const ClientId client = cluster().Connect(node);
+    cluster().Send(client, "DQ.PUSH mail one GROUP g\r\nDQ.POP mail\r\nDQ.LEN mail\r\nPING");
+    Bytes replies;
+    ASSERT_TRUE(cluster().RunUntil([&] {
+      replies += cluster().Take(client);
+      return Has(replies, "PONG");
+    }));
+    EXPECT_TRUE(Has(replies, "one")) << replies;
+    EXPECT_TRUE(Has(replies, ":0\r\n+PONG")) << replies;
+    ASSERT_EQ(cluster().Ask(client, "DQ.ACK mail " + ReceiptIn(replies)), ":1\r\n");
+  }
+}
+
+TEST_F(NodeSpreadTest, NothingIsPushedToTheDeadThroughAnyNode) {
+  Spread(4);
+  for (const NodeId node : {k1, k2, k3}) {
+    EXPECT_TRUE(Has(cluster().Ask(node, "DQ.PUSH mail!dead no"), "-ERR"));
+    EXPECT_TRUE(Has(cluster().Ask(node, "DQ.SET mail!dead partitions 4"), "-ERR"));
+    EXPECT_TRUE(Has(cluster().Ask(node, "DQ.PUSH mail yes"), "."));
+  }
+}
+
+// One question leads to the next without a pause, however few nodes there are.
+TEST_F(NodeSpreadTest, ALookIntoManyPartitionsWaitsForNothing) {
+  Spread(4);
+  cluster().Ask(k2, "DQ.LEN mail");
+  const MonoTime began = cluster().now();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(cluster().Ask(k2, "DQ.POP mail"), "*-1\r\n");
+  EXPECT_LT(cluster().now() - began, 400 * kUsPerMs);
 }
 
 // All the same, wherever it is asked: the options go to each partition.

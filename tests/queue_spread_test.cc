@@ -386,6 +386,91 @@ TEST_F(QueueSpreadTest, AFencingTokenAndPartitionsDoNotGoTogether) {
   EXPECT_TRUE(Ask(fenced.Encode()).is_error());
 }
 
+// Whatever names the dead of a queue that has several partitions is refused, by every shard alike.
+TEST_F(QueueSpreadTest, NobodyPushesToTheDeadOrSetsThem) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  const Bytes dead = kQueue + "!dead";
+  PushOp push;
+  push.queue = dead;
+  push.bodies = {"body"};
+  for (Spreads* who : {&here_, &there_}) {
+    EXPECT_EQ(cluster_.Ask(who, push.Encode()).text.substr(0, 3), "ERR");
+    const std::pair<uint32_t, int64_t> eight{static_cast<uint32_t>(PartitionsOption()), 8};
+    EXPECT_TRUE(cluster_.Ask(who, QueueSetOp{dead, {eight}}.Encode()).is_error());
+    EXPECT_TRUE(cluster_.Ask(who, QueuePauseOp{dead, true, true}.Encode()).is_error());
+  }
+  EXPECT_EQ(cluster_.shard(0).Query(ClusterTime{1}, SettledQuery{"absent", 0}.Encode()).integer, 1);
+}
+
+// Of two who make it wider at once the slower one has asked about a version that is no more.
+TEST_F(QueueSpreadTest, WhatWasSettledUnderOneVersionIsNotUnderTheNext) {
+  ASSERT_EQ(Ask(Set(2)), Reply::Ok());
+  (void)cluster_.Ask(&there_, LenQuery{kQueue}.Encode());
+  auto slow = MakeQueueTask({&there_, kShards}, Set(8));
+  Task::Next next;
+  ASSERT_FALSE(slow->Begin(&next).has_value());
+  const std::vector<Task::Part> asked = next.ask;
+  ASSERT_EQ(asked.size(), 2U) << "whether both are settled";
+  // Meanwhile the other is done, and this node hears of it.
+  Bytes group;
+  for (int i = 0; group.empty(); ++i) {
+    const Bytes name = "group" + std::to_string(i);
+    if (PlaceOfGroup(name, 2) == 1 && PlaceOfGroup(name, 4) == 2) group = name;
+  }
+  (void)Ask(Push("one", group));
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  (void)cluster_.Ask(&there_, LenQuery{kQueue}.Encode());
+  next = {};
+  ASSERT_FALSE(slow->OnReply(0, Reply::Integer(1), &next).has_value());
+  next = {};
+  ASSERT_FALSE(slow->OnReply(1, Reply::Integer(1), &next).has_value());
+  ASSERT_EQ(next.ask.size(), 1U) << "home";
+  const Reply home = cluster_.Apply(next.ask.front().group, next.ask.front().op);
+  EXPECT_TRUE(home.is_elsewhere());
+  EXPECT_EQ(static_cast<Elsewhere>(home.integer), Elsewhere::kSpread);
+}
+
+TEST_F(QueueSpreadTest, ADropThatIsRefusedHasChangedNothing) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  ASSERT_EQ(Ask(QueueSetOp{kQueue, {{0, 777}}}.Encode()), Reply::Ok());
+  const Bytes id = Ask(Push("body", {}, "id")).text;
+  EXPECT_EQ(Ask(DropQueueOp{kQueue, false}.Encode()).text.substr(0, 3), "ERR");
+  EXPECT_EQ(Ask(Push("body", {}, "id")).text, id);
+  const Reply rows = Ask(Pop());
+  EXPECT_EQ(Ack(rows), 1);
+  EXPECT_EQ(Ask(DropQueueOp{kQueue, false}.Encode()).integer, 1);
+}
+
+// At most once is not never.
+TEST_F(QueueSpreadTest, OfTwoThatComeAtOnceToANoackTheOtherIsNotLost) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  PopOp pop;
+  pop.queues = {kQueue};
+  pop.noack = true;
+  pop.wait_ms = 0;
+  Cluster::Run* waiting = cluster_.Begin(&there_, pop.Encode());
+  for (int i = 0; i < 4; ++i) (void)Ask(Push("body"));
+  cluster_.Deliver();
+  ASSERT_TRUE(waiting->answer.has_value());
+  ASSERT_EQ(waiting->answer->items.size(), 1U);
+  EXPECT_EQ(Ask(LenQuery{kQueue}.Encode()).integer, 3);
+  const Reply info = Ask(QueueInfoQuery{kQueue}.Encode());
+  const auto leased = std::find_if(info.items.begin(), info.items.end(),
+                                   [](const Reply& one) { return one.text == "leased"; });
+  EXPECT_EQ(std::next(leased)->integer, 0) << "it is gone, as NOACK says";
+}
+
+TEST_F(QueueSpreadTest, ALimitOfWhichNotEachCanHaveAPartIsRefused) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  const auto concurrency = static_cast<uint32_t>(FindQueueOption("concurrency"));
+  EXPECT_TRUE(Ask(QueueSetOp{kQueue, {{concurrency, 3}}}.Encode()).is_error());
+  EXPECT_EQ(Ask(QueueSetOp{kQueue, {{concurrency, 6}}}.Encode()), Reply::Ok());
+  for (int i = 0; i < 40; ++i) (void)Ask(Push("body"));
+  int leased = 0;
+  while (!Ask(Pop()).is_nil()) ++leased;
+  EXPECT_EQ(leased, 6);
+}
+
 // A limit is for the whole queue, each partition has its part.
 TEST_F(QueueSpreadTest, EachPartitionHasItsPartOfALimit) {
   const std::pair<uint32_t, int64_t> four{static_cast<uint32_t>(PartitionsOption()), 4};
