@@ -38,7 +38,7 @@ void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, size_t
   Proceed(now, session, number, part, std::move(done), std::move(next));
 }
 
-// In the order of the commands: what was asked for behind it has been answered before it may be, but
+// In the order of the commands: what was asked for behind it may have been answered before it, but
 // has not been done.
 void Dispatcher::GoOn(MonoTime now, Session* session) {
   if (std::exchange(session->going_on, true)) return;  // Whoever is at it goes on.

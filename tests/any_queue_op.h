@@ -26,9 +26,8 @@ inline Bytes AnyQueueOp(Rng* rng, uint64_t pushed) {
       return HangupOp{NodeId{rng->Below(2) + 1}, rng->Below(40), ClientId{rng->Below(3)}}.Encode();
     case 4: return MoveOp{dead, chance(70) ? queue : Bytes("q0"), rng->Below(3)}.Encode();
     case 5: {
-      constexpr std::pair<uint32_t, int64_t> kValues[] = {{0, 300}, {1, 2},  {7, 12}, {9, 1},
-                                                          {12, 2},  {13, 3}, {10, 900},
-                                                          {15, 20}};
+      constexpr std::pair<uint32_t, int64_t> kValues[] = {
+          {0, 300}, {1, 2}, {7, 12}, {9, 1}, {12, 2}, {13, 3}, {10, 900}, {15, 20}};
       const auto value = kValues[rng->Below(std::size(kValues))];
       const int64_t usual = QueueOptions().*AllQueueOptions()[value.first].field;
       const std::pair<uint32_t, int64_t> set(value.first, chance(50) ? value.second : usual);

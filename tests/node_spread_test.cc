@@ -1,4 +1,4 @@
-// Queues with several partitions on whole nodes: what tasks do to connections, hand-overs and order.
+// Queues with several partitions on whole nodes: what tasks do to connections, hand-overs, order.
 #include "tests/node_fixture.h"
 
 #include <algorithm>
