@@ -340,14 +340,58 @@ class Queues(QueueTest):
         self.assertEqual((row.queue, row.body), (b, "fourth"))
         self.assertEqual(pairs(self.do(f"DQ.INFO {a}"))["waiters"], 0)
 
-    def test_queues_of_several_shards_are_not_popped_or_moved_together(self):
+    def test_queues_of_several_shards_are_popped_but_not_moved_together(self):
         # Some of these names may share a shard by chance, not all.
-        for command in ("DQ.POP", "DQ.MOVE"):
-            replies = [self.do(f"{command} {self.queue} {self.queue}/{i}") for i in range(20)]
-            errors = [reply for reply in replies if isinstance(reply, Error)]
-            self.assertTrue(errors)
-            for error in errors:
-                self.assertIn("{tag}", self.assert_error(error, "CROSSSLOT"))
+        others = [f"{self.queue}/{i}" for i in range(20)]
+        replies = [self.do(f"DQ.MOVE {self.queue} {other}") for other in others]
+        errors = [reply for reply in replies if isinstance(reply, Error)]
+        self.assertTrue(errors)
+        for error in errors:
+            self.assertIn("{tag}", self.assert_error(error, "CROSSSLOT"))
+        waiting = self.connect(3)
+        for other in others:
+            waiting.send(*f"DQ.POP {self.queue} {other} BLOCK 0".split())
+            self.do(f"DQ.PUSH {other} {other}/work")
+            [row] = rows_of(waiting.reply())
+            self.assertEqual((row.queue, row.body), (other, f"{other}/work"))
+
+    # Partitions -----------------------------------------------------------------------------------
+
+    def test_a_queue_of_several_partitions_is_one_queue_to_whoever_uses_it(self):
+        for i in range(4):
+            self.push(f"before{i}", f"GROUP g{i}")
+        self.set("partitions 8")
+        ids = [self.push(f"m{i}") for i in range(24)]
+        self.assertEqual(len({message_id.split(".")[0] for message_id in ids}), 8)
+        for i in range(4):
+            self.push(f"after{i}", f"GROUP g{i}")
+        self.assertEqual((self.length(), self.info("partitions"), self.info("pushed")), (32, 8, 32))
+        seen = []
+        while rows := self.pop("COUNT 4"):
+            seen += [row.body for row in rows]
+            self.assertEqual(self.ack(*rows), len(rows))
+        self.assertEqual(len(set(seen)), 32)
+        for i in range(4):
+            self.assertLess(seen.index(f"before{i}"), seen.index(f"after{i}"))
+        self.assertEqual((self.length(), self.info("acked"), self.info("leased")), (0, 32, 0))
+
+    def test_who_waits_at_all_partitions_is_served_by_any(self):
+        self.set("partitions 4")
+        waiting = self.connect(2)
+        for i in range(8):
+            self.block(waiting)
+            self.push(f"m{i}")
+            [row] = rows_of(waiting.reply())
+            self.assertEqual((row.body, row.attempt), (f"m{i}", 1))
+            wait_until(lambda: self.info("waiters") == 0, 5, "it waits nowhere")
+
+    def test_a_rate_is_kept(self):
+        self.set("rate 20")
+        self.do(f"DQ.MPUSH {self.queue} 30 {' '.join('x' * 30)}")
+        began = time.monotonic()
+        for _ in range(23):
+            self.take("BLOCK 0 NOACK")
+        self.assertGreaterEqual(time.monotonic() - began, 0.99)
 
     def test_pop_acknowledges_on_the_way(self):
         self.do(f"DQ.MPUSH {self.queue} 4 a b c d")

@@ -6,6 +6,7 @@ import redis
 from redis.cluster import ClusterNode, RedisCluster
 
 from cases import LONG, ClusterTest
+from cluster import ask
 from resp import wait_until
 
 
@@ -149,6 +150,11 @@ class RedisPyCluster(ClusterTest):
         self.assertEqual(len(client.nodes_manager.slots_cache), 16384)
 
     def test_lock_commands_are_routed_by_their_key_to_all_nodes_and_all_work(self):
+        # A node that was away has its shards again a while after it has come back.
+        ports = {node.port for node in self.cluster.nodes}
+        asked = self.cluster.nodes[0].port
+        wait_until(lambda: {slots[2][1] for slots in ask(asked, "CLUSTER", "SLOTS")} == ports, 30,
+                   "each node has slots")
         client = self.cluster_client()
         served = set()
         for i in range(60):
@@ -158,7 +164,7 @@ class RedisPyCluster(ClusterTest):
             self.assert_token(token)
             self.assertEqual(client.execute_command("LOCK.CHECK", name, token), 1)
             self.assertEqual(client.execute_command("LOCK.RELEASE", name, "alice"), 1)
-        self.assertEqual(served, {node.port for node in self.cluster.nodes})
+        self.assertEqual(served, ports)
 
     def test_macquire_over_names_of_one_tag_is_routed_by_its_keys(self):
         client = self.cluster_client()

@@ -139,7 +139,7 @@ TEST(HelloTest, TheHighestCommonVersionIsUsedOrNone) {
   EXPECT_EQ(AnswerHello(Node(2), hello).protocol, kProtocolMax);
   hello.protocol_min = kProtocolMax + 1;
   EXPECT_EQ(Refusal(hello),
-            "no common version of the bus protocol: you speak 4 to 9, this node 3 to 3");
+            "no common version of the bus protocol: you speak 5 to 9, this node 4 to 4");
   hello.protocol_min = 0;
   hello.protocol_max = kProtocolMin - 1;
   EXPECT_NE(Refusal(hello), "");
@@ -163,7 +163,7 @@ TEST(HelloTest, TheDiallerChecksWhoHasAnswered) {
   reply = good;
   reply.protocol = kProtocolMax + 1;
   EXPECT_EQ(complaint(reply),
-            "the peer chose version 4 of the bus protocol, this node speaks 3 to 3");
+            "the peer chose version 5 of the bus protocol, this node speaks 4 to 4");
   reply = HelloReply();
   reply.reason = "go\naway";
   EXPECT_EQ(complaint(reply), "the peer refuses: go\\naway");
