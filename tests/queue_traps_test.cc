@@ -330,7 +330,7 @@ TEST(QueueTraps, NumbersGoOnPastFourBillion) {
   constexpr uint64_t kFirst = (uint64_t{1} << 32) - 3;
   Bytes saved;
   Writer out(&saved);
-  out.U8(1);  // The version; shard, next message, next POP that waits; five empty lists; hash.
+  out.U8(2);  // The version; shard, next message, next POP that waits; five empty lists; hash.
   for (const uint64_t n : {QueueDriver::kShard, kFirst, uint64_t{1}}) out.Varint(n);
   for (int i = 0; i < 5; ++i) out.Varint(0);
   out.U64(HashMix(0, kFirst));
