@@ -1,6 +1,5 @@
 // DQ.PUSH to a queue with several partitions, DQ.POP of several shards: a step at a time.
 #include <algorithm>
-#include <map>
 
 #include "commands/queue_partitions.h"
 
@@ -84,11 +83,12 @@ class PopTask final : public Task {
   std::optional<Reply> OnReply(size_t part, Reply reply, Next* next) override {
     if (part < first_) return std::nullopt;
     if (reply.is_elsewhere()) return FollowElsewhere(reply, next);
+    if (reply.is_error()) return Failed(std::move(reply));
     if (stage_ == Stage::kAck) {
-      if (reply.is_error()) return reply;
+      did_some_ |= reply.integer > 0;
       return --open_ > 0 ? std::nullopt : Look(next);
     }
-    if (stage_ == Stage::kTake) return Taken(reply);
+    if (stage_ == Stage::kTake) return Taken(part - first_, reply);
     if (!reply.is_nil()) return TakesLease() ? Take(part - first_, std::move(reply), next) : reply;
     if (stage_ == Stage::kLook) return ++at_ < targets_.size() ? AskNext(next) : Wait(next);
     return reply;  // They all end at about the same time.
@@ -168,40 +168,38 @@ class PopTask final : public Task {
     return op_.noack && stage_ == Stage::kWait && targets_.size() > 1;
   }
   std::optional<Reply> Take(size_t at, Reply rows, Next* next) {
-    if (rows.is_error()) return rows;
-    std::map<Bytes, std::vector<Receipt>> taken;  // By queue.
+    std::vector<Part> parts;
     for (const Reply& row : rows.items) {
       const Bytes& text = row.items.at(1).text;
       const size_t dot = text.find('.'), second = text.find('.', dot + 1);
       Receipt receipt;
-      const bool sound =
-          second != Bytes::npos &&
-          ParseUint64(BytesView(text).substr(dot + 1, second - dot - 1), &receipt.seq) &&
-          ParseUint64(BytesView(text).substr(second + 1), &receipt.lease);
-      if (sound) taken[row.items.at(0).text].push_back(receipt);
+      if (second != Bytes::npos) {
+        ParseUint64(BytesView(text).substr(dot + 1, second - dot - 1), &receipt.seq);
+        ParseUint64(BytesView(text).substr(second + 1), &receipt.lease);
+      }
+      const QueueAckOp ack{row.items.at(0).text, {receipt}};
+      parts.push_back({.group = targets_.at(at).group, .op = ack.Encode()});
     }
     rows_ = std::move(rows);
     stage_ = Stage::kTake;
     next->give_up = true;
-    std::vector<Part> parts;
-    for (const auto& [queue, receipts] : taken) {
-      parts.push_back({.group = targets_.at(at).group, .op = QueueAckOp{queue, receipts}.Encode()});
-    }
     Give(std::move(parts), next);
-    return open_ > 0 ? std::nullopt : std::optional(Reply::NilArray());
+    return std::nullopt;
   }
-  std::optional<Reply> Taken(const Reply& acked) {
-    if (acked.is_error()) return acked;
-    acked_ += acked.integer;
+  // One that somebody has deleted meanwhile is not given out.
+  std::optional<Reply> Taken(size_t at, const Reply& acked) {
+    if (acked.integer == 1) taken_.Add(std::move(rows_.items.at(at)));
+    did_some_ |= acked.integer == 1;
     if (--open_ > 0) return std::nullopt;
-    const bool all = acked_ == static_cast<int64_t>(rows_.items.size());
-    return all ? std::move(rows_) : Reply::NilArray();  // Somebody has deleted it meanwhile.
+    return taken_.items.empty() ? Reply::NilArray() : std::move(taken_);
+  }
+  // Nothing was changed, it says; but what was to be acknowledged may be.
+  Reply Failed(Reply error) const {
+    return did_some_ && !error.text.starts_with("UNBLOCKED") ? PartlyDone(error) : error;
   }
 
   std::optional<Reply> FollowElsewhere(const Reply& elsewhere, Next* next) {
-    if (++turns_ >= Partitions::kTurnsMax) {
-      return acks_.empty() ? StillMoving() : PartlyDone(StillMoving());
-    }
+    if (++turns_ >= Partitions::kTurnsMax) return Failed(StillMoving());
     // Which queue it was the answer says, if it names one; else its version was told in vain.
     Partitions first(context_, op_.queues.front());
     (void)first.Follow(elsewhere);
@@ -223,7 +221,10 @@ class PopTask final : public Task {
     op.queues = target.queues;
     op.version = target.version;
     op.wait_ms = wait_ms;
-    op.noack = op_.noack && !TakesLease();
+    if (TakesLease()) {
+      op.noack = false;
+      op.lease_ms = kTtlMsMax;  // Until it is acknowledged, or given back.
+    }
     op.acks.clear();
     return {.group = target.group, .op = op.Encode(), .may_wait = wait_ms.has_value(),
             .hands_over = true};
@@ -240,8 +241,9 @@ class PopTask final : public Task {
   size_t given_ = 0;  // Parts, in all; from `first_` on those of this step,
   size_t first_ = 0;
   size_t open_ = 0;   // of which so many have not answered.
-  Reply rows_;        // Taken, and being acknowledged,
-  int64_t acked_ = 0;  // so many of them.
+  Reply rows_;                      // Leased, and being acknowledged;
+  Reply taken_ = Reply::Array();    // those of them that are.
+  bool did_some_ = false;           // Something was acknowledged.
   int turns_ = 0;
 };
 

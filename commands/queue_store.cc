@@ -522,6 +522,7 @@ Reply QueueStore::Drop(const DropQueueOp& op) {
       q->options = std::make_unique<QueueOptions>();
       q->options->partitions = partitions;
       if (q->partition == 0) q->version = at_.index.value;
+      q->settles_at = {};
     }
     q->made = false;
     q->stops_in = q->stops_out = false;

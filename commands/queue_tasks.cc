@@ -1,6 +1,7 @@
 #include "commands/queue_tasks.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "commands/queue_ops.h"
 #include "commands/queue_partitions.h"
@@ -21,14 +22,19 @@ class GatherTask : public Task {
  public:
   std::optional<Reply> OnReply(size_t part, Reply reply, Next* next) final {
     if (part < first_) return std::nullopt;
-    if (reply.is_elsewhere()) {
-      if (std::optional<Reply> over = Turn(reply)) return over;
-      next->give_up = true;
-      return Begin(next);
+    if (!reply.is_elsewhere()) {
+      answers_[part - first_] = std::move(reply);
+    } else if (!elsewhere_ || reply.integer == static_cast<int64_t>(Elsewhere::kSpread)) {
+      elsewhere_ = std::move(reply);
     }
-    answers_[part - first_] = std::move(reply);
+    // What was asked is done, whatever another has answered: it is waited for, and counts.
     if (--awaited_ > 0) return std::nullopt;
-    return Made(next);
+    const bool failed = std::any_of(answers_.begin(), answers_.end(),
+                                    [](const Reply& one) { return one.is_error(); });
+    if (!elsewhere_ || failed) return Made(next);
+    const Reply where = *std::exchange(elsewhere_, std::nullopt);
+    if (std::optional<Reply> over = Turn(where)) return over;
+    return Begin(next);
   }
 
  protected:
@@ -57,6 +63,7 @@ class GatherTask : public Task {
   size_t given_ = 0;  // Numbers, in all rounds.
   size_t first_ = 0;  // Of this one.
   size_t awaited_ = 0;
+  std::optional<Reply> elsewhere_;  // Where an answer of this round points.
 
  protected:
   std::vector<Reply> answers_;  // Of this round, as far as they have come.
@@ -159,6 +166,7 @@ class DropTask final : public GatherTask {
       : name_(std::move(name)), force_(force), drops_(force), partitions_(context, name_) {}
 
   std::optional<Reply> Begin(Next* next) override {
+    if (SideOf(name_).dead) return Reply::Integer(0);
     const QueueInfoQuery look{name_, partitions_.version()};
     const DropQueueOp drop{name_, force_, partitions_.version()};
     reads_ = !drops_;

@@ -56,7 +56,8 @@ std::optional<Spread> DecodeSpread(BytesView in) {
   spread.options = GetOptions(&reader);
   spread.stops_in = reader.Bool();
   spread.stops_out = reader.Bool();
-  const bool sound = reader.done() && spread.version > 0 && spread.before > 0 &&
+  const bool sound = reader.done() && spread.version > 0 &&
+                     spread.version <= Reader::kCountMax && spread.before > 0 &&
                      spread.before <= spread.partitions();
   return sound ? std::optional(std::move(spread)) : std::nullopt;
 }

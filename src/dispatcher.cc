@@ -290,7 +290,9 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
     slot.binds = (*task)->binds();
     slot.group = ShardGroup(0);  // Any of them.
     if (slot.waits) client.waiting_for = "queue:" + slot.subject;
-    BeginErrand(call.now, session, session->Open(std::move(slot)), std::move(*task));
+    const uint64_t number = session->Open(std::move(slot));
+    session->Park(session->Find(number), Reply::Nil(), std::move(*task));
+    GoOn(call.now, session);
   } else {
     Query& query = std::get<Query>(action);
     Ask(session, call, query.group, {Gateway::Kind::kRead, std::move(query.query)}, false);

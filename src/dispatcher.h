@@ -28,7 +28,7 @@ class Dispatcher {
   void Complete(MonoTime now, Session* session, uint64_t slot, Reply reply);
   // src/errands.cc
   void StopWaiting(MonoTime now, Session* session, uint64_t slot, bool with_error);
-  void GiveUpParts(MonoTime now, Session::Slot* slot);
+  void GiveUpErrand(MonoTime now, Session::Slot* slot);
 
   // CLIENT PAUSE. Sessions that wait for its end are marked `stalled`.
   void Pause(MonoTime until, bool writes_only);
@@ -67,6 +67,7 @@ class Dispatcher {
   // src/errands.cc
   void BeginErrand(MonoTime now, Session* session, uint64_t slot, std::unique_ptr<Task> task);
   void GoOn(MonoTime now, Session* session);
+  void GiveUpParts(MonoTime now, Session::Slot* slot);
   void GoElsewhere(MonoTime now, Session* session, uint64_t slot, Reply where);
   void Proceed(MonoTime now, Session* session, uint64_t slot, size_t part,
                std::optional<Reply> done, Task::Next next);

@@ -44,7 +44,12 @@ void Dispatcher::GoOn(MonoTime now, Session* session) {
   if (std::exchange(session->going_on, true)) return;  // Whoever is at it goes on.
   for (uint64_t number = 0; session->FirstIsParked() && session->FrontNumber() != number;) {
     number = session->FrontNumber();
-    GoElsewhere(now, session, number, std::move(session->Find(number)->reply));
+    Session::Slot* slot = session->Find(number);
+    if (slot->task != nullptr) {
+      BeginErrand(now, session, number, std::move(slot->task));
+    } else {
+      GoElsewhere(now, session, number, std::move(slot->reply));
+    }
   }
   session->going_on = false;
 }
@@ -55,6 +60,10 @@ void Dispatcher::GoElsewhere(MonoTime now, Session* session, uint64_t number, Re
   const QueueTaskContext context{&host_->spreads(), host_->Shards()};
   const bool of_queue = IsShard(session->Find(number)->group);
   auto task = of_queue ? MakeQueueTask(context, std::move(op), &where) : nullptr;
+  const Session::Stopped stopped = session->Find(number)->stopped;
+  if (task != nullptr && stopped != Session::Stopped::kNo) {
+    task->StopWaiting(stopped == Session::Stopped::kError);
+  }
   if (task != nullptr) return BeginErrand(now, session, number, std::move(task));
   Complete(now, session, number,
            Reply::Error("ERR", "the leader answered something else than was asked"));
@@ -77,11 +86,10 @@ void Dispatcher::Proceed(MonoTime now, Session* session, uint64_t number, size_t
     if (next.give_up || done) GiveUpParts(now, slot);
     if (done) {
       if (const std::optional<size_t> gave = slot->errand->gave) {
-        const Errand::Part& given = slot->errand->parts[*gave];
-        slot->group = given.group;
-        slot->seq = given.seq;
+        slot->group = slot->errand->parts[*gave].group;
+        slot->seq = slot->errand->parts[*gave].seq;
         const bool goes = !done->is_nil() && !done->is_error();
-        if (!goes) gateway_->Abandon(now, given.group, given.seq);
+        if (!goes) GiveUpErrand(now, slot);
       }
       return Complete(now, session, number, std::move(*done));
     }
@@ -118,6 +126,15 @@ std::vector<size_t> Dispatcher::AskParts(MonoTime now, Session* session, uint64_
   return refused;
 }
 
+// What has been handed over goes with the answer, unless there is none.
+void Dispatcher::GiveUpErrand(MonoTime now, Session::Slot* slot) {
+  GiveUpParts(now, slot);
+  if (const std::optional<size_t> gave = std::exchange(slot->errand->gave, std::nullopt)) {
+    const Errand::Part& part = slot->errand->parts[*gave];
+    gateway_->Abandon(now, part.group, part.seq);
+  }
+}
+
 void Dispatcher::GiveUpParts(MonoTime now, Session::Slot* slot) {
   for (Errand::Part& part : slot->errand->parts) {
     if (std::exchange(part.open, false)) gateway_->Abandon(now, part.group, part.seq);
@@ -129,6 +146,8 @@ void Dispatcher::StopWaiting(MonoTime now, Session* session, uint64_t number, bo
   if (slot->parked) {
     return Complete(now, session, number, with_error ? Unblocked() : Reply::NilArray());
   }
+  slot->stopped = with_error ? Session::Stopped::kError : Session::Stopped::kNil;
+  if (slot->errand == nullptr) return;  // Its group is told; should it point elsewhere, so is that.
   slot->errand->task->StopWaiting(with_error);
   const std::vector<Errand::Part> parts = slot->errand->parts;
   for (size_t i = 0; i < parts.size(); ++i) {

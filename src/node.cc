@@ -182,8 +182,8 @@ Output Node::Parts::Drain(MonoTime at) {
   int64_t budget = kWorkADrain;
   for (int round = 0; round < kRoundsATurn; ++round) {
     RunSessions(&budget);
-    gateway.Flush(now);
     flushed = gateway.asked();
+    gateway.Flush(now);
     WantEvents();
     for (Group* group : all_groups) {
       if (group->HasWork()) group->Drain(now, next_write, &batch);

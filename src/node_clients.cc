@@ -121,13 +121,8 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
     gateway.Abandon(now, one.group, one.seq);
   }
   for (size_t i = 0; i < session->slots().size(); ++i) {
-    const Session::Slot& slot = session->slots()[i];
-    if (slot.errand != nullptr) {
-      for (size_t at = 0; at < slot.errand->parts.size(); ++at) {
-        const Errand::Part& part = slot.errand->parts[at];
-        if (part.open || slot.errand->gave == at) gateway.Abandon(now, part.group, part.seq);
-      }
-    }
+    Session::Slot& slot = *session->Find(session->FrontNumber() + i);
+    if (slot.errand != nullptr) dispatcher.GiveUpErrand(now, &slot);
     if (slot.seq == 0 || (slot.filled && !slot.gives())) continue;
     const bool may_happen = gateway.Abandon(now, slot.group, slot.seq);
     if (may_happen && slot.binds) session->Bind(slot.group);

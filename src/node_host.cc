@@ -120,6 +120,7 @@ bool Node::Parts::UnblockClient(ClientId id, bool with_error) {
     return true;
   }
   if (slot == nullptr || slot->seq == 0) return false;
+  dispatcher.StopWaiting(now, session, session->BackNumber(), with_error);
   if (gateway.Withdraw(slot->group, slot->seq)) {
     OnReply({id, session->BackNumber()},
             with_error         ? Reply::Error("UNBLOCKED", "client unblocked via CLIENT UNBLOCK")

@@ -108,7 +108,7 @@ void Node::Parts::EndWaitsForMessages() {
   ForEachSession([&](Session* session) {
     Session::Slot* slot = session->Blocking();
     if (slot == nullptr || !slot->hands_over) return;
-    if (slot->errand != nullptr) dispatcher.GiveUpParts(now, slot);
+    if (slot->errand != nullptr) dispatcher.GiveUpErrand(now, slot);
     if (slot->seq != 0) gateway.Abandon(now, slot->group, slot->seq);
     slot->seq = 0;
     dispatcher.Complete(now, session, session->BackNumber(),

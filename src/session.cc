@@ -45,8 +45,9 @@ Errand* Session::Attach(Slot* slot, std::unique_ptr<Task> task) {
   return slot->errand.get();
 }
 
-void Session::Park(Slot* slot, Reply elsewhere) {
+void Session::Park(Slot* slot, Reply elsewhere, std::unique_ptr<Task> task) {
   slot->parked = true;
+  slot->task = std::move(task);
   slot->seq = 0;
   slot->reply = std::move(elsewhere);
   ++open_errands_;
@@ -59,6 +60,7 @@ void Session::Fill(uint64_t number, Reply reply) {
   if (slot->hands_over) --open_hand_overs_;
   if (slot->errand != nullptr || slot->parked) --open_errands_;
   slot->errand.reset();
+  slot->task.reset();
   slot->parked = false;
   slot->filled = true;
   slot->reply = std::move(reply);

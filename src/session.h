@@ -51,6 +51,7 @@ class Session {
   // Output that the client has not taken: no more is made while there is as much.
   static constexpr size_t kOutputPauseBytes = size_t{1} << 20;
 
+  enum class Stopped : uint8_t { kNo, kNil, kError };  // By CLIENT UNBLOCK.
   struct Slot {
     bool filled = false;
     bool muted = false;     // CLIENT REPLY OFF or SKIP.
@@ -61,7 +62,10 @@ class Session {
     Reply reply;
     std::unique_ptr<ExecReply> exec;
     std::unique_ptr<Errand> errand;
-    bool parked = false;    // Its answer points elsewhere; that waits for those before it.
+    // It waits for those before it: its answer points elsewhere, or it is a task to begin.
+    bool parked = false;
+    std::unique_ptr<Task> task;  // Parked.
+    Stopped stopped = Stopped::kNo;
     size_t leaf = 0;        // Its command, for statistics.
     MonoTime started;
     GroupId group;
@@ -117,7 +121,7 @@ class Session {
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
   Errand* Attach(Slot* slot, std::unique_ptr<Task> task);  // Until the slot is filled.
-  void Park(Slot* slot, Reply elsewhere);
+  void Park(Slot* slot, Reply elsewhere, std::unique_ptr<Task> task = nullptr);
   bool FirstIsParked() const { return !slots_.empty() && slots_[0].parked; }
   uint64_t FrontNumber() const { return first_slot_; }
   Slot& BackSlot() { return slots_.back(); }

@@ -294,6 +294,24 @@ TEST_F(NodeSpreadTest, APipelineThatLearnsOnTheWayKeepsItsOrder) {
   }
 }
 
+// What goes straight may come back and go again: what takes several steps waits for it.
+TEST_F(NodeSpreadTest, APopBehindAPushSeesItThoughAllHasChangedMeanwhile) {
+  Spread(4);
+  cluster().Ask(k2, "DQ.LEN mail");
+  const ClientId client = cluster().Connect(k2);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(cluster().Ask(k1, Format("DQ.SET mail lease %d", 60'000 + i)), "+OK\r\n");
+    cluster().Send(client, Format("DQ.PUSH mail body%d GROUP g%d\r\nDQ.POP mail NOACK\r\n"
+                                  "DQ.LEN mail", i, i));
+    Bytes replies;
+    ASSERT_TRUE(cluster().RunUntil([&] {
+      replies += cluster().Take(client);
+      return replies.ends_with(":0\r\n");
+    })) << replies;
+    EXPECT_TRUE(Has(replies, Format("body%d", i))) << replies;
+  }
+}
+
 TEST_F(NodeSpreadTest, NothingIsPushedToTheDeadThroughAnyNode) {
   Spread(4);
   for (const NodeId node : {k1, k2, k3}) {

@@ -430,6 +430,37 @@ TEST_F(QueueSpreadTest, WhatWasSettledUnderOneVersionIsNotUnderTheNext) {
   EXPECT_EQ(static_cast<Elsewhere>(home.integer), Elsewhere::kSpread);
 }
 
+// What the others have done is done, though home was the first to say that it was asked too soon.
+TEST_F(QueueSpreadTest, WhatWasPurgedInVainRoundsCounts) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  for (int i = 0; i < 8; ++i) (void)Ask(Push("body"));
+  (void)cluster_.Ask(&there_, LenQuery{kQueue}.Encode());
+  auto purge = MakeQueueTask({&there_, kShards}, PurgeOp{kQueue}.Encode());
+  Task::Next next;
+  ASSERT_FALSE(purge->Begin(&next).has_value());
+  const std::vector<Task::Part> first = next.ask;
+  ASSERT_EQ(first.size(), 4U);
+  (void)cluster_.Apply(ShardGroup(ShardOfSlot(SlotOf(kQueue), kShards)),
+                       QueueSetOp{kQueue, {{0, 777}}}.Encode());  // Nobody has told the others.
+  std::optional<Reply> answer;
+  for (size_t i = 0; i < 4; ++i) {
+    next = {};
+    answer = purge->OnReply(i, cluster_.Apply(first[i].group, first[i].op), &next);
+    EXPECT_FALSE(answer.has_value());
+  }
+  std::vector<Task::Part> second;
+  for (const Task::Part& part : next.ask) {
+    if (part.unheard) (void)cluster_.Apply(part.group, part.op);
+    if (!part.unheard) second.push_back(part);
+  }
+  ASSERT_EQ(second.size(), 4U);
+  for (size_t i = 0; i < 4; ++i) {
+    answer = purge->OnReply(4 + i, cluster_.Apply(second[i].group, second[i].op), &next);
+  }
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->integer, 8);
+}
+
 TEST_F(QueueSpreadTest, ADropThatIsRefusedHasChangedNothing) {
   ASSERT_EQ(Ask(Set(4)), Reply::Ok());
   ASSERT_EQ(Ask(QueueSetOp{kQueue, {{0, 777}}}.Encode()), Reply::Ok());

@@ -116,7 +116,7 @@ Process* Nemesis::Leader() {
 
 void Nemesis::StartLater(Process* process, int64_t within_us) {
   world_->events().After(Between(1000, within_us), [this, process] {
-    if (process->up() || process->removed()) return;
+    if (process->up() || process->removed() || away_.contains(process->id())) return;
     ++world_->counters()[Count::kRestarts];
     process->Start();
   });
@@ -445,7 +445,10 @@ std::vector<NodeId> Nemesis::Core(bool core_only) {
 
 void Nemesis::SendAway(Process* process, const std::vector<NodeId>& from) {
   world_->Say("node %lu stays away", process->id().value);
-  if (dice_.ChanceInMillion(500'000)) return process->Crash();
+  if (dice_.ChanceInMillion(500'000)) {
+    away_.insert(process->id());
+    return process->Crash();
+  }
   for (const NodeId other : from) {
     world_->network().Cut(process->id(), other);
     if (dice_.ChanceInMillion(500'000)) world_->network().Cut(other, process->id());

@@ -2,6 +2,7 @@
 // everything when the time of safety is over and that of liveness begins.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "tests/sim/membership.h"
@@ -73,6 +74,7 @@ class Nemesis {
   Rng when_and_what_;    // Of faults.
   Rng dice_;             // Of the latest fault.
   uint64_t number_ = 0;  // Of faults drawn.
+  std::set<NodeId> away_;  // Down, and not to come back.
   bool stopped_ = false;
 };
 

@@ -1,5 +1,7 @@
 #include "tests/sim/queue_ledger.h"
 
+#include <algorithm>
+
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
@@ -43,7 +45,10 @@ void QueueLedger::OnDelivered(const Bytes& queue, const Bytes& body, const Bytes
   CHECK_SIM(world_->FastUs() - message.asked_fast_us >= message.push.delay_us,
             "%s is delivered before its delay of %ld ms is over", body.c_str(),
             message.push.delay_us / kUsPerMs);
-  CHECK_SIM(attempt == 1 || message.may_have_failed || pop_lost_,
+  const bool late = std::any_of(pops_.begin(), pops_.end(), [this](const auto& pop) {
+    return pop.second <= world_->now_us();
+  });
+  CHECK_SIM(attempt == 1 || message.may_have_failed || pop_lost_ || late,
             "%s is on attempt %ld though it never failed", body.c_str(), attempt);
   CheckOrder(message);
   ++message.deliveries;
@@ -65,6 +70,10 @@ void QueueLedger::CheckOrder(const Message& message) {
               older.c_str());
     ++world_->counters()[Count::kGroupOrders];
   }
+}
+
+void QueueLedger::OnPop(const Bytes& worker, int64_t lease_us) {
+  pops_[worker] = world_->now_us() + lease_us;
 }
 
 void QueueLedger::OnAck(const Bytes& body) { Known(body).ack_asked = true; }

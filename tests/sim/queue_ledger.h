@@ -7,7 +7,7 @@
 //   5. Nothing is delivered before its delay is over.
 //   6. Of a group nothing is delivered while an older one is neither done nor dead.
 //   7. A message that never failed is on its first attempt; known only where no POP's answer was
-//      lost.
+//      lost, or may be late by a whole lease: that ends, though nobody has heard of it.
 //
 // Each body is pushed once, but for retries under the same id.
 #pragma once
@@ -46,6 +46,8 @@ class QueueLedger {
   void OnAcked(const Bytes& body, bool counted);
   void OnFailure(const Bytes& body);  // Is about to be caused, or may be.
   void OnPopLost() { pop_lost_ = true; }
+  void OnPop(const Bytes& worker, int64_t lease_us);  // Is asked for,
+  void OnPopAnswered(const Bytes& worker) { pops_.erase(worker); }
 
   // At the end, of a queue that nobody uses any more: what was left in it, and what is dead.
   void OnLeft(const Bytes& body);
@@ -76,6 +78,7 @@ class QueueLedger {
   std::set<Bytes> receipts_;
   std::set<Bytes> queues_;
   bool pop_lost_ = false;
+  std::map<Bytes, int64_t> pops_;  // Under way: when a lease could have ended, by worker.
 };
 
 }  // namespace lockstep::sim

@@ -112,8 +112,10 @@ class Worker final : public Actor {
     if (Chance(30)) argv.insert(argv.end(), {"COUNT", std::to_string(Between(2, 5))});
     if (Chance(70)) argv.insert(argv.end(), {"BLOCK", std::to_string(Between(50, 2000))});
     const int64_t asked_us = world_->now_us();
+    world_->queues().OnPop(owner(), lease_ms_ * kUsPerMs);
     session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
       std::vector<Job> jobs;
+      world_->queues().OnPopAnswered(owner());
       if (OutcomeOf(reply, sent) == Outcome::kUnknown) world_->queues().OnPopLost();
       if (reply != nullptr && reply->kind == Reply::Kind::kArray) {
         for (const Reply& row : reply->items) {
