@@ -379,35 +379,39 @@ void QueueState::BeginSave(BytesView tail, Writer* out) {
 bool QueueState::SaveMore(size_t records, Writer* out) {
   Saving& saving = *saving_;
   size_t saved = 0;
-  for (; saving.next < saving.pages.size() && saved < records; ++saving.next) {
-    const uint64_t from = saving.pages[saving.next] * SeqIndex::kPage;
+  for (; saving.page < saving.pages.size(); ++saving.page) {
+    const uint64_t from = saving.pages[saving.page] * SeqIndex::kPage;
     const uint64_t end = std::min(from + SeqIndex::kPage, saving.end_seq);
-    auto kept = saving.kept.begin();
-    for (uint64_t seq = from; seq < end; ++seq) {
-      if (kept != saving.kept.end() && kept->first == seq) {
-        SaveMessage(kept->second.message, kept->second.group, kept->second.entry_bytes,
-                    &saving.before, out);
-        kept = saving.kept.erase(kept);
-      } else if (const Slot<Message> live = FindMessage(seq); live.valid()) {
-        SaveMessage(live, &saving.before, out);
-      } else {
-        continue;
-      }
-      ++saved;
+    for (saving.next_seq = std::max(saving.next_seq, from); saving.next_seq < end;
+         ++saving.next_seq) {
+      if (saved == records) return false;
+      if (SaveAsItWas(saving.next_seq, out)) ++saved;
     }
   }
-  if (saving.next < saving.pages.size()) return false;
   out->Raw(saving.tail);
   saving_.reset();
   return true;
 }
 
+// False: there was no such message.
+bool QueueState::SaveAsItWas(uint64_t seq, Writer* out) {
+  Saving& saving = *saving_;
+  const auto kept = saving.kept.begin();
+  if (kept != saving.kept.end() && kept->first == seq) {
+    SaveMessage(kept->second.message, kept->second.group, kept->second.entry_bytes, &saving.before,
+                out);
+    saving.kept.erase(kept);
+    return true;
+  }
+  const Slot<Message> live = FindMessage(seq);
+  if (live.valid()) SaveMessage(live, &saving.before, out);
+  return live.valid();
+}
+
 void QueueState::KeepForSave(Slot<Message> slot) {
   const Message& message = messages_[slot];
   Saving& saving = *saving_;
-  if (message.seq >= saving.end_seq || message.seq / SeqIndex::kPage < saving.pages[saving.next]) {
-    return;
-  }
+  if (message.seq >= saving.end_seq || message.seq < saving.next_seq) return;
   if (Planted(Mutant::kSliceOfLater)) return;
   const auto [kept, is_new] = saving.kept.try_emplace(message.seq);
   if (!is_new) return;

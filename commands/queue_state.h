@@ -314,6 +314,7 @@ class QueueState {
   static void SaveMessage(const Message& message, BytesView group, size_t entry_bytes,
                           Before* before, Writer* out);
   void KeepForSave(Slot<Message> slot);
+  bool SaveAsItWas(uint64_t seq, Writer* out);
   Result<void> LoadQueues(Reader* in);
   void SaveDemands(Writer* out) const;
   void SaveIds(Writer* out) const;
@@ -347,8 +348,8 @@ class QueueState {
   DeadlineHeap id_deadlines_;
   DeadlineHeap idle_queues_;
   DeadlineHeap paces_;  // Queues.
-  // Of a save that is under way: messages go out page by page of their numbers; one that changes
-  // before its turn is kept as it was.
+  // Of a save that is under way: messages go out in the order of their numbers, of which the pages
+  // are known; one that changes before its turn is kept as it was.
   struct Saving {
     struct Kept {
       Message message;
@@ -357,7 +358,8 @@ class QueueState {
     };
     uint64_t end_seq = 0;  // Those from here on were pushed since.
     std::vector<uint64_t> pages;
-    size_t next = 0;       // Of them.
+    size_t page = 0;         // The next of them,
+    uint64_t next_seq = 0;   // from this number on: those below are saved.
     std::map<uint64_t, Kept> kept;
     Before before;
     Bytes tail;
