@@ -39,22 +39,6 @@ Action AskToRead(const Context& ctx, const Query& query) {
   return lockstep::Query{GroupOf(ctx, query.queue), query.Encode()};
 }
 
-// "3.17.2": the 17th message of shard 3, as it was delivered the second time.
-struct ReceiptText {
-  uint64_t shard = 0;
-  Receipt receipt;
-};
-std::optional<ReceiptText> ParseReceipt(BytesView text) {
-  ReceiptText out;
-  const size_t dot = text.find('.');
-  const size_t second = dot == BytesView::npos ? dot : text.find('.', dot + 1);
-  if (second == BytesView::npos) return std::nullopt;
-  const bool sound = ParseUint64(text.substr(0, dot), &out.shard) &&
-                     ParseUint64(text.substr(dot + 1, second - dot - 1), &out.receipt.seq) &&
-                     ParseUint64(text.substr(second + 1), &out.receipt.lease);
-  return sound ? std::optional(out) : std::nullopt;
-}
-
 // What a command names of one shard, and where it stood in the command.
 template <class T>
 struct OfShard {

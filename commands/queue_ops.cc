@@ -477,6 +477,17 @@ std::optional<QueueQuery> DecodeQueueQuery(BytesView in) {
   return query;
 }
 
+std::optional<ReceiptText> ParseReceipt(BytesView text) {
+  ReceiptText out;
+  const size_t dot = text.find('.');
+  const size_t second = dot == BytesView::npos ? dot : text.find('.', dot + 1);
+  if (second == BytesView::npos) return std::nullopt;
+  const bool sound = ParseUint64(text.substr(0, dot), &out.shard) &&
+                     ParseUint64(text.substr(dot + 1, second - dot - 1), &out.receipt.seq) &&
+                     ParseUint64(text.substr(second + 1), &out.receipt.lease);
+  return sound ? std::optional(out) : std::nullopt;
+}
+
 bool IsQueueQuery(BytesView encoded) {
   return !encoded.empty() && static_cast<uint8_t>(encoded.front()) >= uint8_t(Tag::kLen);
 }

@@ -26,6 +26,13 @@ struct Receipt {
   bool operator==(const Receipt&) const = default;
 };
 
+// "3.17.2": the 17th message of shard 3, as it was delivered the second time.
+struct ReceiptText {
+  uint64_t shard = 0;
+  Receipt receipt;
+};
+std::optional<ReceiptText> ParseReceipt(BytesView text);
+
 // DQ.PUSH, DQ.MPUSH.
 struct PushOp {
   BytesView queue;

@@ -14,8 +14,7 @@ class PushTask final : public Task {
       : encoded_(std::move(encoded)),
         op_(std::get<PushOp>(DecodeQueueOp(encoded_).value())),
         partitions_(context, op_.queue) {
-    if (elsewhere == nullptr) return;
-    (void)partitions_.Follow(*elsewhere);
+    if (elsewhere != nullptr) (void)partitions_.Follow(*elsewhere);
   }
 
   std::optional<Reply> Begin(Next* next) override {
@@ -170,14 +169,8 @@ class PopTask final : public Task {
   std::optional<Reply> Take(size_t at, Reply rows, Next* next) {
     std::vector<Part> parts;
     for (const Reply& row : rows.items) {
-      const Bytes& text = row.items.at(1).text;
-      const size_t dot = text.find('.'), second = text.find('.', dot + 1);
-      Receipt receipt;
-      if (second != Bytes::npos) {
-        ParseUint64(BytesView(text).substr(dot + 1, second - dot - 1), &receipt.seq);
-        ParseUint64(BytesView(text).substr(second + 1), &receipt.lease);
-      }
-      const QueueAckOp ack{row.items.at(0).text, {receipt}};
+      const ReceiptText text = ParseReceipt(row.items.at(1).text).value_or(ReceiptText());
+      const QueueAckOp ack{row.items.at(0).text, {text.receipt}};
       parts.push_back({.group = targets_.at(at).group, .op = ack.Encode()});
     }
     rows_ = std::move(rows);

@@ -71,9 +71,16 @@ class GatherTask : public Task {
   bool did_some_ = false;       // Before this round.
 };
 
-class SumTask final : public GatherTask {
+int64_t SumOf(const std::vector<Reply>& answers) {
+  int64_t sum = 0;
+  for (const Reply& answer : answers) sum += answer.integer;
+  return sum;
+}
+
+// Parts that are known from the start.
+class PartsTask : public GatherTask {
  public:
-  explicit SumTask(std::vector<Part> parts) : parts_(std::move(parts)) {}
+  explicit PartsTask(std::vector<Part> parts) : parts_(std::move(parts)) {}
   std::optional<Reply> Begin(Next* next) override {
     next->ask = parts_;
     Gather(next);
@@ -81,23 +88,23 @@ class SumTask final : public GatherTask {
   }
 
  private:
-  std::optional<Reply> Merge(std::vector<Reply> answers, Next*) override {
-    int64_t sum = 0;
-    for (const Reply& answer : answers) sum += answer.integer;
-    return Reply::Integer(sum);
-  }
   std::vector<Part> parts_;
 };
 
-class PlacesTask final : public GatherTask {
+class SumTask final : public PartsTask {
+ public:
+  using PartsTask::PartsTask;
+
+ private:
+  std::optional<Reply> Merge(std::vector<Reply> answers, Next*) override {
+    return Reply::Integer(SumOf(answers));
+  }
+};
+
+class PlacesTask final : public PartsTask {
  public:
   PlacesTask(std::vector<Part> parts, std::vector<std::vector<size_t>> places, size_t size)
-      : parts_(std::move(parts)), places_(std::move(places)), size_(size) {}
-  std::optional<Reply> Begin(Next* next) override {
-    next->ask = parts_;
-    Gather(next);
-    return std::nullopt;
-  }
+      : PartsTask(std::move(parts)), places_(std::move(places)), size_(size) {}
 
  private:
   std::optional<Reply> Merge(std::vector<Reply> answers, Next*) override {
@@ -111,7 +118,6 @@ class PlacesTask final : public GatherTask {
     }
     return all;
   }
-  std::vector<Part> parts_;
   std::vector<std::vector<size_t>> places_;
   size_t size_;
 };
@@ -147,12 +153,6 @@ class OfAllTask : public GatherTask {
   }
 
  private:
-  static int64_t SumOf(const std::vector<Reply>& answers) {
-    int64_t sum = 0;
-    for (const Reply& answer : answers) sum += answer.integer;
-    return sum;
-  }
-
   Bytes name_;
   Op op_;
   Partitions partitions_;

@@ -69,8 +69,8 @@ class Dispatcher {
   void GoOn(MonoTime now, Session* session);
   void GiveUpParts(MonoTime now, Session::Slot* slot);
   void GoElsewhere(MonoTime now, Session* session, uint64_t slot, Reply where);
-  void Proceed(MonoTime now, Session* session, uint64_t slot, size_t part,
-               std::optional<Reply> done, Task::Next next);
+  void Proceed(MonoTime now, Session* session, uint64_t slot, std::optional<Reply> done,
+               Task::Next next);
   std::vector<size_t> AskParts(MonoTime now, Session* session, uint64_t slot, Task::Next next);
   // `shown`: the call as the slow log may show it, made only if it was slow.
   using Shown = std::function<std::vector<BytesView>()>;

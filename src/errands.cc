@@ -35,7 +35,7 @@ void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, size_t
   if (gives) errand.gave = part;
   Task::Next next;
   std::optional<Reply> done = errand.task->OnReply(part, std::move(reply), &next);
-  Proceed(now, session, number, part, std::move(done), std::move(next));
+  Proceed(now, session, number, std::move(done), std::move(next));
 }
 
 // In the order of the commands: what was asked for behind it may have been answered before it, but
@@ -74,11 +74,11 @@ void Dispatcher::BeginErrand(MonoTime now, Session* session, uint64_t number,
   Errand* errand = session->Attach(session->Find(number), std::move(task));
   Task::Next next;
   std::optional<Reply> done = errand->task->Begin(&next);
-  Proceed(now, session, number, 0, std::move(done), std::move(next));
+  Proceed(now, session, number, std::move(done), std::move(next));
 }
 
-// `part` has just been answered, if any has. A part that can not be asked is answered at once.
-void Dispatcher::Proceed(MonoTime now, Session* session, uint64_t number, size_t part,
+// A part that can not be asked is answered at once.
+void Dispatcher::Proceed(MonoTime now, Session* session, uint64_t number,
                          std::optional<Reply> done, Task::Next next) {
   std::vector<size_t> refused;
   for (;;) {
@@ -97,7 +97,7 @@ void Dispatcher::Proceed(MonoTime now, Session* session, uint64_t number, size_t
       refused.push_back(one);
     }
     if (refused.empty()) return;
-    part = refused.back();
+    const size_t part = refused.back();
     refused.pop_back();
     next = {};
     done = session->Find(number)->errand->task->OnReply(part, NotAsked(), &next);
@@ -155,8 +155,7 @@ void Dispatcher::StopWaiting(MonoTime now, Session* session, uint64_t number, bo
     if (slot == nullptr || slot->errand == nullptr) return;  // It was answered.
     if (!slot->errand->parts[i].open || !parts[i].may_wait) continue;
     if (gateway_->Withdraw(parts[i].group, parts[i].seq)) {
-      OnReply(now, session, number, i,
-              with_error ? Unblocked() : Reply::NilArray());
+      OnReply(now, session, number, i, with_error ? Unblocked() : Reply::NilArray());
     } else {
       gateway_->Cancel(now, parts[i].group, parts[i].seq,
                        with_error ? CancelOp::Why::kError : CancelOp::Why::kTimeout);
