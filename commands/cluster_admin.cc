@@ -42,6 +42,7 @@ Reply NodeRow(const Member& member, const std::vector<Group>& groups) {
   row.Add("host", Reply::Bulk(member.host));
   row.Add("port", Number(member.port));
   row.Add("bus-port", Number(member.bus_port));
+  row.Add("zone", Reply::Bulk(member.zone));
   row.Add("state", Reply::Bulk(state));
   row.Add("role", Reply::Bulk(member.voter ? "voter" : "learner"));
   row.Add("heard-ms-ago", Reply::Integer(member.heard_ms_ago));

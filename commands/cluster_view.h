@@ -13,6 +13,7 @@ struct ClusterView {
   struct Member {
     NodeId id;
     Bytes name;            // 40 hex digits, as Redis names nodes; from cluster id and node id.
+    Bytes zone;
     Bytes host;            // Empty: the one under which the client has reached us.
     uint16_t port = 0;     // RESP.
     uint16_t bus_port = 0;

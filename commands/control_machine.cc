@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <utility>
 
 #include "src/base/hash.h"
 #include "src/base/limits.h"
@@ -19,6 +20,7 @@ void PutNode(const NodeRecord& node, Writer* out) {
   out->String(node.host);
   out->Varint(node.bus_port);
   out->U64(node.disk.value);
+  out->String(node.zone);
 }
 
 // Fails the reader on what no node can be.
@@ -28,6 +30,8 @@ NodeRecord GetNode(Reader* in) {
   node.host = in->String();
   const uint64_t port = in->Varint();
   node.disk = DiskId{in->U64()};
+  node.zone = in->String();
+  if (node.zone.size() > kZoneBytesMax) in->Fail();
   if (node.id == kNoNode || node.id.value > kNodeIdMax) in->Fail();
   if (node.host.empty() || node.host.size() > kHostBytesMax) in->Fail();
   if (port == 0 || port > UINT16_MAX) in->Fail();
@@ -65,12 +69,13 @@ Bytes EncodeRemoveNode(NodeId id) {
   return op;
 }
 
-Bytes EncodeNodeDisk(NodeId id, DiskId disk) {
+Bytes EncodeNodeDisk(NodeId id, DiskId disk, BytesView zone) {
   Bytes op;
   Writer out(&op);
   out.U8(static_cast<uint8_t>(Kind::kDisk));
   out.Put(id);
   out.U64(disk.value);
+  out.String(zone);
   return op;
 }
 
@@ -103,7 +108,8 @@ void ControlMachine::Apply(const Position&, const RequestId& request, BytesView 
     case Kind::kDisk: {
       const auto id = in.Get<NodeId>();
       const DiskId disk{in.U64()};
-      if (in.done()) answer = SetDisk(id, disk);
+      const BytesView zone = in.String();
+      if (in.done() && zone.size() <= kZoneBytesMax) answer = SetDisk(id, disk, zone);
       break;
     }
   }
@@ -163,29 +169,30 @@ Reply ControlMachine::Remove(NodeId id) {
 
 // Not a change of membership, yet one of the epoch: a node that came back with an emptied disk has
 // forgotten its votes, and everybody must see that.
-Reply ControlMachine::SetDisk(NodeId id, DiskId disk) {
+Reply ControlMachine::SetDisk(NodeId id, DiskId disk, BytesView zone) {
   const auto at = nodes_.find(id);
   if (at == nodes_.end()) {
     return Refuse(Format("there is no node %" PRIu64 " in the cluster", id.value));
   }
-  if (at->second.disk == disk) return Reply::Ok();
+  if (at->second.disk == disk && at->second.zone == zone) return Reply::Ok();
   at->second.disk = disk;
+  const Bytes before = std::exchange(at->second.zone, Bytes(zone));
+  if (at->second.zone != before) Place();
   Changed();
   return Reply::Ok();
 }
 
-// Every node keeps every shard; what the ring says is who leads.
 void ControlMachine::Place() {
   if (nodes_.empty()) return;
   std::vector<ring::PlacedNode> placed;
-  for (const auto& [id, node] : nodes_) placed.push_back({id, {}});
-  placement_ = ring::Place(placement_, placement_.size(), kNodesMax, placed);
+  for (const auto& [id, node] : nodes_) placed.push_back({id, node.zone});
+  placement_ = ring::Place(placement_, placement_.size(), kReplicas, placed);
 }
 
-bool ControlMachine::PlacesAllMembers() const {
+bool ControlMachine::PlacesMembers() const {
   return std::all_of(placement_.begin(), placement_.end(), [this](const auto& keepers) {
     const std::set<NodeId> all(keepers.begin(), keepers.end());
-    return all.size() == keepers.size() && all.size() == nodes_.size() &&
+    return all.size() == keepers.size() && all.size() == std::min(kReplicas, nodes_.size()) &&
            std::all_of(all.begin(), all.end(), [this](NodeId id) { return nodes_.contains(id); });
   });
 }
@@ -276,7 +283,7 @@ Result<void> ControlMachine::Load(Reader* in) {
     for (size_t i = 0; i < keep && in->ok(); ++i) keepers.push_back(in->Get<NodeId>());
   }
   const bool sound = in->ok() && epoch_ > 0 && nodes_.size() <= kNodesMax &&
-                     removed_.size() <= kRemovedMax && PlacesAllMembers();
+                     removed_.size() <= kRemovedMax && PlacesMembers();
   if (!sound) {
     Clear();
     Rehash();
@@ -299,7 +306,7 @@ void ControlMachine::CheckInvariants() const {
   }
   CHECK(departed_.size() <= kNodesMax);
   for (const NodeRecord& node : departed_) CHECK(removed_.contains(node.id));
-  CHECK(nodes_.empty() || PlacesAllMembers());
+  CHECK(nodes_.empty() || PlacesMembers());
   Bytes state;
   Writer out(&state);
   Save(&out);

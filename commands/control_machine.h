@@ -6,8 +6,8 @@
 //   3. Whoever departed was removed.
 //   4. No two members share an address, and there is always at least one member (but for a machine
 //      that was made without genesis and not loaded yet).
-//   5. The placement names all members for each shard: every member keeps every shard. It changes
-//      with the members alone, and as little as it can.
+//   5. The placement names kReplicas members for each shard, or all if there are fewer, in as many
+//      zones as it can. It changes with the members and their zones alone, and as little as it can.
 #pragma once
 
 #include <map>
@@ -25,7 +25,8 @@ struct NodeRecord {
   NodeId id;
   Bytes host;
   uint16_t bus_port = 0;
-  DiskId disk;  // 0: not seen yet; told by the leader that first talks to it.
+  DiskId disk;  // 0: not seen yet; told by the leader that first talks to it,
+  Bytes zone{};  // as this: nodes of one zone may fail together. Empty: it is its own.
   bool operator==(const NodeRecord&) const = default;
 };
 
@@ -34,7 +35,8 @@ Bytes EncodeAddNode(const NodeRecord& node);      // Answer: OK, or ERR why not.
 // The node that such an operation adds; none if it is another operation.
 std::optional<NodeRecord> DecodeAddNode(BytesView op);
 Bytes EncodeRemoveNode(NodeId id);                // Answer: OK, or ERR why not.
-Bytes EncodeNodeDisk(NodeId id, DiskId disk);     // "This node now has this disk."
+// "This node now has this disk, and stands in this zone."
+Bytes EncodeNodeDisk(NodeId id, DiskId disk, BytesView zone = {});
 // The one query is empty: the members, as an array of maps.
 
 class ControlMachine final : public StateMachine {
@@ -62,14 +64,16 @@ class ControlMachine final : public StateMachine {
   NodeId LeaderOf(uint64_t shard) const {
     return shard < placement_.size() ? placement_[shard].front() : kNoNode;
   }
+  // Who is to keep each shard, its leader first.
+  const ring::Placement& placement() const { return placement_; }
 
  private:
   Reply Add(const NodeRecord& node);
   Reply Remove(NodeId id);
-  Reply SetDisk(NodeId id, DiskId disk);
+  Reply SetDisk(NodeId id, DiskId disk, BytesView zone);
   void Changed();
   void Place();
-  bool PlacesAllMembers() const;
+  bool PlacesMembers() const;
   void Clear();
   void Rehash();
 

@@ -98,6 +98,7 @@ class Replica {
     bool operator==(const OpenSession&) const = default;
   };
   OpenSession SessionOf(NodeId origin) const;
+  Index last_place() const { return last_place_; }  // Of all that was applied.
 
   Bytes Save() const;
   // The same by and by: see StateMachine. Each appends to `out`.

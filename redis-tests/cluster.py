@@ -122,7 +122,8 @@ class Node:
                     "cluster-nodes": self.cluster.nodes_setting(), "log-format": "text"}
         if self.relay_port != self.bus_port:
             settings["cluster-announce-bus-port"] = self.relay_port
-        settings.update(self.options)
+        settings.update({name: value(self.id) if callable(value) else value
+                         for name, value in self.options.items()})
         return [SERVER] + [str(word) for name, value in settings.items()
                            for word in ("--" + name, value)]
 

@@ -91,6 +91,16 @@ Json DescribeAnswer(Reader* in) {
   return {{"stream", answer.stream}, {"taken", answer.taken}, {"answers", seqs}};
 }
 
+Json DescribeLeads(Reader* in) {
+  std::vector<Lead> leads;
+  if (!DecodeLeads(in, &leads)) return {{"damaged", true}};
+  Json groups = Json::array();
+  for (const Lead& lead : leads) {
+    groups.push_back({{"group", lead.group.value}, {"term", lead.term.value}});
+  }
+  return {{"groups", groups}};
+}
+
 Json DescribeData(const bus::Envelope& envelope, Bytes* type) {
   Reader in(envelope.data);
   switch (envelope.header.type) {
@@ -106,6 +116,8 @@ Json DescribeData(const bus::Envelope& envelope, Bytes* type) {
       return DescribeForward(&in);
     case bus::MessageType::kAnswer:
       return DescribeAnswer(&in);
+    case bus::MessageType::kLead:
+      return DescribeLeads(&in);
     case bus::MessageType::kPublish: {
       const bool shard = in.Bool();
       return {{"shard", shard}, {"channel", Printable(in.String())}};

@@ -4,11 +4,13 @@
 #include <utility>
 
 #include "src/base/log.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
 
 constexpr int64_t kLookEveryUs = 50 * kUsPerMs;   // For what is late.
+constexpr int64_t kToldForUs = 2 * kUsPerSecond;  // A leader that says nothing may be none.
 constexpr int64_t kResendAfterUs = kUsPerSecond;  // No answer, though the leader stayed.
 constexpr int64_t kRefusedPauseUs = 20 * kUsPerMs;
 constexpr size_t kForwardBytesMax = 1024 * 1024;
@@ -45,6 +47,8 @@ void Gateway::AddGroup(MonoTime now, Group* group) {
   route.group = group;
   route.leaderless_since = now;
 }
+
+void Gateway::ReplaceGroup(Group* group) { routes_.at(group->id()).group = group; }
 
 void Gateway::set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us) {
   options_.leader_wait_us = leader_wait_us;
@@ -160,22 +164,28 @@ bool Gateway::HasSession(GroupId group) const {
 
 void Gateway::Start(DiskId disk, uint64_t boot) { name_ = {disk, boot, 1}; }
 
-// What our own replica says about our session decides: whoever opened or ended it, it is in the
-// log.
+// What our own replica says about our session decides, if it is as far: whoever opened or ended it,
+// it is in the log.
 void Gateway::FollowSession(MonoTime now, Route* route) {
   if (name_.boot == 0) return;
   if (route->session.boot == 0) route->session = name_;
-  const Replica::OpenSession seen = route->group->replica().SessionOf(options_.self);
+  const Replica& replica = route->group->replica();
+  const Replica::OpenSession seen = replica.SessionOf(options_.self);
   if (route->incarnation != 0) {
-    if (seen.incarnation != route->incarnation) LoseSession(now, route);
+    const bool is_behind = replica.last_place().value < route->incarnation;
+    if (!is_behind && seen.incarnation != route->incarnation) LoseSession(now, route);
   } else if (seen.name == route->session) {
-    route->incarnation = seen.incarnation;
-    route->opening = false;
     if (seen.incarnation == 0) return LoseSession(now, route);  // And ended before we saw it.
-    route->pending.ForEach([&](uint64_t, Pending* pending) {
-      if (pending->ending) WriteEnding(route, pending);
-    });
+    OpenedAs(route, seen.incarnation);
   }
+}
+
+void Gateway::OpenedAs(Route* route, uint64_t incarnation) {
+  route->incarnation = incarnation;
+  route->opening = false;
+  route->pending.ForEach([&](uint64_t, Pending* pending) {
+    if (pending->ending) WriteEnding(route, pending);
+  });
 }
 
 // The cluster has given this node up. Our replica has applied the log up to the end of the session:
@@ -205,6 +215,15 @@ void Gateway::LoseSession(MonoTime now, Route* route) {
   route->answered.clear();
   route->owes_word = route->owed_word = false;
   Restart(route);
+}
+
+// Whether what was on its way was done, nobody here has seen.
+void Gateway::LoseFarSession(MonoTime now, Route* route) {
+  ++far_.sessions_lost;
+  route->pending.ForEach([](uint64_t, Pending* pending) {
+    pending->missed |= pending->may_be_logged() && !Planted(Mutant::kFarSessionAskedAnew);
+  });
+  LoseSession(now, route);
 }
 
 void Gateway::OnUnreadable(GroupId group, uint64_t seq) {
@@ -304,17 +323,57 @@ void Gateway::DropFinishedReads(Route* route) {
   while (!reads.empty() && route->pending.Find(reads.front()) == nullptr) reads.pop_front();
 }
 
-void Gateway::OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer) {
+void Gateway::OnForwardAnswer(MonoTime now, NodeId from, GroupId group, ForwardAnswer answer) {
   const auto found = routes_.find(group);
   if (found == routes_.end() || answer.session != found->second.session) return;
   Route& route = found->second;
+  bool is_gap = false;
   if (from == route.leader && answer.stream == route.stream) {
+    if (route.told && route.told->from == from) route.told->at = now;
     route.taken = std::max(route.taken, answer.taken);
     ForgetInFlight(&route, route.taken);
+    is_gap = route.far && answer.given > route.heard;
+    route.heard = std::max(route.heard, answer.given + answer.answers.size());
+    const bool is_opened = route.far && route.incarnation == 0 && answer.incarnation != 0;
+    if (is_opened) OpenedAs(&route, answer.incarnation);
   }
   for (ForwardAnswer::One& one : answer.answers) {
     OnAnswer(group, {options_.self, answer.incarnation, one.seq}, std::move(one.reply));
   }
+  if (is_gap) AskLostAgain(&route);
+}
+
+// What was sent before on the same lane has come, or was lost.
+void Gateway::OnLead(MonoTime now, NodeId from, Lead lead) {
+  const auto found = routes_.find(lead.group);
+  if (found == routes_.end()) return;
+  Route& route = found->second;
+  if (route.told && route.told->lead.term > lead.term) return;
+  route.told = Told{from, std::move(lead), now};
+  FollowLeader(now, &route);
+  const Lead& told = route.told->lead;
+  if (!route.far || route.incarnation == 0 || told.place.value < route.incarnation) return;
+  if (told.incarnation != route.incarnation) {
+    LoseFarSession(now, &route);
+  } else if (told.stream == route.stream ? told.given > route.heard : HasWaitedLong(now, route)) {
+    AskLostAgain(&route);
+  }
+}
+
+// For what the leader has not heard of in this stream, though it says that it takes everything.
+bool Gateway::HasWaitedLong(MonoTime now, const Route& route) {
+  bool any = false;
+  route.pending.ForEach([&](uint64_t, const Pending* pending) {
+    any |= pending->in_stream && !pending->over && now - pending->sent >= kResendAfterUs;
+  });
+  return any;
+}
+
+// Answers were lost on their way; the leader remembers them.
+void Gateway::AskLostAgain(Route* route) {
+  if (Planted(Mutant::kLostAnswerNotMissed)) return;
+  ++far_.answers_lost;
+  Restart(route);
 }
 
 void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack) {
@@ -322,6 +381,10 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
   if (found == routes_.end() || nack.session != found->second.session) return;
   Route& route = found->second;
   if (from != route.leader || nack.stream != route.stream) return;
+  if (nack.why == ForwardNack::Why::kSessionOver) {
+    if (route.far) LoseFarSession(now, &route);  // Else our own replica will say so, and when.
+    return;
+  }
   if (nack.why == ForwardNack::Why::kFull) {
     route.pending.ForEach([&](uint64_t, Pending* pending) {
       if (pending->in_stream && pending->position >= nack.expected) pending->in_stream = false;
@@ -358,19 +421,47 @@ void Gateway::Restart(Route* route) {
   ForgetInFlight(route, kNoSeq);
   route->position = 0;
   route->taken = 0;
+  route->heard = 0;
   route->opening = false;
   route->first_unsent = std::min(route->pending.first(), route->next_seq);
 }
 
+// A learner may be long behind: what its leader does it does not see either.
+Gateway::Leader Gateway::LeaderSeen(MonoTime now, const Route& route) const {
+  const raft::Raft& raft = route.group->raft();
+  const bool is_told = route.told && now - route.told->at < kToldForUs;
+  const auto told = [&route] { return Leader{route.told->from, route.told->lead.term, true}; };
+  if (raft.HearsLeader(now)) {
+    const bool is_newer = is_told && route.told->lead.term > raft.term();
+    const bool is_learner = is_told && route.told->lead.term == raft.term() &&
+                            !raft.config().IsVoter(options_.self) && !raft.is_leader();
+    if (is_newer || is_learner) return told();
+    return {raft.leader(), raft.term(), false};
+  }
+  return is_told ? told() : Leader{kNoNode, raft.term(), false};
+}
+
 void Gateway::FollowLeader(MonoTime now, Route* route) {
-  const raft::Raft& raft = route->group->raft();
-  const NodeId leader = raft.leader();
-  if (leader == route->leader && (leader == kNoNode || raft.term() == route->term)) return;
-  if (leader == kNoNode) route->leaderless_since = now;
-  route->leader = leader;
-  route->term = raft.term();
+  const Leader seen = LeaderSeen(now, *route);
+  const bool is_same = seen == Leader{route->leader, route->term, route->far};
+  if (is_same || (seen.node == kNoNode && route->leader == kNoNode)) return;
+  if (seen.node == kNoNode) route->leaderless_since = now;
+  route->leader = seen.node;
+  route->term = seen.term;
+  route->far = seen.far;
   route->retry_at = MonoTime{0};
   Restart(route);
+}
+
+NodeId Gateway::LeaderOf(MonoTime now, GroupId group) const {
+  const auto route = routes_.find(group);
+  return route == routes_.end() ? kNoNode : LeaderSeen(now, route->second).node;
+}
+
+const Lead* Gateway::ToldOf(MonoTime now, GroupId group) const {
+  const auto route = routes_.find(group);
+  if (route == routes_.end() || !LeaderSeen(now, route->second).far) return nullptr;
+  return &route->second.told->lead;
 }
 
 void Gateway::Tell(Route* route, Pending* pending, Answered* out) {
@@ -482,6 +573,7 @@ void Gateway::FlushAway(MonoTime now, Route* route) {
     route->in_flight_bytes += bytes;
     route->moved = now;
     forwarded_ += forward.requests.size();
+    if (route->far) far_.requests += forward.requests.size();
   }
 }
 
@@ -489,6 +581,7 @@ void Gateway::Tick(MonoTime now) {
   if (now < next_look_) return;
   next_look_ = now + kLookEveryUs;
   for (auto& [id, route] : routes_) {
+    FollowLeader(now, &route);
     GiveUpLate(now, &route);
     ResendIfLost(now, &route);
     SayWhatIsOwed(now, &route);

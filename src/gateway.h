@@ -14,7 +14,9 @@
 //      that order.
 //   3. A request that has been given up is never left waiting in the machine: a Cancel follows it,
 //      under the same session, and under the next one where both are asked anew.
-//   4. A group is told that an answer is needed no more only when its client has it, or when what
+//   4. Of a group that this node keeps nothing of, the leader tells that it leads (Lead); if it
+//      says that our session is over, what was on its way is uncertain.
+//   5. A group is told that an answer is needed no more only when its client has it, or when what
 //      it handed over was given back; and then within a moment, though nothing else be asked. An
 //      answer that hands something over is with its client when its bytes have left (Delivered);
 //      until then it may be Abandoned.
@@ -71,6 +73,7 @@ class Gateway {
 
   Gateway(const Options& options, Outbox* outbox, Listener* listener);
   void AddGroup(MonoTime now, Group* group);
+  void ReplaceGroup(Group* group);  // By one that has nothing.
 
   // 0: there is no such group, or too many requests are pending; nothing follows. Else the number.
   uint64_t Ask(MonoTime now, GroupId group, Request request, const Asker& asker);
@@ -99,8 +102,9 @@ class Gateway {
   void OnAnswer(GroupId group, const RequestId& request, Reply reply);
   // It was answered here, but what the answer holds can not be read on this node yet.
   void OnUnreadable(GroupId group, uint64_t seq);
-  void OnForwardAnswer(NodeId from, GroupId group, ForwardAnswer answer);
+  void OnForwardAnswer(MonoTime now, NodeId from, GroupId group, ForwardAnswer answer);
   void OnForwardNack(MonoTime now, NodeId from, GroupId group, const ForwardNack& nack);
+  void OnLead(MonoTime now, NodeId from, Lead lead);
   // The group's replica took a snapshot in: answers that lie before it were not seen, and are there
   // for whoever asks again.
   void OnInstalled(GroupId group);
@@ -114,12 +118,24 @@ class Gateway {
 
   void set_timeouts(int64_t leader_wait_us, int64_t uncertain_after_us);
   void set_down_reason(Bytes reason) { down_reason_ = std::move(reason); }
+  // Who leads, by our own replica or by its own word; kNoNode: not known.
+  NodeId LeaderOf(MonoTime now, GroupId group) const;
+  // What the leader has told, if nothing here is newer; null: nothing has come, or our own replica
+  // knows as much.
+  const Lead* ToldOf(MonoTime now, GroupId group) const;
   size_t pending(GroupId group) const;  // Requests that are not answered yet, or not delivered.
   // Something that a client left behind is still to be ended, and there is a leader who could.
   bool HasEndings() const;
   uint64_t asked() const { return asked_; }  // Requests, so far.
   uint64_t forwarded() const { return forwarded_; }
   uint64_t resent() const { return resent_; }
+  // With groups that this node keeps nothing of.
+  struct Far {
+    uint64_t requests = 0;       // That were forwarded,
+    uint64_t answers_lost = 0;   // gaps in answers, after which all was asked again,
+    uint64_t sessions_lost = 0;  // and sessions that were over.
+  };
+  const Far& far() const { return far_; }
   void CheckInvariants() const;
 
  private:
@@ -153,6 +169,17 @@ class Gateway {
 
     bool may_be_logged() const { return in_stream || sent_before; }
   };
+  struct Leader {
+    NodeId node;
+    Term term;
+    bool far = false;  // By its own word: what it does is not seen here, or not yet.
+    bool operator==(const Leader&) const = default;
+  };
+  struct Told {
+    NodeId from;
+    Lead lead;
+    MonoTime at;
+  };
   // The way to one group's leader.
   struct Route {
     Group* group = nullptr;
@@ -161,6 +188,9 @@ class Gateway {
     bool opening = false;      // Asked for, in this stream.
     NodeId leader;
     Term term;
+    bool far = false;          // As of Leader.
+    std::optional<Told> told;
+    uint64_t heard = 0;        // Answers of the stream, without a gap.
     MonoTime leaderless_since;
     uint64_t stream = 0;
     uint64_t position = 0;    // Of the next request sent in the stream.
@@ -187,7 +217,12 @@ class Gateway {
   static void DropFinishedReads(Route* route);
   void FollowLeader(MonoTime now, Route* route);
   void FollowSession(MonoTime now, Route* route);
+  void OpenedAs(Route* route, uint64_t incarnation);
   void LoseSession(MonoTime now, Route* route);
+  void LoseFarSession(MonoTime now, Route* route);
+  void AskLostAgain(Route* route);
+  Leader LeaderSeen(MonoTime now, const Route& route) const;
+  static bool HasWaitedLong(MonoTime now, const Route& route);
   void OpenSession(MonoTime now, Route* route);
   void Restart(Route* route);
   void FlushHere(MonoTime now, Route* route);
@@ -217,6 +252,7 @@ class Gateway {
   uint64_t asked_ = 0;
   uint64_t forwarded_ = 0;
   uint64_t resent_ = 0;
+  Far far_;
 };
 
 }  // namespace lockstep

@@ -36,6 +36,10 @@ Group::Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft>
   if (options_.is_saving == nullptr) options_.is_saving = &is_saving_alone_;
 }
 
+Group::~Group() {
+  if (saving_) *options_.is_saving = false;
+}
+
 // What was gathered in an earlier term is as if it had been in that term's log and been replaced:
 // its gateways ask whoever leads now.
 void Group::ForgetGatheredBefore(Term term) {

@@ -69,6 +69,9 @@ class Group {
   // `raft` and `replica` stand at the same snapshot; `time` is its stamp.
   Group(const Options& options, LogStore store, std::unique_ptr<raft::Raft> raft,
         std::unique_ptr<Replica> replica, ClusterTime time, Listener* listener);
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
 
   // Requests. -------------------------------------------------------------------------------------
   // kYes: it will be in the log, in the order of these calls, or this node's term as the leader is
@@ -115,6 +118,8 @@ class Group {
   std::vector<Fetched> Give(const std::vector<Index>& entries);
   void OnFetched(MonoTime now, std::vector<Fetched> fetched);
   bool IsFetching() const { return arriving_ && !arriving_->lacks.empty(); }
+  // Something of the group is here, or on its way.
+  bool HasCopy() const { return raft_->last().index.value > 0 || arriving_.has_value(); }
 
   // What the leader's machine hashed to at `index`. CHECKs that ours did too: nodes that differ
   // have granted different things, and going on would make it worse.

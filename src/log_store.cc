@@ -103,6 +103,7 @@ Result<LogStore::Loaded> LogStore::Load(StorageReader& storage) {
       Reader in(value);
       recovered.hard.term = in.Get<Term>();
       recovered.hard.vote = in.Get<NodeId>();
+      recovered.hard.copy = in.Get<Index>();
       return in.done() ? Result<void>() : Damaged(group_, "hard state");
     }
     if (what == 'l') return ReadEntry(group_, key.substr(6), value, &recovered.entries);
@@ -152,7 +153,14 @@ void LogStore::PutHardState(const raft::HardState& hard, WriteBatch* batch) {
   Writer out(&value);
   out.Put(hard.term);
   out.Put(hard.vote);
+  out.Put(hard.copy);
   batch->Put(Key('h'), std::move(value));
+}
+
+void LogStore::Clear(const raft::HardState& hard, WriteBatch* batch) {
+  batch->DeleteRange(Key('\0'), Key('\x7f'));
+  *this = LogStore(group_, piece_bytes_);
+  PutHardState(hard, batch);
 }
 
 void LogStore::Append(const std::vector<raft::Entry>& entries, WriteBatch* batch) {

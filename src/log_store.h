@@ -44,6 +44,8 @@ class LogStore {
 
   // Records for a batch.
   void PutHardState(const raft::HardState& hard, WriteBatch* batch);
+  // All of the group goes, but for this.
+  void Clear(const raft::HardState& hard, WriteBatch* batch);
   void Append(const std::vector<raft::Entry>& entries, WriteBatch* batch);
   using Needs = std::function<bool(Index entry)>;
   // Our own snapshot: all of its data, in order, in as many calls and batches as one likes, and the

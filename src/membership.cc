@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/base/planted.h"
+
 namespace lockstep {
 namespace {
 
@@ -19,10 +21,30 @@ bool HasCaughtUp(const raft::MemberStatus& status, const raft::Raft& raft) {
          status.match.value + kCaughtUpEntries >= raft.commit().value;
 }
 
+// Those who are to go, the most useful first: this leader, and whoever is there.
+std::vector<raft::Member> Substitutes(const raft::Raft& raft,
+                                      const std::map<NodeId, NodeRecord>& wanted,
+                                      const std::map<NodeId, NodeRecord>& spare) {
+  std::vector<raft::Member> here, away;
+  if (Planted(Mutant::kCopyGivenUpEarly)) return here;
+  for (const raft::MemberStatus& status : raft.members()) {
+    const raft::Member& member = status.member;
+    if (!status.voter || wanted.contains(member.node) || !IsWanted(member, spare)) continue;
+    if (member.node == raft.leader()) {
+      here.insert(here.begin(), member);
+    } else {
+      (status.active ? here : away).push_back(member);
+    }
+  }
+  here.insert(here.end(), away.begin(), away.end());
+  return here;
+}
+
 }  // namespace
 
 std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
-                                                 const std::map<NodeId, NodeRecord>& wanted) {
+                                                 const std::map<NodeId, NodeRecord>& wanted,
+                                                 const std::map<NodeId, NodeRecord>& spare) {
   if (!raft.is_leader() || raft.config_pending() || raft.transfer_target() != kNoNode) return {};
   const raft::Config& config = raft.config();
 
@@ -44,6 +66,9 @@ std::optional<MembershipStep> NextMembershipStep(const raft::Raft& raft,
     if (at == step.learners.end() || !HasCaughtUp(status, raft)) continue;
     step.voters.push_back(*at);
     step.learners.erase(at);
+  }
+  for (const raft::Member& member : Substitutes(raft, wanted, spare)) {
+    if (step.voters.size() < wanted.size()) step.voters.push_back(member);
   }
   // Somebody must stay to decide: those who go wait for a newcomer that has caught up.
   if (step.voters.empty()) step.voters = config.voters;

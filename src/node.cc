@@ -45,6 +45,7 @@ bus::Identity Node::identity() const {
   identity.client_port = settings.AnnouncedPort();
   identity.bus_host = identity.host;
   identity.bus_port = settings.AnnouncedBusPort();
+  identity.zone = settings.cluster_zone;
   for (const NodeAddress& address : settings.cluster_nodes) {
     if (address.id != me.node || !identity.host.empty()) continue;
     identity.bus_host = address.host;
@@ -60,7 +61,11 @@ bus::Identity Node::identity() const {
   return identity;
 }
 
-uint64_t Node::requests_resent() const { return parts_->gateway.resent(); }
+Node::Asking Node::asking() const {
+  const Gateway& gateway = parts_->gateway;
+  const Gateway::Far& far = gateway.far();
+  return {gateway.resent(), far.requests, far.answers_lost, far.sessions_lost};
+}
 size_t Node::requests_pending(GroupId id) const { return parts_->gateway.pending(id); }
 
 const raft::Raft* Node::group(GroupId id) const {
@@ -71,6 +76,10 @@ const raft::Raft* Node::group(GroupId id) const {
 const Replica* Node::replica(GroupId id) const {
   const auto group = parts_->groups.find(id);
   return group == parts_->groups.end() ? nullptr : &group->second->replica();
+}
+
+NodeId Node::leader(GroupId id) const {
+  return parts_->gateway.LeaderOf(parts_->now, id);
 }
 
 void Node::CheckInvariants() const {
@@ -90,6 +99,7 @@ void Node::Parts::On(const Persisted& input) {
     birth_persisted = true;
     gateway.Start(me.disk, me.boot);
   }
+  std::erase_if(thrown_away, [this](const auto& one) { return one.second <= persisted; });
   for (Group* group : all_groups) {
     if (group->AwaitsDisk()) group->Persisted(now, input.write);
   }
@@ -186,7 +196,9 @@ Output Node::Parts::Drain(MonoTime at) {
     gateway.Flush(now);
     WantEvents();
     for (Group* group : all_groups) {
-      if (group->HasWork()) group->Drain(now, next_write, &batch);
+      if (!group->HasWork()) continue;
+      group->Drain(now, next_write, &batch);
+      NoteLeading(*group);
     }
     // An answer may have led to another question.
     if ((runnable.empty() && gateway.asked() == flushed) || budget <= 0) break;
@@ -195,6 +207,7 @@ Output Node::Parts::Drain(MonoTime at) {
     if (group->MaySave() && !exit) group->SaveSome(next_write, &batch);
   }
   intake.Flush();
+  if (leads_changed || now >= next_leads) SendLeads();
   SendHeartbeats();
   CollectClients(&out);
   if (impostor) {

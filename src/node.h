@@ -185,9 +185,16 @@ class Node {
   const Config& config() const;
 
   // For checkers, which compare nodes from outside. Null: no such group here.
-  uint64_t requests_resent() const;
+  struct Asking {  // What its gateway has done so far: see Gateway.
+    uint64_t resent = 0;
+    uint64_t far_requests = 0;
+    uint64_t far_answers_lost = 0;
+    uint64_t far_sessions_lost = 0;
+  };
+  Asking asking() const;
   size_t requests_pending(GroupId id) const;  // Of its clients and its own.
   const raft::Raft* group(GroupId id) const;
+  NodeId leader(GroupId id) const;  // As far as is known here; kNoNode: nobody is.
   const Replica* replica(GroupId id) const;
   void CheckInvariants() const;
 

@@ -64,6 +64,11 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   // src/node_open.cc: from the disk to running groups. -------------------------------------------
   Result<void> LoadGroups(StorageReader& storage);
   Result<void> AddGroup(GroupId id, StorageReader* storage);
+  void MakeGroup(GroupId id, LogStore store, raft::Recovered recovered,
+                 std::unique_ptr<Replica> replica);
+  raft::Config FirstConfig(GroupId id) const;
+  // Its copy of the group: `leader` leads it in `term`, without this node.
+  void ThrowAway(GroupId id, NodeId leader, Term term, Index copy);
   void FinishForming();
   raft::Options RaftOptions(GroupId id) const;
 
@@ -103,14 +108,19 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
                    uint64_t hash);
   void StepGroup(const Sender& from, GroupId group, Term term, raft::Body body);
   void SendHeartbeats();
+  bool OnLeads(NodeId from, const bus::Envelope& envelope);
+  void LeaveIfLetGo(NodeId from, const Lead& lead);
   bool OnForwarding(NodeId from, const bus::Envelope& envelope);
   bool OnFetching(NodeId from, const bus::Envelope& envelope);
   bool OnForming(NodeId from, const bus::Envelope& envelope);
   void Tap(NodeId to, BytesView body, bool sent);
   void FollowMembers();
   std::vector<PeerAddress> WhomToFollow() const;
+  std::set<NodeId> NamedByGroups() const;
   void GuideMembership();
+  std::map<NodeId, NodeRecord> MembersOf(const Group& group, const ControlMachine& machine) const;
   std::map<NodeId, NodeRecord> MembersOfControl(const ControlMachine& machine) const;
+  bool Needs(const Group& group, NodeId id) const;
   bool HandOverControl(const ControlMachine& machine);
   void TellDisks(const ControlMachine& machine);
   void TellFormed(NodeId id);    // If it is a member that does not know the cluster (any more).
@@ -128,6 +138,8 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   NodeId BestSuccessor(const Group& group,
                        const std::function<bool(NodeId)>& may_lead) const;
   void EndWaitsForMessages();
+  void NoteLeading(const Group& group);
+  void SendLeads();
 
   // Group::Listener
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override;
@@ -198,6 +210,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::unique_ptr<Formation> formation;  // Only until the cluster has formed.
   std::map<GroupId, std::unique_ptr<LogNarrator>> narrators;
   std::map<GroupId, std::unique_ptr<Group>> groups;
+  ring::Placement first_placement;  // As the cluster was formed.
   BodyCache bodies;
   Spreads known_spreads;
   uint64_t flushed = 0;    // Of what the gateway was asked, so much it has looked at.
@@ -240,6 +253,11 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   MonoTime last_housekeeping;
   MonoTime next_ping;
   MonoTime next_second;
+  MonoTime next_leads;
+  // Of what it leads this node has told in these terms, and of members as of these indexes.
+  std::map<GroupId, std::pair<Term, Index>> leads_told;
+  bool leads_changed = false;
+  std::map<GroupId, uint64_t> thrown_away;  // With which write; until it is on disk.
   // Sessions whose end is in this node's log, as the leader of that term: told once.
   struct SessionEnded {
     uint64_t incarnation = 0;
@@ -247,8 +265,13 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
     bool operator==(const SessionEnded&) const = default;
   };
   std::map<std::pair<GroupId, NodeId>, SessionEnded> sessions_ended;
-  struct DiskTold {
+  struct Seen {
     DiskId disk;
+    Bytes zone;
+    bool operator==(const Seen&) const = default;
+  };
+  struct DiskTold {
+    Seen seen;
     MonoTime again_at;
   };
   std::map<NodeId, DiskTold> disks_told;  // To group control, which has another on record still.

@@ -208,6 +208,7 @@ void Node::Parts::FillMember(const NodeRecord& record, ClusterView::Member* memb
   const Peers::Peer* peer = peers.Find(record.id);
   member->id = record.id;
   member->name = NodeName(me.cluster, record.id);
+  member->zone = record.zone;
   member->host = record.host;
   member->bus_port = record.bus_port;
   member->port = record.bus_port > kBusPortOffset
@@ -238,7 +239,7 @@ ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
   view.id = group.id();
   view.name = group.name();
   view.role = raft::RoleName(raft.role());
-  view.leader = raft.leader();
+  view.leader = gateway.LeaderOf(now, group.id());
   if (IsShard(group.id())) view.wanted = WantedLeader(group);
   view.term = raft.term();
   view.commit = raft.commit();
@@ -246,9 +247,23 @@ ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
   view.last = raft.last().index;
   view.snapshot = raft.snapshot_id().index;
   view.elections = raft.elections();
-  for (const raft::Member& voter : raft.config().voters) view.voters.push_back(voter.node);
-  for (const raft::Member& learner : raft.config().learners) view.learners.push_back(learner.node);
-  view.changing = raft.config_pending();
+  if (const Lead* told = gateway.ToldOf(now, group.id())) {
+    if (!raft.config().Contains(me.node)) view.role = "none";
+    view.term = told->term;
+    view.voters = told->voters;
+    view.learners = told->learners;
+    view.changing = told->changing;
+  } else {
+    for (const raft::Member& one : raft.config().voters) view.voters.push_back(one.node);
+    for (const raft::Member& one : raft.config().learners) view.learners.push_back(one.node);
+    view.changing = raft.config_pending();
+  }
+  view.changing |= !view.learners.empty();
+  if (IsShard(group.id()) && control() != nullptr) {
+    std::vector<NodeId> keepers = control()->placement().at(ShardOf(group.id()));
+    std::sort(keepers.begin(), keepers.end());
+    view.changing |= keepers != view.voters;
+  }
   view.log_bytes = raft.log_bytes();
   view.remembered = group.replica().remembered();
   return view;
@@ -291,7 +306,7 @@ void Node::Parts::FillSlots(ClusterView* view) const {
                         [id](const ClusterView::Member& member) { return member.id == id; });
   };
   for (uint64_t shard = 0; shard < me.shards; ++shard) {
-    auto owner = member_of(groups.at(ShardGroup(shard))->raft().leader());
+    auto owner = member_of(gateway.LeaderOf(now, ShardGroup(shard)));
     if (owner == view->members.end()) owner = member_of(control()->LeaderOf(shard));
     if (owner == view->members.end()) continue;
     const auto first = static_cast<uint16_t>(FirstSlotOf(shard, me.shards));

@@ -18,6 +18,7 @@ constexpr int64_t kSettledUs = 3 * kUsPerSecond;
 constexpr int64_t kLedForUs = 5 * kUsPerSecond;
 // A leader that hands over takes nothing until its successor has the rest of the log: not much.
 constexpr uint64_t kBehindMax = 32;
+constexpr int64_t kLeadsUs = 500 * kUsPerMs;
 
 }  // namespace
 
@@ -43,17 +44,22 @@ Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
   const auto found = groups.find(id);
   if (found == groups.end()) return Error{Format("there is no group %lu", id.value)};
   const raft::Raft& raft = found->second->raft();
-  if (!raft.config().IsVoter(target)) {
+  const Lead* told = gateway.ToldOf(now, id);
+  const bool votes = told == nullptr
+                         ? raft.config().IsVoter(target)
+                         : std::count(told->voters.begin(), told->voters.end(), target) > 0;
+  if (!votes) {
     return Error{Format("node %lu is no voter of group %s", target.value,
                         found->second->name().c_str())};
   }
-  if (raft.leader() == kNoNode) {
+  const NodeId leader = gateway.LeaderOf(now, id);
+  if (leader == kNoNode) {
     return Error{Format("group %s has no leader now", found->second->name().c_str())};
   }
   if (raft.is_leader()) {
     found->second->MutableRaft().TransferLeadership(now, target);
   } else {
-    outbox.Send(raft.leader(), bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
+    outbox.Send(leader, bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
                 [target](Writer* out) { out->Put(target); });
   }
   return {};
@@ -71,7 +77,8 @@ NodeId Node::Parts::WantedLeader(const Group& group) const {
 void Node::Parts::Rebalance() {
   for (const auto& [id, group] : groups) {
     const NodeId wanted = WantedLeader(*group);
-    if (wanted != kNoNode && group->raft().leader() != wanted) (void)TransferLeadership(id, wanted);
+    if (wanted == kNoNode || gateway.LeaderOf(now, id) == wanted) continue;
+    (void)TransferLeadership(id, wanted);
   }
 }
 
@@ -100,6 +107,34 @@ bool Node::Parts::MayTakeOver(const Group& group, NodeId id) const {
     return member.member.node == id && member.voter && member.active &&
            member.match.value + kBehindMax >= raft.last().index.value;
   });
+}
+
+// Nodes that keep nothing of a group, or not all of it yet, hear of it from its leader: at once
+// when that or the members have changed, and again and again.
+void Node::Parts::NoteLeading(const Group& group) {
+  const raft::Raft& raft = group.raft();
+  const bool leads = IsShard(group.id()) && raft.is_leader();
+  if (leads && leads_told[group.id()] != std::pair(raft.term(), raft.config_index())) {
+    leads_told[group.id()] = {raft.term(), raft.config_index()};
+    leads_changed = true;
+  }
+}
+
+// Behind the answers of this turn, on their lane: what these say of them, the receiver has heard.
+void Node::Parts::SendLeads() {
+  leads_changed = false;
+  next_leads = now + kLeadsUs;
+  for (const PeerAddress& peer : peers.addresses()) {
+    std::vector<Lead> leads;
+    for (const Group* group : all_groups) {
+      const raft::Raft& raft = group->raft();
+      if (!IsShard(group->id()) || !raft.is_leader() || raft.config().IsVoter(peer.id)) continue;
+      leads.push_back(intake.LeadOf(*group, peer.id));
+    }
+    if (leads.empty()) continue;
+    outbox.Send(peer.id, bus::Lane::kBulk, bus::MessageType::kLead, kControlGroup, Term{0},
+                [&leads](Writer* out) { EncodeLeads(leads, out); });
+  }
 }
 
 // Who waits for a message is told to go elsewhere, and its wait ended before this node is: the next

@@ -36,16 +36,14 @@ std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
   return nodes;
 }
 
-raft::Config FirstConfig(const std::vector<NodeRecord>& genesis) {
-  raft::Config config;
-  for (const NodeRecord& record : genesis) config.voters.push_back({record.id, record.disk});
-  return config;
-}
-
 std::unique_ptr<StateMachine> MakeMachine(GroupId id, const Self& me) {
   if (id == kControlGroup) return std::make_unique<ControlMachine>(me.genesis, me.shards);
   if (id == kLocksGroup) return std::make_unique<LockTable>();
   return std::make_unique<QueueStore>(ShardOf(id));
+}
+
+void LeaveOut(NodeId node, raft::Config* config) {
+  std::erase_if(config->voters, [node](const raft::Member& one) { return one.node == node; });
 }
 
 Bytes GroupName(GroupId id) {
@@ -138,6 +136,7 @@ void Node::Parts::FinishForming() {
   me.boot = boot;
   formation.reset();
   PutSelf(me, &batch);
+  first_placement = ControlMachine(me.genesis, me.shards).placement();
   for (const GroupId id : AllGroups(me.shards)) {
     const Result<void> added = AddGroup(id, nullptr);
     CHECK(added.ok());  // Nothing is read.
@@ -147,6 +146,7 @@ void Node::Parts::FinishForming() {
 }
 
 Result<void> Node::Parts::LoadGroups(StorageReader& storage) {
+  first_placement = ControlMachine(me.genesis, me.shards).placement();
   for (const GroupId id : AllGroups(me.shards)) {
     Result<void> added = AddGroup(id, &storage);
     if (!added) return added;
@@ -190,7 +190,8 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
     recovered = std::move(loaded->recovered);
   }
   if (recovered.snapshot.last.index.value == 0) {
-    recovered.snapshot.config = FirstConfig(me.genesis);
+    recovered.snapshot.config = FirstConfig(id);
+    if (recovered.hard.copy.value > 0) LeaveOut(me.node, &recovered.snapshot.config);
   } else {
     const Result<void> restored = replica->Load(recovered.snapshot.data);
     if (!restored) {
@@ -199,7 +200,26 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
     }
     recovered.snapshot.data = Bytes();
   }
+  MakeGroup(id, std::move(store), std::move(recovered), std::move(replica));
+  gateway.AddGroup(now, groups[id].get());
+  all_groups.push_back(groups[id].get());
+  return {};
+}
 
+// Of the members that founded the cluster.
+raft::Config Node::Parts::FirstConfig(GroupId id) const {
+  raft::Config config;
+  for (const NodeRecord& record : me.genesis) config.voters.push_back({record.id, record.disk});
+  if (!IsShard(id)) return config;
+  const std::vector<NodeId>& keepers = first_placement.at(ShardOf(id));
+  std::erase_if(config.voters, [&keepers](const raft::Member& member) {
+    return std::find(keepers.begin(), keepers.end(), member.node) == keepers.end();
+  });
+  return config;
+}
+
+void Node::Parts::MakeGroup(GroupId id, LogStore store, raft::Recovered recovered,
+                            std::unique_ptr<Replica> replica) {
   const ClusterTime snapshot_time = recovered.snapshot.time;
   auto& narrator = narrators[id];
   narrator = std::make_unique<LogNarrator>(GroupName(id));
@@ -220,9 +240,27 @@ Result<void> Node::Parts::AddGroup(GroupId id, StorageReader* storage) {
   group_options.is_saving = &is_saving;
   groups[id] = std::make_unique<Group>(group_options, std::move(store), std::move(raft),
                                        std::move(replica), snapshot_time, this);
-  all_groups.push_back(groups[id].get());
-  gateway.AddGroup(now, groups[id].get());
-  return {};
+}
+
+// As it would be if this node had never been a member, but that it remembers that it was.
+void Node::Parts::ThrowAway(GroupId id, NodeId leader, Term term, Index copy) {
+  Group* const before = groups.at(id).get();
+  raft::Recovered recovered;
+  CHECK(term >= before->raft().term());
+  recovered.hard = {term, leader, copy};  // Whom we voted for in it, we may have forgotten.
+  recovered.snapshot.config = FirstConfig(id);
+  LeaveOut(me.node, &recovered.snapshot.config);
+  LOCKSTEP_LOG(kInfo, "%s: has moved to other nodes; what was kept of it here is thrown away",
+               before->name().c_str());
+  LogStore store(id, options.piece_bytes);
+  store.Clear(recovered.hard, &batch);
+  const auto place = std::find(all_groups.begin(), all_groups.end(), before);
+  intake.Forget(id);
+  MakeGroup(id, std::move(store), std::move(recovered),
+            std::make_unique<Replica>(MakeMachine(id, me)));
+  *place = groups.at(id).get();
+  gateway.ReplaceGroup(*place);
+  thrown_away[id] = next_write;
 }
 
 }  // namespace lockstep

@@ -23,6 +23,10 @@ bus::Lane LaneOf(const raft::Body& body) {
   return bulk ? bus::Lane::kBulk : bus::Lane::kControl;
 }
 
+bool Names(const std::vector<NodeId>& nodes, NodeId id) {
+  return std::find(nodes.begin(), nodes.end(), id) != nodes.end();
+}
+
 bool IsHeartbeat(const raft::Body& body) {
   return std::holds_alternative<raft::HeartbeatRequest>(body) ||
          std::holds_alternative<raft::HeartbeatReply>(body);
@@ -45,7 +49,10 @@ void Node::Parts::On(const PeerUp& input) {
   const NodeId id = input.hello.from;
   peers.OnUp(input, now);
   // What a gateway forwards goes out on our bulk lane: no other link says that it will arrive.
-  if (input.ours && input.hello.lane == bus::Lane::kBulk) gateway.OnPeerUp(id);
+  if (input.ours && input.hello.lane == bus::Lane::kBulk) {
+    gateway.OnPeerUp(id);
+    next_leads = now;
+  }
   FollowMembers();  // Whoever talks to us may need an answer.
   if (input.ours && input.hello.lane == bus::Lane::kControl) TellFormed(id);
 }
@@ -84,6 +91,8 @@ bool Node::Parts::OnMessage(const Sender& from, const bus::Envelope& envelope) {
     case bus::MessageType::kForwardNack:
     case bus::MessageType::kAnswer:
       return OnForwarding(from.node, envelope);
+    case bus::MessageType::kLead:
+      return OnLeads(from.node, envelope);
     case bus::MessageType::kForm:
     case bus::MessageType::kFormed:
       return OnForming(from.node, envelope);
@@ -130,6 +139,7 @@ bool Node::Parts::OnRaftMessage(const Sender& from, const bus::Envelope& envelop
 void Node::Parts::StepGroup(const Sender& from, GroupId id, Term term, raft::Body body) {
   const auto found = groups.find(id);
   if (found == groups.end()) return;  // Not formed yet, or no member.
+  if (thrown_away.contains(id)) return;  // It may come back with what it had, if we end now.
   Group& group = *found->second;
   const DiskId named = group.raft().config().DiskOf(from.node);
   const bool other_disk = named.value != 0 && named != from.disk;
@@ -198,8 +208,34 @@ bool Node::Parts::OnForwarding(NodeId from, const bus::Envelope& envelope) {
   }
   ForwardAnswer answer;
   if (!DecodeForwardAnswer(&in, &answer)) return false;
-  gateway.OnForwardAnswer(from, id, std::move(answer));
+  gateway.OnForwardAnswer(now, from, id, std::move(answer));
   return true;
+}
+
+bool Node::Parts::OnLeads(NodeId from, const bus::Envelope& envelope) {
+  Reader in(envelope.data);
+  std::vector<Lead> leads;
+  if (!DecodeLeads(&in, &leads)) return false;
+  for (const Lead& lead : leads) LeaveIfLetGo(from, lead);
+  for (Lead& lead : leads) gateway.OnLead(now, from, std::move(lead));
+  return true;
+}
+
+// Whoever is let go of a group is written to no more, and does not hear from it that it has been.
+// A word that is late tells of a configuration before the one that names us: that one came from the
+// same leader. From one before it, it is in no log that counts.
+void Node::Parts::LeaveIfLetGo(NodeId from, const Lead& lead) {
+  const auto found = groups.find(lead.group);
+  if (found == groups.end() || lead.changing || !Names(lead.voters, from)) return;
+  if (Names(lead.voters, me.node) || Names(lead.learners, me.node)) return;
+  const raft::Raft& raft = found->second->raft();
+  const bool named = raft.config().Contains(me.node);
+  const bool is_late = lead.term < raft.term() ||
+                       (named && raft.config_index() >= lead.config_index &&
+                        raft.last().term >= lead.term);
+  if (is_late || raft.HearsLeader(now)) return;
+  if (!named && !found->second->HasCopy()) return;
+  ThrowAway(lead.group, from, lead.term, std::max(lead.config_index, Next(raft.copy())));
 }
 
 // Entries of which a snapshot needs the data, between a group's leader and a member.
@@ -246,7 +282,8 @@ bool Node::Parts::OnFetching(NodeId from, const bus::Envelope& envelope) {
 // One group at a time: what comes has to be written, and the leader to be read it from its disk.
 bool Node::Parts::OnFetch(Group& group, std::vector<Index> entries) {
   const auto other = groups.find(fetching);
-  const bool busy = other != groups.end() && other->second->IsFetching();
+  const bool busy = other != groups.end() && other->second->IsFetching() &&
+                    other->second->raft().HearsLeader(now);  // Else nobody will answer it.
   if (fetching != group.id() && busy) return false;
   fetching = group.id();
   const NodeId leader = group.raft().leader();
@@ -368,17 +405,12 @@ std::vector<PeerAddress> Node::Parts::WhomToFollow() const {
         if (node) add(node->id, node->host, node->bus_port);
       }
     }
-    const raft::Config* before = nullptr;
-    for (const auto& [group_id, group] : groups) {
-      const raft::Config& config = group->raft().config();
-      if (before != nullptr && *before == config) continue;  // As of nearly all.
-      before = &config;
-      for (const NodeId id : group->raft().config().All()) {
-        for (const NodeRecord& gone : machine->departed()) {
-          if (gone.id == id) add(id, gone.host, gone.bus_port);
-        }
-        if (const auto known = peers.AddressOf(id)) add(id, known->host, known->bus_port);
+    for (const NodeId id : NamedByGroups()) {
+      if (wanted.contains(id)) continue;
+      for (const NodeRecord& gone : machine->departed()) {
+        if (gone.id == id) add(id, gone.host, gone.bus_port);
       }
+      if (const auto known = peers.AddressOf(id)) add(id, known->host, known->bus_port);
     }
     for (const PeerAddress& peer : peers.Heard(me.cluster, now)) {
       if (wanted.size() >= kNodesMax) break;  // Members come first.
@@ -388,6 +420,23 @@ std::vector<PeerAddress> Node::Parts::WhomToFollow() const {
   std::vector<PeerAddress> addresses;
   for (auto& [id, address] : wanted) addresses.push_back(std::move(address));
   return addresses;
+}
+
+std::set<NodeId> Node::Parts::NamedByGroups() const {
+  std::set<NodeId> named;
+  const raft::Config* before = nullptr;
+  for (const auto& [id, group] : groups) {
+    if (const Lead* told = gateway.ToldOf(now, id)) {
+      named.insert(told->voters.begin(), told->voters.end());
+      continue;
+    }
+    const raft::Config& config = group->raft().config();
+    if (!config.Contains(me.node)) continue;  // What we have of that group is old.
+    if (before != nullptr && *before == config) continue;
+    before = &config;
+    for (const NodeId node : config.All()) named.insert(node);
+  }
+  return named;
 }
 
 void Node::Parts::FollowMembers() {
@@ -411,16 +460,42 @@ void Node::Parts::GuideMembership() {
   } else {
     disks_told.clear();
   }
+  const std::map<NodeId, NodeRecord> nobody;
+  std::map<NodeId, NodeRecord> ever = machine->nodes();
+  for (const NodeRecord& gone : machine->departed()) ever.emplace(gone.id, gone);
   for (const auto& [id, group] : groups) {
     if (!group->raft().is_leader()) continue;
-    const std::map<NodeId, NodeRecord> wanted =
-        id == kControlGroup ? MembersOfControl(*machine) : machine->nodes();
+    const std::map<NodeId, NodeRecord> wanted = MembersOf(*group, *machine);
     const bool keeps_me = machine->removed(me.node) && wanted.contains(me.node);
     if (keeps_me && HandOverControl(*machine)) continue;
-    std::optional<MembershipStep> step = NextMembershipStep(group->raft(), wanted);
+    const std::map<NodeId, NodeRecord>& spare = IsShard(id) ? ever : nobody;
+    std::optional<MembershipStep> step = NextMembershipStep(group->raft(), wanted, spare);
     if (!step) continue;
     group->MutableRaft().ProposeConfig(now, std::move(step->voters), std::move(step->learners));
   }
+}
+
+std::map<NodeId, NodeRecord> Node::Parts::MembersOf(const Group& group,
+                                                    const ControlMachine& machine) const {
+  if (group.id() == kControlGroup) return MembersOfControl(machine);
+  if (!IsShard(group.id())) return machine.nodes();
+  std::map<NodeId, NodeRecord> members;
+  for (const NodeId id : machine.placement()[ShardOf(group.id())]) {
+    members.emplace(id, machine.nodes().at(id));
+  }
+  return members;
+}
+
+// Whether the group's configuration names the node. If nobody says what it is now, it may: what we
+// have of a group may be old.
+bool Node::Parts::Needs(const Group& group, NodeId id) const {
+  if (const Lead* told = gateway.ToldOf(now, group.id())) {
+    return told->changing || Names(told->voters, id) || Names(told->learners, id);
+  }
+  const raft::Raft& raft = group.raft();
+  const bool is_known = !IsShard(group.id()) || raft.HearsLeader(now);
+  return !is_known || raft.config().Contains(id) ||
+         raft.ConfigAt(raft.commit()).Contains(id);
 }
 
 // Group control lets go of a node last: the node may lead another group, which it must learn from
@@ -431,14 +506,12 @@ std::map<NodeId, NodeRecord> Node::Parts::MembersOfControl(const ControlMachine&
   const raft::Config& control_config = groups.at(kControlGroup)->raft().config();
   for (const NodeRecord& gone : machine.departed()) {
     if (!control_config.Contains(gone.id)) continue;
-    for (const auto& [id, group] : groups) {
-      const raft::Raft& raft = group->raft();
-      const bool needed = id != kControlGroup && (raft.config().Contains(gone.id) ||
-                                                  raft.ConfigAt(raft.commit()).Contains(gone.id));
-      if (!needed) continue;
-      members[gone.id] = gone;
-      members[gone.id].disk = control_config.DiskOf(gone.id);
-    }
+    const bool is_needed = std::any_of(groups.begin(), groups.end(), [&](const auto& one) {
+      return one.first != kControlGroup && Needs(*one.second, gone.id);
+    });
+    if (!is_needed) continue;
+    members[gone.id] = gone;
+    members[gone.id].disk = control_config.DiskOf(gone.id);
   }
   // Nor does it let go of its leader before them: those who stay may be dead, and it is not.
   const bool keeps_others = members.size() > machine.nodes().size();
@@ -462,16 +535,18 @@ bool Node::Parts::HandOverControl(const ControlMachine& machine) {
 // no more.
 void Node::Parts::TellDisks(const ControlMachine& machine) {
   for (const auto& [id, node] : machine.nodes()) {
-    const std::optional<DiskId> disk = peers.LinkedDisk(id, me.cluster);
-    if (!disk) continue;
-    if (*disk == node.disk) {
+    const bus::Hello* hello = peers.Linked(id, me.cluster);
+    if (hello == nullptr && id != me.node) continue;
+    const Seen seen = hello == nullptr ? Seen{me.disk, settings().cluster_zone}
+                                       : Seen{hello->disk, hello->zone};
+    if (seen == Seen{node.disk, node.zone}) {
       disks_told.erase(id);
       continue;
     }
     DiskTold& told = disks_told[id];
-    if (told.disk == *disk && now < told.again_at) continue;
-    told = {*disk, now + kTellDiskAgainUs};
-    gateway.Ask(now, kControlGroup, {.op = EncodeNodeDisk(id, *disk)}, {});
+    if (told.seen == seen && now < told.again_at) continue;
+    told = {seen, now + kTellDiskAgainUs};
+    gateway.Ask(now, kControlGroup, {.op = EncodeNodeDisk(id, seen.disk, seen.zone)}, {});
   }
 }
 

@@ -95,12 +95,11 @@ DiskId Peers::DiskOf(NodeId id) const {
   return peer != nullptr ? peer->hello.disk : DiskId{};
 }
 
-std::optional<DiskId> Peers::LinkedDisk(NodeId id, ClusterId cluster) const {
+const bus::Hello* Peers::Linked(NodeId id, ClusterId cluster) const {
   const Peer* peer = Find(id);
-  if (peer == nullptr || !peer->linked || failed(id)) return std::nullopt;
+  if (peer == nullptr || !peer->linked || failed(id)) return nullptr;
   const bus::Hello& hello = peer->lanes[static_cast<size_t>(bus::Lane::kBulk)].hello;
-  if (hello.cluster != cluster) return std::nullopt;
-  return hello.disk;
+  return hello.cluster == cluster ? &hello : nullptr;
 }
 
 std::optional<PeerAddress> Peers::AddressOf(NodeId id) const {

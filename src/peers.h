@@ -60,8 +60,9 @@ class Peers {
   bool linked(NodeId id) const;
   // The disk that the peer says it has; 0 if it has not said.
   DiskId DiskOf(NodeId id) const;
-  // The disk of the process that our bulk lane leads to, if it is of `cluster` and not silent.
-  std::optional<DiskId> LinkedDisk(NodeId id, ClusterId cluster) const;
+  // What the process said that our bulk lane leads to, if it is of `cluster` and not silent; else
+  // null.
+  const bus::Hello* Linked(NodeId id, ClusterId cluster) const;
   // Where it was followed, or said that it is; nothing: never heard of.
   std::optional<PeerAddress> AddressOf(NodeId id) const;
   // Who said hello for `cluster`, told where it is, and was heard within node-timeout. Ascending.

@@ -60,6 +60,7 @@ struct Settings {
   int64_t cluster_announce_port = 0;      // 0: port.
   int64_t cluster_announce_bus_port = 0;  // 0: BusPort().
   Bytes cluster_announce_hostname;
+  Bytes cluster_zone;
   int64_t node_timeout = 5000;  // ms
 
   // Requests that wait for the cluster.

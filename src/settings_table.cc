@@ -54,6 +54,7 @@ constexpr SettingRow kRows[] = {
     Fixed("cluster-enabled", "yes", "a node alone is a cluster of one"),
     Other("cluster-nodes", &S::cluster_nodes, kRestart),
     Other("cluster-redirect", &S::cluster_redirect, kLive),
+    Text("cluster-zone", &S::cluster_zone, kRestart, 0, kZoneBytesMax),
     Fixed("daemonize", "no", "the server stays in the foreground, where a supervisor watches it"),
     Fixed("databases", "1", "there is one keyspace, as in Redis Cluster"),
     Text("dir", &S::dir, kRestart, 1, kPathBytesMax),

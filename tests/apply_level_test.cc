@@ -15,13 +15,13 @@
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 4;
+constexpr uint16_t kVersion = 5;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
 constexpr uint64_t kQueuesHash = 7360138891364097844U;
 constexpr uint64_t kQueuesSaved = 5418476405411186597U;
-constexpr uint64_t kControlHash = 15591649785032130358U;
-constexpr uint64_t kControlSaved = 8273341277491970191U;
+constexpr uint64_t kControlHash = 17542991858758593480U;
+constexpr uint64_t kControlSaved = 14333227985589330374U;
 
 constexpr char kAdvice[] =
     "entries or snapshots mean something else than in the last build of this version: raise "
@@ -68,7 +68,8 @@ Bytes AnyControlOp(Rng* rng) {
     case 1:
       return EncodeRemoveNode(id);
     default:
-      return EncodeNodeDisk(id, DiskId{rng->Below(100) + 1});
+      return EncodeNodeDisk(id, DiskId{rng->Below(100) + 1},
+                            Bytes(1, static_cast<char>('a' + rng->Below(3))));
   }
 }
 

@@ -139,7 +139,7 @@ TEST(HelloTest, TheHighestCommonVersionIsUsedOrNone) {
   EXPECT_EQ(AnswerHello(Node(2), hello).protocol, kProtocolMax);
   hello.protocol_min = kProtocolMax + 1;
   EXPECT_EQ(Refusal(hello),
-            "no common version of the bus protocol: you speak 5 to 9, this node 4 to 4");
+            "no common version of the bus protocol: you speak 6 to 9, this node 5 to 5");
   hello.protocol_min = 0;
   hello.protocol_max = kProtocolMin - 1;
   EXPECT_NE(Refusal(hello), "");
@@ -163,7 +163,7 @@ TEST(HelloTest, TheDiallerChecksWhoHasAnswered) {
   reply = good;
   reply.protocol = kProtocolMax + 1;
   EXPECT_EQ(complaint(reply),
-            "the peer chose version 5 of the bus protocol, this node speaks 4 to 4");
+            "the peer chose version 6 of the bus protocol, this node speaks 5 to 5");
   reply = HelloReply();
   reply.reason = "go\naway";
   EXPECT_EQ(complaint(reply), "the peer refuses: go\\naway");
@@ -196,6 +196,7 @@ Bytes EncodedBefore(const Hello& hello) {
   Writer writer(&last);
   writer.String(hello.bus_host);
   writer.Varint(hello.bus_port);
+  writer.String(hello.zone);
   out.resize(out.size() - last.size());
   return out;
 }
@@ -206,6 +207,7 @@ TEST(HelloTest, AVersionThatDoesNotSayWhereItIsIsUnderstood) {
   ASSERT_TRUE(back.ok());
   hello.bus_host = Bytes();
   hello.bus_port = 0;
+  hello.zone = Bytes();
   EXPECT_EQ(*back, hello);
 }
 

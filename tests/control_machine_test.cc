@@ -174,6 +174,49 @@ TEST_F(ControlMachineTest, DifferentStatesHashDifferently) {
   EXPECT_NE(other.Hash(), before);
 }
 
+TEST_F(ControlMachineTest, AShardIsKeptByThreeMembersOrByAll) {
+  ControlMachine machine({Node(1), Node(2)}, 12);
+  const auto keepers = [&machine] {
+    std::set<size_t> sizes;
+    for (const std::vector<NodeId>& shard : machine.placement()) {
+      EXPECT_EQ(std::set(shard.begin(), shard.end()).size(), shard.size());
+      for (const NodeId id : shard) EXPECT_TRUE(machine.nodes().contains(id));
+      sizes.insert(shard.size());
+    }
+    return sizes;
+  };
+  EXPECT_EQ(keepers(), std::set<size_t>{2});
+  for (const uint64_t id : {3, 4, 5}) {
+    EXPECT_EQ(Apply(&machine, EncodeAddNode(Node(id))), Reply::Ok());
+    EXPECT_EQ(keepers(), std::set<size_t>{kReplicas});
+  }
+  EXPECT_EQ(Apply(&machine, EncodeRemoveNode(NodeId{2})), Reply::Ok());
+  EXPECT_EQ(keepers(), std::set<size_t>{kReplicas});
+}
+
+TEST_F(ControlMachineTest, ZonesThatNodesTellSpreadEveryShard) {
+  ControlMachine machine({Node(1), Node(2), Node(3), Node(4), Node(5), Node(6)}, 64);
+  const auto zone_of = [&machine](NodeId id) { return machine.nodes().at(id).zone; };
+  const uint64_t epoch = machine.epoch();
+  for (uint64_t id = 1; id <= 6; ++id) {
+    const Bytes zone = id <= 2 ? "a" : id <= 4 ? "b" : "c";
+    EXPECT_EQ(Apply(&machine, EncodeNodeDisk(NodeId{id}, DiskId{id}, zone)), Reply::Ok());
+  }
+  EXPECT_EQ(machine.epoch(), epoch + 6);
+  for (const std::vector<NodeId>& shard : machine.placement()) {
+    std::set<Bytes> zones;
+    for (const NodeId id : shard) zones.insert(zone_of(id));
+    EXPECT_EQ(zones.size(), 3U);
+  }
+  // Another disk moves nothing.
+  const ring::Placement before = machine.placement();
+  EXPECT_EQ(Apply(&machine, EncodeNodeDisk(NodeId{2}, DiskId{99}, "a")), Reply::Ok());
+  EXPECT_EQ(machine.placement(), before);
+  EXPECT_TRUE(
+      Apply(&machine, EncodeNodeDisk(NodeId{2}, DiskId{9}, Bytes(kZoneBytesMax + 1, 'z')))
+          .is_error());
+}
+
 TEST_F(ControlMachineTest, TimeAndSessionsLeaveItAsItIs) {
   const uint64_t hash = machine_.Hash();
   Effects effects;

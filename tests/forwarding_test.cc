@@ -91,7 +91,7 @@ TEST(Forwarding, ARequestThatNoGatewayMakesIsRefused) {
 }
 
 TEST(Forwarding, AnAnswerCarriesItsReplies) {
-  ForwardAnswer answer{{DiskId{7}, 3, 1}, 42, 5, 18, {}};
+  ForwardAnswer answer{{DiskId{7}, 3, 1}, 42, 5, 18, 7, {}};
   answer.answers.push_back({19, Reply::Integer(100)});
   answer.answers.push_back({20, Reply::Error("DEADLOCK", "a -> b -> a")});
   Bytes bytes;
@@ -102,8 +102,52 @@ TEST(Forwarding, AnAnswerCarriesItsReplies) {
   Reader in(bytes);
   ASSERT_TRUE(DecodeForwardAnswer(&in, &read));
   EXPECT_EQ(read.taken, 18U);
+  EXPECT_EQ(read.given, 7U);
   ASSERT_EQ(read.answers.size(), 2U);
   EXPECT_EQ(read.answers[1].reply, answer.answers[1].reply);
+}
+
+TEST(Forwarding, ALeaderTellsWhatItLeads) {
+  const Lead lead{.group = ShardGroup(7),
+                  .term = Term{3},
+                  .voters = {NodeId{1}, NodeId{2}, NodeId{5}},
+                  .learners = {NodeId{4}},
+                  .changing = true,
+                  .config_index = Index{850},
+                  .place = Index{900},
+                  .incarnation = 42,
+                  .stream = 6,
+                  .given = 18};
+  const auto encoded = [](const Lead& one) {
+    Bytes bytes;
+    Writer out(&bytes);
+    EncodeLeads({one, one}, &out);
+    return bytes;
+  };
+  const auto decodes = [](const Bytes& bytes, std::vector<Lead>* leads) {
+    Reader in(bytes);
+    return DecodeLeads(&in, leads);
+  };
+  std::vector<Lead> read;
+  ASSERT_TRUE(decodes(encoded(lead), &read));
+  ASSERT_EQ(read.size(), 2U);
+  EXPECT_EQ(read[1].group, lead.group);
+  EXPECT_EQ(read[1].voters, lead.voters);
+  EXPECT_EQ(read[1].learners, lead.learners);
+  EXPECT_TRUE(read[1].changing);
+  EXPECT_EQ(read[1].config_index, lead.config_index);
+  EXPECT_EQ(read[1].place, lead.place);
+  EXPECT_EQ(std::tuple(read[1].incarnation, read[1].stream, read[1].given), std::tuple(42, 6, 18));
+
+  Lead bad = lead;
+  bad.group = kLocksGroup;  // Every node keeps it.
+  EXPECT_FALSE(decodes(encoded(bad), &read));
+  bad = lead;
+  bad.term = Term{};
+  EXPECT_FALSE(decodes(encoded(bad), &read));
+  bad = lead;
+  bad.voters.resize(1000, NodeId{1});
+  EXPECT_FALSE(decodes(encoded(bad), &read));
 }
 
 TEST(IntervalSets, RunsThatTouchBecomeOne) {

@@ -283,8 +283,8 @@ TEST_F(LogStoreTest, WhatDoesNotDecodeIsNamed) {
     return loaded.ok() ? "" : loaded.error().message.substr(0, 10);
   };
   EXPECT_EQ(with("h", "\1"), "the hard s");
-  EXPECT_EQ(with("h", "\1\1\1"), "the hard s");
-  const Bytes beyond_all_terms = Bytes(9, '\xff') + "\1\1";
+  EXPECT_EQ(with("h", "\1\1\1\1"), "the hard s");
+  const Bytes beyond_all_terms = Bytes(9, '\xff') + "\1\1\1";
   EXPECT_EQ(with("h", beyond_all_terms), "the hard s") << "the next one would overflow";
   EXPECT_EQ(with("s", "\1\1"), "the snapsh");
   EXPECT_EQ(with("l12345678", "\2\1"), "the log of");

@@ -34,7 +34,12 @@ class MembershipTest : public ::testing::Test {
   void WantAlso(Member member) {
     wanted_[member.node] = {member.node, "host", 17'000, member.disk};
   }
-  std::optional<MembershipStep> Step() { return NextMembershipStep(raft(), wanted_); }
+  void Spare(const std::vector<uint64_t>& nodes) {
+    for (const uint64_t node : nodes) {
+      spare_[NodeId{node}] = {NodeId{node}, "host", 17'000, MemberOf(node).disk};
+    }
+  }
+  std::optional<MembershipStep> Step() { return NextMembershipStep(raft(), wanted_, spare_); }
   // Takes the step, and lets everybody who votes acknowledge it.
   void TakeStep() {
     std::optional<MembershipStep> step = Step();
@@ -58,6 +63,7 @@ class MembershipTest : public ::testing::Test {
 
   std::optional<Solo> node_;
   std::map<NodeId, NodeRecord> wanted_;
+  std::map<NodeId, NodeRecord> spare_;
 };
 
 TEST_F(MembershipTest, AGroupThatIsAsItShouldBeStaysSo) {
@@ -153,6 +159,56 @@ TEST_F(MembershipTest, WhoIsToGoStaysUntilSomebodyElseCanDecide) {
   EXPECT_EQ(Step(), std::nullopt);
   node_->Ack(2, raft().config_index().value);
   EXPECT_EQ(Step(), (MembershipStep{Members({2}), {}}));
+}
+
+// A shard moves: its copies go one by one, as those that take their places have come.
+TEST_F(MembershipTest, ACopyIsGivenUpOnlyForOneThatIsThere) {
+  Lead(3);
+  Want({1, 4, 5});
+  Spare({1, 2, 3, 4, 5});
+  EXPECT_EQ(Step(), (MembershipStep{Members({1, 2, 3}), Members({4, 5})}));
+  TakeStep();
+  EXPECT_EQ(Step(), std::nullopt);
+  node_->Ack(4, raft().config_index().value);
+  EXPECT_EQ(Step(), (MembershipStep{Members({1, 2, 4}), Members({5})}));
+  TakeStep();
+  node_->Ack(5, raft().config_index().value);
+  EXPECT_EQ(Step(), (MembershipStep{Members({1, 4, 5}), {}}));
+}
+
+TEST_F(MembershipTest, ALeaderThatIsToGoLeadsUntilAllOthersAreThere) {
+  Lead(3);
+  Want({3, 4, 5});
+  Spare({1, 2, 3, 4, 5});
+  TakeStep();
+  node_->Ack(4, raft().config_index().value);
+  EXPECT_EQ(Step(), (MembershipStep{Members({1, 3, 4}), Members({5})}));
+  TakeStep();
+  node_->Ack(5, raft().config_index().value);
+  EXPECT_EQ(Step(), (MembershipStep{Members({3, 4, 5}), {}}));
+}
+
+// It has forgotten its promises: as a voter it would be worse than none.
+TEST_F(MembershipTest, AnEmptiedNodeIsNoSubstitute) {
+  Lead(3);
+  Want({1, 4, 5});
+  Spare({1, 3, 4, 5});
+  spare_[NodeId{2}] = {NodeId{2}, "host", 17'000, MemberOf(2, 1).disk};
+  EXPECT_EQ(Step(), (MembershipStep{Members({1, 3}), Members({4, 5})}));
+}
+
+TEST_F(MembershipTest, OfThoseWhoAreToGoWhoeverIsThereStays) {
+  Lead(3, 1);
+  for (int i = 0; i < 10; ++i) {
+    node_->Wait(200 * kUsPerMs);
+    node_->Ack(3, raft().last().index.value);
+    node_->Ack(4, raft().last().index.value);
+    node_->Sync();
+  }
+  ASSERT_TRUE(raft().is_leader());
+  Want({1, 4, 5});
+  Spare({1, 2, 3, 4, 5});
+  EXPECT_EQ(Step(), (MembershipStep{Members({1, 3, 4}), Members({5})}));
 }
 
 }  // namespace

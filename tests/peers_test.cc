@@ -73,14 +73,15 @@ TEST_F(PeersTest, ALateHelloOfAFormerProcessSaysNothing) {
 TEST_F(PeersTest, OnlyTheProcessAtTheEndOfOurLinkSaysWhichDiskAPeerHas) {
   peers_.Follow({{k2, "host", 17'000}}, now_);
   peers_.OnUp(Inbound(2, 5), now_);
-  EXPECT_EQ(peers_.LinkedDisk(k2, kCluster), std::nullopt);
+  EXPECT_EQ(peers_.Linked(k2, kCluster), nullptr);
   peers_.OnUp(Ours(2, bus::Lane::kBulk, 6), now_);
   peers_.OnUp(Inbound(2, 5), now_);
-  EXPECT_EQ(peers_.LinkedDisk(k2, kCluster), DiskId{6});
-  EXPECT_EQ(peers_.LinkedDisk(k2, ClusterId{78}), std::nullopt);
+  ASSERT_NE(peers_.Linked(k2, kCluster), nullptr);
+  EXPECT_EQ(peers_.Linked(k2, kCluster)->disk, DiskId{6});
+  EXPECT_EQ(peers_.Linked(k2, ClusterId{78}), nullptr);
   now_ = now_ + kTimeoutUs;
   peers_.Tick(now_);
-  EXPECT_EQ(peers_.LinkedDisk(k2, kCluster), std::nullopt);  // Silent.
+  EXPECT_EQ(peers_.Linked(k2, kCluster), nullptr);  // Silent.
 }
 
 TEST_F(PeersTest, WhoSaysHelloCanBeAnsweredForAsLongAsItIsHeard) {

@@ -342,7 +342,7 @@ class Host {
     MUST(message.to != id(), "node %lu sends to itself", N(id()));
     if (const auto* vote = std::get_if<VoteReply>(&message.body)) {
       if (vote->pre || !vote->granted) return;
-      MUST(disk_.hard.term > message.term || disk_.hard == (HardState{message.term, message.to}),
+      MUST(VotesOnDisk(message.term, message.to),
            "node %lu votes for %lu in term %lu, on disk it has not", N(id()), N(message.to),
            N(message.term));
       setup_.ledger->OnVote(self(), message.term, message.to);
@@ -354,10 +354,13 @@ class Host {
       if (chunk->installed) CheckAcknowledged(message.term, chunk->match, "has installed");
     }
   }
+  bool VotesOnDisk(Term term, NodeId candidate) const {
+    return disk_.hard.term > term || (disk_.hard.term == term && disk_.hard.vote == candidate);
+  }
   // The request tells others of the candidate's own vote, and of a log on which theirs will rest.
   // If either can be forgotten, a late grant elects whom it was not given to.
   void CheckCandidacy(Term term, const VoteRequest& request) {
-    MUST(disk_.hard.term > term || disk_.hard == (HardState{term, id()}),
+    MUST(VotesOnDisk(term, id()),
          "node %lu stands in term %lu before its own vote is on disk", N(id()), N(term));
     MUST(disk_.hard.term > term || disk_.last() >= request.last,
          "node %lu stands with log %s, on disk it has %s", N(id()), Text(request.last).c_str(),

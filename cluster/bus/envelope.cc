@@ -14,6 +14,7 @@ const char* TypeName(MessageType type) {
     case MessageType::kStateHash: return "state-hash";
     case MessageType::kFetch: return "fetch";
     case MessageType::kFetched: return "fetched";
+    case MessageType::kLead: return "lead";
     case MessageType::kPing: return "ping";
     case MessageType::kForm: return "form";
     case MessageType::kFormed: return "formed";

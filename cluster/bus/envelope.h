@@ -25,8 +25,9 @@ enum class MessageType : uint8_t {
   kHeartbeats,   // Heartbeats, and answers to heartbeats, of all groups between two nodes.
   kFetch,        // Asks a group's leader for the data of log entries that a snapshot needs.
   kFetched,      // Some of it.
+  kLead,         // Which groups the sender leads, to a node that keeps nothing of them.
 };
-constexpr MessageType kMessageTypeLast = MessageType::kFetched;
+constexpr MessageType kMessageTypeLast = MessageType::kLead;
 
 // "raft", "forward", ...: for log lines, INFO and metrics.
 const char* TypeName(MessageType type);

@@ -59,6 +59,7 @@ Hello MakeHello(const Identity& me, NodeId to, Lane lane) {
   hello.client_port = me.client_port;
   hello.bus_host = me.bus_host;
   hello.bus_port = me.bus_port;
+  hello.zone = me.zone;
   return hello;
 }
 
@@ -110,6 +111,7 @@ HelloReply AnswerHello(const Identity& me, const Hello& hello) {
   reply.server_version = me.server_version;
   reply.host = me.host;
   reply.client_port = me.client_port;
+  reply.zone = me.zone;
   return reply;
 }
 
@@ -144,6 +146,7 @@ void EncodeHello(const Hello& hello, Writer* out) {
   out->Varint(hello.client_port);
   out->String(Cut(hello.bus_host, kHostBytesMax));
   out->Varint(hello.bus_port);
+  out->String(Cut(hello.zone, kZoneBytesMax));
 }
 
 Result<Hello> DecodeHello(BytesView body) {
@@ -167,6 +170,7 @@ Result<Hello> DecodeHello(BytesView body) {
   if (in.left() > 0) {  // Else of a version that did not say it.
     hello.bus_host = ReadText(&in, kHostBytesMax);
     hello.bus_port = ReadU16(&in);
+    hello.zone = ReadText(&in, kZoneBytesMax);
   }
   if (!in.ok()) return Error{Format("hello of %zu bytes is damaged", body.size())};
   return hello;
@@ -184,6 +188,7 @@ void EncodeHelloReply(const HelloReply& reply, Writer* out) {
   out->String(Cut(reply.server_version, kVersionBytesMax));
   out->String(Cut(reply.host, kHostBytesMax));
   out->Varint(reply.client_port);
+  out->String(Cut(reply.zone, kZoneBytesMax));
 }
 
 Result<HelloReply> DecodeHelloReply(BytesView body) {
@@ -201,6 +206,7 @@ Result<HelloReply> DecodeHelloReply(BytesView body) {
   reply.server_version = ReadText(&in, kVersionBytesMax);
   reply.host = ReadText(&in, kHostBytesMax);
   reply.client_port = ReadU16(&in);
+  reply.zone = ReadText(&in, kZoneBytesMax);
   if (!in.ok()) return Error{Format("answer to hello of %zu bytes is damaged", body.size())};
   return reply;
 }

@@ -28,8 +28,8 @@ constexpr size_t kReasonBytesMax = 512;
 // Versions of the bus protocol that this build speaks. Two nodes use the highest that both know.
 // A version is also what log entries and snapshots mean: builds that apply an entry differently
 // must not share one (trap 55; tests/apply_level_test.cc).
-constexpr uint16_t kProtocolMin = 4;
-constexpr uint16_t kProtocolMax = 4;
+constexpr uint16_t kProtocolMin = 5;
+constexpr uint16_t kProtocolMax = 5;
 
 // Two connections between each pair of nodes, so that no snapshot stands before a heartbeat.
 enum class Lane : uint8_t { kControl = 0, kBulk = 1 };
@@ -45,6 +45,7 @@ struct Identity {
   uint16_t client_port = 0;
   Bytes bus_host;           // Where nodes reach it; empty: under the address that it dials from.
   uint16_t bus_port = 0;
+  Bytes zone;               // cluster-zone.
 
   // What CheckHello judges by, beside our name; not said to anybody. --------------------------
   bool alone = false;       // A cluster of one, formed.
@@ -66,6 +67,7 @@ struct Hello {
   uint16_t client_port = 0;
   Bytes bus_host;         // Of the dialler: so whoever is dialled can answer, even one whose own
   uint16_t bus_port = 0;  // log does not name it yet. 0: not said (an older version).
+  Bytes zone;
   bool operator==(const Hello&) const = default;
 };
 
@@ -81,6 +83,7 @@ struct HelloReply {
   Bytes server_version;
   Bytes host;
   uint16_t client_port = 0;
+  Bytes zone;
   bool operator==(const HelloReply&) const = default;
 };
 

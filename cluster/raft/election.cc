@@ -126,6 +126,7 @@ Bytes Raft::State::WhyNoVote(const Message& m, const VoteRequest& request, bool 
   }
   if (sticky) return "this node leads";
   if (AmReplaced()) return "our place in the group is another disk's";
+  if (!HasItsCopy()) return "this node had left the group, and has not caught up since";
 
   const bool is_of_later_term = request.pre && m.term > hard.term;
   const bool vote_is_free = hard.vote == kNoNode || hard.vote == m.from;

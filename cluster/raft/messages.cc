@@ -77,12 +77,14 @@ void Encode(const AppendReply& m, Writer* out) {
   out->Put(m.match);
   Encode(m.hint, out);
   out->Put(m.rejected);
+  out->Put(m.copy);
 }
 void Decode(Reader* in, AppendReply* m) {
   m->success = in->Bool();
   m->match = in->Get<Index>();
   m->hint = DecodeLogId(in);
   m->rejected = in->Get<Index>();
+  m->copy = in->Get<Index>();
 }
 
 void Encode(const HeartbeatRequest& m, Writer* out) {
@@ -98,9 +100,11 @@ void Decode(Reader* in, HeartbeatRequest* m) {
 
 void Encode(const HeartbeatReply& m, Writer* out) {
   out->Varint(m.read_position);
+  out->Put(m.copy);
 }
 void Decode(Reader* in, HeartbeatReply* m) {
   m->read_position = in->Varint();
+  m->copy = in->Get<Index>();
 }
 
 void Encode(const SnapshotChunk& m, Writer* out) {
@@ -131,12 +135,14 @@ void Encode(const SnapshotReply& m, Writer* out) {
   out->Varint(m.offset);
   out->Bool(m.installed);
   out->Put(m.match);
+  out->Put(m.copy);
 }
 void Decode(Reader* in, SnapshotReply* m) {
   m->last = DecodeLogId(in);
   m->offset = in->Varint();
   m->installed = in->Bool();
   m->match = in->Get<Index>();
+  m->copy = in->Get<Index>();
 }
 
 void Encode(const TimeoutNow&, Writer*) {}

@@ -36,6 +36,7 @@ struct AppendReply {
   Index match;      // Success: the log is the leader's up to here, and on disk.
   LogId hint;  // Failure: the last place where the logs can agree (thesis §5.3's optimisation).
   Index rejected;  // Failure: `previous.index` of the request, so that a late one is known as such.
+  Index copy{};    // The sender's: see HardState.
   bool operator==(const AppendReply&) const = default;
 };
 
@@ -53,6 +54,7 @@ struct HeartbeatRequest {
 };
 struct HeartbeatReply {
   uint64_t read_position = 0;
+  Index copy{};
   bool operator==(const HeartbeatReply&) const = default;
 };
 
@@ -74,6 +76,7 @@ struct SnapshotReply {
   bool installed =
       false;  // All of it is there and on disk (or was not needed: match says how far).
   Index match;
+  Index copy{};
   bool operator==(const SnapshotReply&) const = default;
 };
 

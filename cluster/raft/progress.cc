@@ -123,6 +123,11 @@ void Progress::ResendChunks(MonoTime now) {
   if (!is_there) quiet_since_ = now;
 }
 
+void Progress::BeginAnew(Index copy, Index next, MonoTime now) {
+  *this = Progress(next, now);
+  copy_ = copy;
+}
+
 void Progress::OnReadPosition(uint64_t position) {
   read_position_ = std::max(read_position_, position);
 }

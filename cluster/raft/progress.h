@@ -75,6 +75,10 @@ class Progress {
   void OnAlive(MonoTime now, int64_t heartbeat_us);
   void OnUnreachable(MonoTime now, int64_t heartbeat_us);
 
+  // Its copy: an answer of an older one is late, of a newer one says that all before was forgotten.
+  Index copy() const { return copy_; }
+  void BeginAnew(Index copy, Index next, MonoTime now);
+
   // Liveness and reads. -------------------------------------------------------------------------
   void OnHeard(MonoTime now) { heard_ = now; }
   MonoTime heard() const { return heard_; }
@@ -105,6 +109,7 @@ class Progress {
   bool asks_ = false;
   bool ask_only_ = false;
   Index told_commit_;
+  Index copy_;
   std::deque<Sent> in_flight_;  // At most window_entries_max: each holds one entry or more.
   size_t bytes_in_flight_ = 0;
   MonoTime heard_;

@@ -122,7 +122,12 @@ void Raft::State::Step(Message& m) {
   const bool answers_pre_vote = vote_reply != nullptr && vote_reply->pre;
   if (m.term < hard.term && !answers_pre_vote) return OnOlderTerm(m);
 
-  if (Progress* sender = ProgressOf(m.from)) sender->OnHeard(now);
+  if (Progress* sender = ProgressOf(m.from)) {
+    const Index copy = CopyOf(m.body).value_or(sender->copy());
+    if (copy < sender->copy()) return;
+    if (copy > sender->copy()) sender->BeginAnew(copy, Next(log.last().index), now);
+    sender->OnHeard(now);
+  }
   struct Dispatch {
     State* state;
     const Message& m;
@@ -152,13 +157,28 @@ void Raft::State::OnOlderTerm(const Message& m) {
   Send(m.from, AppendReply{});
 }
 
+std::optional<Index> Raft::State::CopyOf(const Body& body) {
+  if (const auto* reply = std::get_if<AppendReply>(&body)) return reply->copy;
+  if (const auto* reply = std::get_if<HeartbeatReply>(&body)) return reply->copy;
+  if (const auto* reply = std::get_if<SnapshotReply>(&body)) return reply->copy;
+  return std::nullopt;
+}
+
+void Raft::State::NameCopy(Body* body) const {
+  if (auto* reply = std::get_if<AppendReply>(body)) reply->copy = hard.copy;
+  if (auto* reply = std::get_if<HeartbeatReply>(body)) reply->copy = hard.copy;
+  if (auto* reply = std::get_if<SnapshotReply>(body)) reply->copy = hard.copy;
+}
+
 void Raft::State::Send(NodeId to, Term term, Body body) {
+  NameCopy(&body);
   messages.push_back({.from = options.self.node, .to = to, .term = term, .body = std::move(body)});
 }
 
 // Promises --------------------------------------------------------------------------------------
 
 void Raft::State::Promise(NodeId to, Body body) {
+  NameCopy(&body);
   Message message{.from = options.self.node, .to = to, .term = hard.term, .body = std::move(body)};
   if (!promises.empty() && promises.back().covered_by == kNotHandedOut &&
       promises.back().message.to == to) {
@@ -256,7 +276,11 @@ bool Raft::State::IAmVoter() const {
 // Also whom the latest configuration leaves out stands, while that configuration may not be
 // committed: if only its log has it, nobody else can win, for want of its vote (§4.2.2).
 bool Raft::State::MayStand() const {
-  return log.IsVoterSince(commit, options.self.node) && !AmReplaced();
+  return log.IsVoterSince(commit, options.self.node) && !AmReplaced() && HasItsCopy();
+}
+
+bool Raft::State::HasItsCopy() const {
+  return log.last().index >= hard.copy || Planted(Mutant::kVoteWithoutCopy);
 }
 
 bool Raft::State::IDecideAlone() const {
@@ -339,6 +363,13 @@ Term Raft::term() const {
 }
 NodeId Raft::leader() const {
   return state_->leader;
+}
+bool Raft::HearsLeader(MonoTime now) const {
+  if (state_->leader == kNoNode || is_leader()) return is_leader();
+  return now - state_->heard_leader < 2 * state_->options.election_timeout_us;
+}
+Index Raft::copy() const {
+  return state_->hard.copy;
 }
 Index Raft::commit() const {
   return state_->commit;

@@ -167,6 +167,10 @@ class Raft {
   bool is_leader() const { return role() == Role::kLeader; }
   Term term() const;
   NodeId leader() const;            // kNoNode: unknown.
+  // It leads, or was heard within two election timeouts: a node that cannot stand, or was let go
+  // of, keeps the name of a leader that may be gone.
+  bool HearsLeader(MonoTime now) const;
+  Index copy() const;               // See HardState.
   Index commit() const;
   Index applied() const;            // Highest index handed out to be applied.
   LogId last() const;

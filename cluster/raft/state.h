@@ -75,6 +75,9 @@ struct Raft::State {
   bool IAmVoter() const;
   bool MayStand() const;
   bool IDecideAlone() const;
+  bool HasItsCopy() const;  // Or it promises nothing: see HardState.
+  static std::optional<Index> CopyOf(const Body& body);
+  void NameCopy(Body* body) const;
   bool AmReplaced() const;  // Our number now belongs to another disk.
 
   // election.cc ---------------------------------------------------------------------------------

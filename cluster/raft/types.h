@@ -35,6 +35,10 @@ struct Entry {
 struct HardState {
   Term term;
   NodeId vote = kNoNode;
+  // The copy of the group's log that this member keeps. It grows when the member throws its copy
+  // away: to where the configuration stands by which it has left the group. Until its log is as
+  // long again it promises nothing: it has forgotten what it promised before.
+  Index copy{};
   bool operator==(const HardState&) const = default;
 };
 

@@ -10,6 +10,8 @@ namespace lockstep {
 constexpr uint64_t kNodeIdMax = 1'000'000;
 constexpr uint64_t kShardsMax = 1024;
 constexpr size_t kNodesMax = 64;            // Members of a cluster.
+constexpr size_t kZoneBytesMax = 64;        // cluster-zone.
+constexpr size_t kReplicas = 3;             // Members that keep a shard; all, if there are fewer.
 constexpr size_t kNameBytesMax = 1024;      // Locks, owners, queues, keys.
 constexpr size_t kMetaBytesMax = 4096;      // LOCK.ACQUIRE ... META.
 constexpr size_t kMultiLockNamesMax = 1024; // LOCK.MACQUIRE.

@@ -36,6 +36,10 @@ namespace lockstep {
   row(kRemovedMemberCounted, "removed-member-counted")              \
   row(kLearnerCounted, "learner-counted")                           \
   row(kConfigNotRolledBack, "config-not-rolled-back")               \
+  row(kCopyGivenUpEarly, "copy-given-up-early")                     \
+  row(kVoteWithoutCopy, "vote-without-copy")                        \
+  row(kFarSessionAskedAnew, "far-session-asked-anew")               \
+  row(kLostAnswerNotMissed, "lost-answer-not-missed")               \
   /* Locks. */                                                      \
   row(kReleaseForgetsNext, "release-forgets-next")                  \
   row(kWaiterPastItsDeadline, "waiter-past-its-deadline")           \

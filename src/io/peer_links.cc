@@ -30,7 +30,8 @@ bus::Hello HelloOf(const bus::HelloReply& reply, NodeId to, bus::Lane lane) {
           .host = reply.host,
           .client_port = reply.client_port,
           .bus_host = {},  // We have dialled it: we know.
-          .bus_port = 0};
+          .bus_port = 0,
+          .zone = reply.zone};
 }
 
 // One look-up of a name on libuv's threads. Destroyed, it calls no more.

@@ -95,6 +95,13 @@ void FuzzAnswer(BytesView in) {
   CHECK(Encoded([&](Writer* out) { EncodeForwardAnswer(answer, out); }) == in);
 }
 
+void FuzzLeads(BytesView in) {
+  Reader reader(in);
+  std::vector<Lead> leads;
+  if (!DecodeLeads(&reader, &leads)) return;
+  CHECK(Encoded([&](Writer* out) { EncodeLeads(leads, out); }) == in);
+}
+
 }  // namespace
 
 std::vector<Bytes> Seeds() {
@@ -133,14 +140,24 @@ std::vector<Bytes> Seeds() {
   seeds.push_back("\3" + Encoded([&](Writer* out) { EncodeForward(forward, out); }));
   const ForwardNack nack{forward.session, 4, ForwardNack::Why::kFull, 6};
   seeds.push_back("\4" + Encoded([&](Writer* out) { EncodeForwardNack(nack, out); }));
-  const ForwardAnswer answer{forward.session, 3, 4, 5,
+  const ForwardAnswer answer{forward.session, 3, 4, 5, 6,
                              {{1, Reply::Ok()}, {2, Reply::Array({Reply::Integer(-1)})}}};
   seeds.push_back("\5" + Encoded([&](Writer* out) { EncodeForwardAnswer(answer, out); }));
+  const Lead lead{.group = ShardGroup(1),
+                  .term = Term{3},
+                  .voters = {NodeId{1}, NodeId{300}},
+                  .learners = {NodeId{4}},
+                  .config_index = Index{5},
+                  .place = Index{7},
+                  .incarnation = 6,
+                  .stream = 2,
+                  .given = 1};
+  seeds.push_back("\6" + Encoded([&](Writer* out) { EncodeLeads({lead, lead}, out); }));
   return seeds;
 }
 
 std::vector<Property> Properties() {
-  return {FuzzBody, FuzzEntry, FuzzConfig, FuzzForward, FuzzNack, FuzzAnswer};
+  return {FuzzBody, FuzzEntry, FuzzConfig, FuzzForward, FuzzNack, FuzzAnswer, FuzzLeads};
 }
 
 }  // namespace lockstep::fuzz

@@ -33,13 +33,46 @@ void ClusterChecker::OnTurn(const Process& process) {
   for (const GroupId id : {kControlGroup, kLocksGroup}) {
     if (process.node()->group(id) != nullptr) CheckGroup(process, id);
   }
-  auto& [instance, resent] = resent_[process.id()];
-  if (instance != process.instance()) resent = 0;
-  instance = process.instance();
-  world_->counters()[Count::kRequestsResent] += process.node()->requests_resent() - resent;
-  resent = process.node()->requests_resent();
+  CountAsking(process);
+  for (const GroupId id : kGroups) {
+    if (IsShard(id)) CountMoves(process, id);
+  }
   process.Enter();  // The reference has hashed under a key of its own.
   CheckInvariants(process);
+}
+
+void ClusterChecker::CountAsking(const Process& process) {
+  auto& [instance, before] = asking_[process.id()];
+  if (instance != process.instance()) before = {};
+  instance = process.instance();
+  const Node::Asking now = process.node()->asking();
+  Counters& counters = world_->counters();
+  counters[Count::kRequestsResent] += now.resent - before.resent;
+  counters[Count::kFarRequests] += now.far_requests - before.far_requests;
+  counters[Count::kFarAnswersLost] += now.far_answers_lost - before.far_answers_lost;
+  counters[Count::kFarSessionsLost] += now.far_sessions_lost - before.far_sessions_lost;
+  before = now;
+}
+
+// Copies of a shard that another node has taken over, as its leaders see it.
+void ClusterChecker::CountMoves(const Process& process, GroupId id) {
+  const raft::Raft* raft = process.node()->group(id);
+  if (raft == nullptr) return;
+  Index& copy = copies_[{process.id(), id}];
+  if (raft->copy() > copy) ++world_->counters()[Count::kCopiesThrownAway];
+  copy = raft->copy();
+  if (!raft->is_leader() || raft->config_pending()) return;
+  auto& [term, voters] = voters_[id];
+  const std::vector<raft::Member>& now = raft->config().voters;
+  if (raft->term() < term || voters == now) return;
+  if (term.value != 0) {
+    world_->counters()[Count::kCopiesMoved] += static_cast<uint64_t>(
+        std::count_if(now.begin(), now.end(), [&](const raft::Member& member) {
+          return std::find(voters.begin(), voters.end(), member) == voters.end();
+        }));
+  }
+  term = raft->term();
+  voters = now;
 }
 
 // A table is looked through every few turns, a large one more seldom, so that a turn costs about

@@ -13,14 +13,11 @@
 
 #include <map>
 
+#include "cluster/raft/raft.h"
 #include "src/base/ids.h"
+#include "src/node.h"
 #include "tests/sim/durability.h"
 #include "tests/sim/reference.h"
-
-namespace lockstep::raft {
-class Raft;
-struct Entry;
-}  // namespace lockstep::raft
 
 namespace lockstep::sim {
 
@@ -66,6 +63,8 @@ class ClusterChecker {
   void CheckCommitted(const Process& process, GroupId id, const raft::Raft& raft, const Seen& seen);
   void CheckLeader(const Process& process, GroupId id, const raft::Raft& raft, Seen* seen);
   void CheckState(const Process& process, GroupId id, const raft::Raft& raft);
+  void CountAsking(const Process& process);
+  void CountMoves(const Process& process, GroupId id);
   void CountSnapshots(const raft::Raft& raft, Seen* seen);
   void CheckInvariants(const Process& process);
 
@@ -73,7 +72,9 @@ class ClusterChecker {
   Durability durability_;
   std::map<GroupId, PerGroup> groups_;
   std::map<std::pair<NodeId, GroupId>, Seen> seen_;
-  std::map<NodeId, std::pair<uint64_t, uint64_t>> resent_;  // By instance, as last seen.
+  std::map<NodeId, std::pair<uint64_t, Node::Asking>> asking_;  // By instance, as last seen.
+  std::map<std::pair<NodeId, GroupId>, Index> copies_;  // HardState::copy, as last seen.
+  std::map<GroupId, std::pair<Term, std::vector<raft::Member>>> voters_;  // The latest known.
   // A process when its replicas were last looked through.
   struct LookedThrough {
     uint64_t instance = 0;

@@ -16,10 +16,15 @@ uint64_t NumberIn(BytesView bytes) {
   return number;
 }
 
-Bytes Key(GroupId group, char what, Index index) {
+Bytes Key(GroupId group, char what) {
   Bytes key = "g";
   for (int shift = 24; shift >= 0; shift -= 8) key += static_cast<char>(group.value >> shift);
   key += what;
+  return key;
+}
+
+Bytes Key(GroupId group, char what, Index index) {
+  Bytes key = Key(group, what);
   for (int shift = 56; shift >= 0; shift -= 8) key += static_cast<char>(index.value >> shift);
   return key;
 }
@@ -47,6 +52,7 @@ void DiskLog::Put(BytesView key, BytesView value) {
     case 'h':
       hard_[group].term = in.Get<Term>();
       hard_[group].vote = in.Get<NodeId>();
+      hard_[group].copy = in.Get<Index>();
       break;
     case 's':
       in.Get<Term>();
@@ -71,6 +77,10 @@ void DiskLog::DeleteRange(const Bytes& from, const Bytes& to) {
   if (from >= to) return;
   terms_.erase(terms_.lower_bound(from), terms_.lower_bound(to));
   fetched_.erase(fetched_.lower_bound(from), fetched_.lower_bound(to));
+  std::erase_if(snapshots_, [&](const auto& snapshot) {
+    const Bytes key = Key(snapshot.first, 's');
+    return from <= key && key < to;
+  });
 }
 
 bool DiskLog::HasData(GroupId group, Index index) const {

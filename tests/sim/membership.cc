@@ -200,7 +200,8 @@ bool Membership::CanSpare(const std::vector<NodeId>& away) const {
       if (process->removed()) continue;
       if (!process->running() || process->cluster_id().value == 0) return false;
       const raft::Raft* raft = process->node()->group(group);
-      if (raft == nullptr || raft->config() != config) return false;
+      const bool keeps = !IsShard(group) || config.Contains(id);
+      if (raft == nullptr || (keeps && raft->config() != config)) return false;
     }
   }
   return true;

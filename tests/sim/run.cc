@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "cluster/raft/raft.h"
+#include "commands/control_machine.h"
 #include "commands/replica.h"
 
 namespace lockstep::sim {
@@ -151,23 +152,48 @@ std::vector<NodeId> Run::Serving() const {
   return serving;
 }
 
+// Who is to keep the group, and whether all of them serve.
+std::vector<NodeId> Run::KeepersOf(GroupId id, const Process& process, bool* all_serve) const {
+  std::vector<NodeId> serving = Serving();
+  *all_serve = true;
+  const Replica* control = process.node()->replica(kControlGroup);
+  if (!IsShard(id) || control == nullptr) return serving;
+  const auto& machine = dynamic_cast<const ControlMachine&>(control->machine());
+  const std::vector<NodeId>& placed = machine.placement().at(ShardOf(id));
+  std::erase_if(serving, [&placed](NodeId node) {
+    return std::find(placed.begin(), placed.end(), node) == placed.end();
+  });
+  *all_serve = serving.size() == placed.size();
+  return serving;
+}
+
 Bytes Run::Disagreement() const {
-  const std::vector<NodeId> serving = Serving();
   for (const GroupId id : kGroups) {
-    size_t leaders = 0;
-    const Process* first = nullptr;
-    for (const NodeId node : serving) {
+    for (const NodeId node : Serving()) {
       const auto& process = world_.processes().at(node);
-      const raft::Raft* raft = process->up() ? process->node()->group(id) : nullptr;
-      if (raft == nullptr) return Format("node %lu has no group %lu", node.value, id.value);
-      if (raft->is_leader()) ++leaders;
-      if (raft->leader() == kNoNode) {
+      if (!process->up() || process->node()->group(id) == nullptr) {
+        return Format("node %lu has no group %lu", node.value, id.value);
+      }
+      if (process->node()->leader(id) == kNoNode) {
         return Format("node %lu knows no leader of group %lu", node.value, id.value);
       }
+    }
+    size_t leaders = 0;
+    const Process* first = world_.processes().at(Serving().front()).get();
+    bool all_serve = false;
+    const std::vector<NodeId> keepers = KeepersOf(id, *first, &all_serve);
+    first = nullptr;
+    for (const NodeId node : keepers) {
+      const auto& process = world_.processes().at(node);
+      const raft::Raft* raft = process->node()->group(id);
+      if (raft->is_leader()) ++leaders;
       if (first == nullptr) first = process.get();
       const auto votes = [raft](NodeId member) { return raft->config().IsVoter(member); };
-      if (!std::all_of(serving.begin(), serving.end(), votes)) {
-        return Format("not everybody votes in group %lu", id.value);
+      if (!std::all_of(keepers.begin(), keepers.end(), votes)) {
+        return Format("not all who are to vote in group %lu", id.value);
+      }
+      if (IsShard(id) && all_serve && raft->config().All().size() > keepers.size()) {
+        return Format("group %lu is kept by more than its keepers", id.value);
       }
       const raft::Raft* other = first->node()->group(id);
       if (raft->applied() != other->applied()) {
@@ -177,7 +203,17 @@ Bytes Run::Disagreement() const {
       CHECK_SIM(process->node()->replica(id)->Hash() == first->node()->replica(id)->Hash(),
                 "nodes %lu and %lu differ in group %lu", node.value, first->id().value, id.value);
     }
-    if (leaders != 1) return Format("group %lu has %zu leaders", id.value, leaders);
+    for (const NodeId node : Serving()) {
+      const raft::Raft* raft = world_.processes().at(node)->node()->group(id);
+      const bool keeps = std::find(keepers.begin(), keepers.end(), node) != keepers.end();
+      if (all_serve && !keeps && raft->last().index.value > 0) {
+        return Format("node %lu keeps a copy of group %lu, which has moved", node.value, id.value);
+      }
+    }
+    const bool may_lead_elsewhere = IsShard(id) && !all_serve;
+    if (leaders != 1 && !may_lead_elsewhere) {
+      return Format("group %lu has %zu leaders", id.value, leaders);
+    }
   }
   return {};
 }
@@ -211,6 +247,7 @@ void Run::BodiesAreThere() {
     const Process& process = world_.process(id);
     for (uint64_t shard = 0; process.node()->group(ShardGroup(shard)) != nullptr; ++shard) {
       const GroupId group = ShardGroup(shard);
+      if (!process.node()->group(group)->config().Contains(id)) continue;
       const Index in_memory = process.node()->group(group)->first_index();
       for (const Index entry :
            process.node()->replica(group)->machine().NeededAfter(Index{0})) {

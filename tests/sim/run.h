@@ -48,6 +48,7 @@ class Run {
   std::vector<NodeId> Serving() const;
   // Empty: all of these agree; else what differs.
   Bytes Disagreement() const;
+  std::vector<NodeId> KeepersOf(GroupId id, const Process& process, bool* all_serve) const;
   void Within(int64_t us, const char* what, const std::function<bool()>& done,
               const std::function<Bytes()>& why = nullptr);
 

@@ -62,7 +62,7 @@ Swarm::Swarm(uint64_t seed) {
 }
 
 void Swarm::DrawCluster(Rng* rng) {
-  nodes = Pick<size_t>(rng, {1, 3, 3, 3, 3, 5, 5});
+  nodes = Pick<size_t>(rng, {1, 3, 3, 3, 4, 5, 5});
   election_timeout_ms = Pick<int64_t>(rng, {150, 300, 300, 500, 1000});
   heartbeat_ms = election_timeout_ms / Pick<int64_t>(rng, {3, 5, 10});
   snapshot_entries = Pick<int64_t>(rng, {10, 30, 100, 1000, 200'000});
