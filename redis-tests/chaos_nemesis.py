@@ -19,13 +19,16 @@ LONG_ENOUGH = (0.05, 0.3, 0.8, 1.5, 3.0, 5.0)  # Shorter and longer than an elec
 BETWEEN = (0, 0, 0.1, 0.5, 1.0, 2.0)
 
 
-def has_majority(size, serving, cuts):
-    """Whether some majority of nodes is serving, each hears each, and clients reach one of it."""
+def has_majority(size, serving, cuts, needed=None):
+    """Whether some majority of nodes is serving, each hears each, and clients reach one of it.
+
+    `needed`: so many nodes instead of a majority.
+    """
     def linked(one, other):
         return (one, other) not in cuts and (other, one) not in cuts
     return any(all(linked(*pair) for pair in itertools.combinations(group, 2))
                and any(linked(CLIENTS, node) for node in group)
-               for group in itertools.combinations(sorted(serving), size // 2 + 1))
+               for group in itertools.combinations(sorted(serving), needed or size // 2 + 1))
 
 
 def longest_gap(grants_us, changes, faults_count=True):
@@ -125,7 +128,8 @@ class Nemesis:
 
     def note(self, what, fault):
         at_us = time.monotonic_ns() // 1000
-        majority = has_majority(len(self.ids), self.serving(), self.cuts)
+        majority = has_majority(len(self.ids), self.serving(), self.cuts,
+                                self.chaos.nodes_needed(len(self.ids)))
         self.changes.append((at_us, majority, fault))
         self.story.append(f"{at_us} {what}" + ("" if majority else " (no majority)"))
 

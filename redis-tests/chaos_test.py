@@ -38,6 +38,10 @@ class Majority(unittest.TestCase):
         self.assertFalse(has_majority(3, {3}, set()))
         self.assertFalse(has_majority(4, {1, 2}, set()))
 
+    def test_more_may_be_needed(self):
+        self.assertTrue(has_majority(5, {1, 2, 3, 5}, set(), 4))
+        self.assertFalse(has_majority(5, {1, 2, 3}, set(), 4))
+
     def test_each_must_hear_each(self):
         self.assertFalse(has_majority(3, {1, 2}, {(2, 1)}))
         self.assertTrue(has_majority(3, {1, 2, 3}, {(2, 1)}))

@@ -80,6 +80,7 @@ TEST(DamagedSnapshotTest, AClusterHasMembersAndEachItsOwnAddressAndAPlaceForEach
       out.String(node.host);
       out.Varint(node.bus_port);
       out.U64(node.disk.value);
+      out.String(node.zone);
     }
     out.Varint(0);  // Nobody was removed, nobody departed.
     out.Varint(0);
