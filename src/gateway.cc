@@ -329,7 +329,7 @@ void Gateway::OnForwardAnswer(MonoTime now, NodeId from, GroupId group, ForwardA
   Route& route = found->second;
   bool is_gap = false;
   if (from == route.leader && answer.stream == route.stream) {
-    if (route.told && route.told->from == from) route.told->at = now;
+    if (route.far) route.told->at = now;
     route.taken = std::max(route.taken, answer.taken);
     ForgetInFlight(&route, route.taken);
     is_gap = route.far && answer.given > route.heard;
@@ -351,8 +351,9 @@ void Gateway::OnLead(MonoTime now, NodeId from, Lead lead) {
   if (route.told && route.told->lead.term > lead.term) return;
   route.told = Told{from, std::move(lead), now};
   FollowLeader(now, &route);
+  if (!route.far) return;
   const Lead& told = route.told->lead;
-  if (!route.far || route.incarnation == 0 || told.place.value < route.incarnation) return;
+  if (route.incarnation == 0 || told.place.value < route.incarnation) return;
   if (told.incarnation != route.incarnation) {
     LoseFarSession(now, &route);
   } else if (told.stream == route.stream ? told.given > route.heard : HasWaitedLong(now, route)) {
@@ -443,6 +444,8 @@ Gateway::Leader Gateway::LeaderSeen(MonoTime now, const Route& route) const {
 
 void Gateway::FollowLeader(MonoTime now, Route* route) {
   const Leader seen = LeaderSeen(now, *route);
+  // Where our own replica hears of it, nobody tells us any more: what we were told grows old.
+  if (seen.node != kNoNode && !seen.far) route->told.reset();
   const bool is_same = seen == Leader{route->leader, route->term, route->far};
   if (is_same || (seen.node == kNoNode && route->leader == kNoNode)) return;
   if (seen.node == kNoNode) route->leaderless_since = now;

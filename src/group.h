@@ -119,7 +119,9 @@ class Group {
   void OnFetched(MonoTime now, std::vector<Fetched> fetched);
   bool IsFetching() const { return arriving_ && !arriving_->lacks.empty(); }
   // Something of the group is here, or on its way.
-  bool HasCopy() const { return raft_->last().index.value > 0 || arriving_.has_value(); }
+  bool HasCopy() const {
+    return raft_->last().index.value > 0 || raft_->IsReceiving() || arriving_.has_value();
+  }
 
   // What the leader's machine hashed to at `index`. CHECKs that ours did too: nodes that differ
   // have granted different things, and going on would make it worse.

@@ -259,11 +259,12 @@ ClusterView::Group Node::Parts::ViewOf(const Group& group) const {
     view.changing = raft.config_pending();
   }
   view.changing |= !view.learners.empty();
-  if (IsShard(group.id()) && control() != nullptr) {
-    std::vector<NodeId> keepers = control()->placement().at(ShardOf(group.id()));
-    std::sort(keepers.begin(), keepers.end());
-    view.changing |= keepers != view.voters;
-  }
+  if (control() == nullptr) return view;
+  std::vector<NodeId> wanted;
+  for (const auto& [id, record] : control()->nodes()) wanted.push_back(id);
+  if (IsShard(group.id())) wanted = control()->placement().at(ShardOf(group.id()));
+  std::sort(wanted.begin(), wanted.end());
+  view.changing |= wanted != view.voters;
   view.log_bytes = raft.log_bytes();
   view.remembered = group.replica().remembered();
   return view;

@@ -431,7 +431,8 @@ std::set<NodeId> Node::Parts::NamedByGroups() const {
       continue;
     }
     const raft::Config& config = group->raft().config();
-    if (!config.Contains(me.node)) continue;  // What we have of that group is old.
+    // Else what we have of that group is old.
+    if (!config.Contains(me.node) && !group->raft().is_leader()) continue;
     if (before != nullptr && *before == config) continue;
     before = &config;
     for (const NodeId node : config.All()) named.insert(node);
@@ -493,7 +494,7 @@ bool Node::Parts::Needs(const Group& group, NodeId id) const {
     return told->changing || Names(told->voters, id) || Names(told->learners, id);
   }
   const raft::Raft& raft = group.raft();
-  const bool is_known = !IsShard(group.id()) || raft.HearsLeader(now);
+  const bool is_known = raft.HearsLeader(now) && raft.config().IsVoter(me.node);
   return !is_known || raft.config().Contains(id) ||
          raft.ConfigAt(raft.commit()).Contains(id);
 }

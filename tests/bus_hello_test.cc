@@ -190,36 +190,52 @@ TEST(HelloTest, FieldsThatALaterVersionAddsArePassedOver) {
 }
 
 // What a version said that did not know of bus_host and bus_port.
-Bytes EncodedBefore(const Hello& hello) {
+Bytes EncodedWithoutZone(const Hello& hello) {
   Bytes out = Encoded(hello);
+  out.resize(out.size() - hello.zone.size() - 1);
+  return out;
+}
+Bytes EncodedBefore(const Hello& hello) {
+  Bytes out = EncodedWithoutZone(hello);
   Bytes last;
   Writer writer(&last);
   writer.String(hello.bus_host);
   writer.Varint(hello.bus_port);
-  writer.String(hello.zone);
   out.resize(out.size() - last.size());
   return out;
 }
 
+// So that it can be told that its version is too old.
 TEST(HelloTest, AVersionThatDoesNotSayWhereItIsIsUnderstood) {
-  Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
-  const auto back = DecodeHello(EncodedBefore(hello));
-  ASSERT_TRUE(back.ok());
+  Identity me = Node(1);
+  me.zone = "rack 7";
+  Hello hello = MakeHello(me, NodeId{2}, Lane::kControl);
+  const auto without_zone = DecodeHello(EncodedWithoutZone(hello));
+  const auto before = DecodeHello(EncodedBefore(hello));
+  ASSERT_TRUE(without_zone.ok() && before.ok());
+  EXPECT_EQ(*DecodeHello(Encoded(hello)), hello);
+  hello.zone = Bytes();
+  EXPECT_EQ(*without_zone, hello);
   hello.bus_host = Bytes();
   hello.bus_port = 0;
-  hello.zone = Bytes();
-  EXPECT_EQ(*back, hello);
+  EXPECT_EQ(*before, hello);
+  HelloReply reply = AnswerHello(Node(2), MakeHello(me, NodeId{2}, Lane::kControl));
+  reply.zone = Bytes();
+  const Bytes whole = Encoded(reply);
+  const auto answer = DecodeHelloReply(BytesView(whole).substr(0, whole.size() - 1));
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(*answer, reply);
 }
 
 TEST(HelloTest, WhatIsCutShortIsRefused) {
   const Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
   const Bytes whole = Encoded(hello);
   for (size_t size = 0; size < whole.size(); ++size) {
-    if (size == EncodedBefore(hello).size()) continue;
+    if (size == EncodedBefore(hello).size() || size == EncodedWithoutZone(hello).size()) continue;
     EXPECT_FALSE(DecodeHello(BytesView(whole).substr(0, size)).ok()) << size;
   }
   const Bytes reply = Encoded(AnswerHello(Node(2), hello));
-  for (size_t size = 0; size < reply.size(); ++size) {
+  for (size_t size = 0; size + 1 < reply.size(); ++size) {  // The last is its zone.
     EXPECT_FALSE(DecodeHelloReply(BytesView(reply).substr(0, size)).ok()) << size;
   }
 }

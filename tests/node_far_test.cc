@@ -180,23 +180,81 @@ TEST_F(NodeFarTest, WhatWasKeptOfAShardThatHasMovedIsThrownAwayForGood) {
   ASSERT_TRUE(cluster().RunUntil([&] { return !HasCopy(left); }, 20'000));
   cluster().Run(100);
   size_t records = 0;
-  Bytes group = "g";
-  for (int shift = 24; shift >= 0; shift -= 8) group += static_cast<char>(shard_.value >> shift);
+  Bytes prefix = "g";
+  for (int shift = 24; shift >= 0; shift -= 8) prefix += static_cast<char>(shard_.value >> shift);
   MemoryDisk disk = cluster().disk(left);
   const Result<void> scanned = disk.Scan(
-      group + '\0', group + '\x7f', [&records](BytesView, BytesView) -> Result<void> {
+      prefix + '\0', prefix + '\x7f', [&records](BytesView, BytesView) -> Result<void> {
         ++records;
         return {};
       });
   ASSERT_TRUE(scanned.ok());
   EXPECT_EQ(records, 1U);  // That it had a copy.
 
+  const Index copy = cluster().node(left)->group(shard_)->copy();
+  EXPECT_GT(copy.value, 0U);
   cluster().Kill(left);
   cluster().Start(left);
   ASSERT_TRUE(cluster().RunUntil([&] { return cluster().node(left)->leader(shard_) != kNoNode; }));
   EXPECT_FALSE(HasCopy(left));
-  EXPECT_GT(cluster().node(left)->group(shard_)->copy().value, 0U);
+  cluster().Run(2000);
+  EXPECT_EQ(cluster().node(left)->group(shard_)->copy(), copy) << "there was nothing any more";
+
+  // The others go, until it has to keep the shard again, and then alone with two of them.
+  for (const NodeId id : {k1, k2, k3, k4, k5, NodeId{6}}) {
+    if (id == left || Keepers(left).contains(left)) continue;
+    ASSERT_EQ(cluster().Ask(left, Format("CLUSTER REMOVE %lu", id.value)), "+OK\r\n");
+    const auto lets_go = [&](GroupId group) {
+      const NodeId leader = cluster().node(left)->leader(group);
+      if (leader == kNoNode || leader == id) return false;
+      const raft::Raft& raft = *cluster().node(leader)->group(group);
+      return raft.is_leader() && !raft.config_pending() && !raft.config().Contains(id);
+    };
+    ASSERT_TRUE(cluster().RunUntil([&] {
+      return lets_go(kControlGroup) && lets_go(kLocksGroup) && lets_go(ShardGroup(0)) &&
+             lets_go(ShardGroup(1));
+    }, 30'000));
+    cluster().Kill(id);
+  }
+  ASSERT_TRUE(Keepers(left).contains(left));
+  EXPECT_TRUE(cluster().RunUntil([&] {
+    const raft::Raft& raft = *cluster().node(left)->group(shard_);
+    return raft.config().IsVoter(left) && raft.last().index >= copy;
+  }, 20'000));
+  std::set<NodeId> others = Keepers(left);
+  others.erase(left);
+  cluster().Kill(*others.begin());  // Now it decides with the one that is left.
   EXPECT_TRUE(Has(cluster().Ask(left, "DQ.POP mail"), "hello"));
+}
+
+// Until its disk has let go of it a copy may come back, so nothing is said in the new one's name.
+TEST_F(NodeFarTest, ACopyIsThrownAwayAgainIfTheNodeDiesBeforeItsDiskHasDoneSo) {
+  cluster_ = std::make_unique<NodeCluster>(6, "node-timeout 1000\n", 3);
+  for (const NodeId id : {k1, k2, k3}) cluster().Start(id);
+  ASSERT_NE(cluster().AwaitLeader(), kNoNode);
+  ASSERT_TRUE(Has(cluster().Ask(k1, "DQ.PUSH mail hello"), "."));
+  NodeId left;
+  for (const NodeId id : {k4, k5, NodeId{6}}) {
+    cluster().Start(id);
+    ASSERT_EQ(cluster().Ask(k1, Format("CLUSTER ADD %lu host-%lu:%lu", id.value, id.value,
+                                       17'000 + id.value)),
+              "+OK\r\n");
+    // Who is let go does not write it down.
+    for (int i = 0; i < 3000 && left == kNoNode; ++i) {
+      cluster().Run(1);
+      for (const NodeId old : {k1, k2, k3}) {
+        if (HasCopy(old) && !Keepers().contains(old)) cluster().StopDisk(old, true);
+        if (!HasCopy(old)) left = old;
+      }
+    }
+  }
+  ASSERT_NE(left, kNoNode);
+  cluster().Kill(left);
+  for (const NodeId id : {k1, k2, k3}) cluster().StopDisk(id, false);
+  cluster().Start(left);
+  EXPECT_TRUE(HasCopy(left));
+  EXPECT_TRUE(cluster().RunUntil([&] { return !HasCopy(left); }, 20'000));
+  EXPECT_TRUE(Has(cluster().Ask(left, "DQ.POP mail BLOCK 5000"), "hello"));
 }
 
 }  // namespace

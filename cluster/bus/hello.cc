@@ -170,8 +170,8 @@ Result<Hello> DecodeHello(BytesView body) {
   if (in.left() > 0) {  // Else of a version that did not say it.
     hello.bus_host = ReadText(&in, kHostBytesMax);
     hello.bus_port = ReadU16(&in);
-    hello.zone = ReadText(&in, kZoneBytesMax);
   }
+  if (in.left() > 0) hello.zone = ReadText(&in, kZoneBytesMax);
   if (!in.ok()) return Error{Format("hello of %zu bytes is damaged", body.size())};
   return hello;
 }
@@ -206,7 +206,7 @@ Result<HelloReply> DecodeHelloReply(BytesView body) {
   reply.server_version = ReadText(&in, kVersionBytesMax);
   reply.host = ReadText(&in, kHostBytesMax);
   reply.client_port = ReadU16(&in);
-  reply.zone = ReadText(&in, kZoneBytesMax);
+  if (in.left() > 0) reply.zone = ReadText(&in, kZoneBytesMax);
   if (!in.ok()) return Error{Format("answer to hello of %zu bytes is damaged", body.size())};
   return reply;
 }

@@ -368,6 +368,9 @@ bool Raft::HearsLeader(MonoTime now) const {
   if (state_->leader == kNoNode || is_leader()) return is_leader();
   return now - state_->heard_leader < 2 * state_->options.election_timeout_us;
 }
+bool Raft::IsReceiving() const {
+  return state_->incoming.has_value();
+}
 Index Raft::copy() const {
   return state_->hard.copy;
 }

@@ -170,6 +170,7 @@ class Raft {
   // It leads, or was heard within two election timeouts: a node that cannot stand, or was let go
   // of, keeps the name of a leader that may be gone.
   bool HearsLeader(MonoTime now) const;
+  bool IsReceiving() const;         // Part of a snapshot is here.
   Index copy() const;               // See HardState.
   Index commit() const;
   Index applied() const;            // Highest index handed out to be applied.

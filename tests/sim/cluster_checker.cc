@@ -24,13 +24,13 @@ uint64_t HashOf(const raft::Entry& entry) {
 }  // namespace
 
 void ClusterChecker::OnStart(const Process& process) {
-  for (const GroupId id : {kControlGroup, kLocksGroup}) seen_[{process.id(), id}] = {};
+  for (const GroupId id : kGroups) seen_[{process.id(), id}] = {};
   durability_.OnStart(process);
 }
 
 void ClusterChecker::OnTurn(const Process& process) {
   world_->Mix(process.id().value);
-  for (const GroupId id : {kControlGroup, kLocksGroup}) {
+  for (const GroupId id : kGroups) {
     if (process.node()->group(id) != nullptr) CheckGroup(process, id);
   }
   CountAsking(process);
@@ -125,6 +125,10 @@ void ClusterChecker::CheckGroup(const Process& process, GroupId id) {
     reference = std::make_unique<Reference>(*process.node()->replica(id), id, raft.applied());
   }
 
+  if (raft.copy() > seen.copy) {  // It has thrown away what it had, and begins anew.
+    seen.commit = seen.snapshot = Index{};
+    seen.copy = raft.copy();
+  }
   CHECK_SIM(raft.term() >= seen.term, "the term of node %lu falls in group %lu", process.id().value,
             id.value);
   CHECK_SIM(raft.commit() >= seen.commit, "the commit index of node %lu falls in group %lu",

@@ -54,6 +54,7 @@ class ClusterChecker {
     Index commit;
     Term term;
     uint64_t elections = 0;
+    Index copy;
     Index snapshot;
     Term led;            // The term that it led; 0: it did not lead.
     Index config_index;

@@ -29,8 +29,13 @@ MonoTime Process::LocalNow() const {
 
 NodeOptions Process::Options() {
   NodeOptions options;
+  Bytes text = config_text_;
+  if (const uint64_t zones = world_->swarm().zones; zones > 0) {
+    const uint64_t moved = instance_ % 4 == 0 ? 1 : 0;  // At some starts, and back at the next.
+    text += Format("cluster-zone zone-%lu\n", (id_.value + moved) % zones);
+  }
   const Result<void> read = options.config.ReadFile(
-      "sim.conf", config_text_, [](const Bytes&) -> Result<Bytes> { return Error{"no includes"}; });
+      "sim.conf", text, [](const Bytes&) -> Result<Bytes> { return Error{"no includes"}; });
   CHECK_SIM(read.ok(), "configuration of node %lu: %s", id_.value, read.error().message.c_str());
   const Result<void> checked = options.config.Check();
   CHECK_SIM(checked.ok(), "configuration of node %lu: %s", id_.value,

@@ -174,11 +174,16 @@ Bytes Run::Disagreement() const {
       if (!process->up() || process->node()->group(id) == nullptr) {
         return Format("node %lu has no group %lu", node.value, id.value);
       }
-      if (process->node()->leader(id) == kNoNode) {
+      const NodeId leader = process->node()->leader(id);
+      const auto leads = world_.processes().find(leader);
+      const bool is_one = leads != world_.processes().end() && leads->second->running() &&
+                          leads->second->node()->group(id)->is_leader();
+      if (!is_one) {
         return Format("node %lu knows no leader of group %lu", node.value, id.value);
       }
     }
     size_t leaders = 0;
+    if (Serving().empty()) return "nobody serves";
     const Process* first = world_.processes().at(Serving().front()).get();
     bool all_serve = false;
     const std::vector<NodeId> keepers = KeepersOf(id, *first, &all_serve);

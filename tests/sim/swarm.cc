@@ -63,6 +63,7 @@ Swarm::Swarm(uint64_t seed) {
 
 void Swarm::DrawCluster(Rng* rng) {
   nodes = Pick<size_t>(rng, {1, 3, 3, 3, 4, 5, 5});
+  zones = Pick<uint64_t>(rng, {0, 0, 2, 3});
   election_timeout_ms = Pick<int64_t>(rng, {150, 300, 300, 500, 1000});
   heartbeat_ms = election_timeout_ms / Pick<int64_t>(rng, {3, 5, 10});
   snapshot_entries = Pick<int64_t>(rng, {10, 30, 100, 1000, 200'000});

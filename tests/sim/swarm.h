@@ -71,6 +71,7 @@ struct Swarm {
 
   // The cluster.
   size_t nodes = 3;
+  uint64_t zones = 0;  // 0: nobody names one.
   int64_t election_timeout_ms = 300;
   int64_t heartbeat_ms = 60;
   int64_t snapshot_entries = 50;
