@@ -45,9 +45,15 @@ void QueueLedger::OnDelivered(const Bytes& queue, const Bytes& body, const Bytes
   CHECK_SIM(world_->FastUs() - message.asked_fast_us >= message.push.delay_us,
             "%s is delivered before its delay of %ld ms is over", body.c_str(),
             message.push.delay_us / kUsPerMs);
-  const bool late = std::any_of(pops_.begin(), pops_.end(), [this](const auto& pop) {
-    return pop.second <= world_->now_us();
-  });
+  const bool late =
+      std::any_of(pops_.begin(), pops_.end(),
+                  [this](const auto& pop) { return pop.second.lease_ends_us <= world_->now_us(); }) ||
+      std::any_of(elsewhere_.begin(), elsewhere_.end(), [&](const Pop& pop) {
+        const bool asked = std::find(pop.queues.begin(), pop.queues.end(), queue) !=
+                           pop.queues.end();
+        return asked && pop.lease_ends_us <= world_->now_us() &&
+               pop.lease_ends_us >= message.asked_us;
+      });
   CHECK_SIM(attempt == 1 || message.may_have_failed || pop_lost_ || late,
             "%s is on attempt %ld though it never failed", body.c_str(), attempt);
   CheckOrder(message);
@@ -72,8 +78,18 @@ void QueueLedger::CheckOrder(const Message& message) {
   }
 }
 
-void QueueLedger::OnPop(const Bytes& worker, int64_t lease_us) {
-  pops_[worker] = world_->now_us() + lease_us;
+void QueueLedger::OnPop(const Bytes& worker, std::vector<Bytes> queues, int64_t lease_us) {
+  constexpr int64_t kFastest = 50;  // A leader's clock gains no more than a fiftieth.
+  pops_[worker] = {std::move(queues), world_->now_us() + lease_us - lease_us / kFastest};
+}
+
+void QueueLedger::OnPopAnswered(const Bytes& worker) {
+  Pop pop = std::move(pops_.at(worker));
+  pops_.erase(worker);
+  const bool many = pop.queues.size() > 1 ||
+                    std::any_of(pop.queues.begin(), pop.queues.end(),
+                                [this](const Bytes& queue) { return spread_.contains(queue); });
+  if (many) elsewhere_.push_back(std::move(pop));
 }
 
 void QueueLedger::OnAck(const Bytes& body) { Known(body).ack_asked = true; }

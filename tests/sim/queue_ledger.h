@@ -46,8 +46,10 @@ class QueueLedger {
   void OnAcked(const Bytes& body, bool counted);
   void OnFailure(const Bytes& body);  // Is about to be caused, or may be.
   void OnPopLost() { pop_lost_ = true; }
-  void OnPop(const Bytes& worker, int64_t lease_us);  // Is asked for,
-  void OnPopAnswered(const Bytes& worker) { pops_.erase(worker); }
+  // Is asked for,
+  void OnPop(const Bytes& worker, std::vector<Bytes> queues, int64_t lease_us);
+  void OnPopAnswered(const Bytes& worker);
+  void OnSpread(const Bytes& queue) { spread_.insert(queue); }  // May have several partitions.
 
   // At the end, of a queue that nobody uses any more: what was left in it, and what is dead.
   void OnLeft(const Bytes& body);
@@ -78,7 +80,16 @@ class QueueLedger {
   std::set<Bytes> receipts_;
   std::set<Bytes> queues_;
   bool pop_lost_ = false;
-  std::map<Bytes, int64_t> pops_;  // Under way: when a lease could have ended, by worker.
+  // When a lease of it could have ended: what it was given by then may have failed unseen.
+  struct Pop {
+    std::vector<Bytes> queues;
+    int64_t lease_ends_us = 0;
+  };
+  std::map<Bytes, Pop> pops_;  // Under way, by worker.
+  // Answered from one place while another may have given it something too, which goes back: perhaps
+  // later than its lease ends.
+  std::vector<Pop> elsewhere_;
+  std::set<Bytes> spread_;
 };
 
 }  // namespace lockstep::sim

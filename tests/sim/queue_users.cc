@@ -58,7 +58,9 @@ class Producer final : public Actor {
   // It may be as wide already, or not settled.
   void Spread() {
     const Bytes partitions = std::to_string(Between(2, 3));
-    session().Call({"DQ.SET", QueueOf(world_, Chance(50)), "partitions", partitions}, kPatienceUs,
+    const Bytes queue = QueueOf(world_, Chance(50));
+    world_->queues().OnSpread(queue);
+    session().Call({"DQ.SET", queue, "partitions", partitions}, kPatienceUs,
                    [this](const Reply* reply, bool) {
                      const bool done = reply != nullptr && !reply->is_error();
                      if (done) ++world_->counters()[Count::kQueuesSpread];
@@ -92,6 +94,21 @@ class Producer final : public Actor {
   std::set<Bytes> maybe_done_;
 };
 
+Bytes Joined(const std::vector<Bytes>& argv) {
+  Bytes line;
+  for (const Bytes& word : argv) line += line.empty() ? word : " " + word;
+  return line;
+}
+
+// What a POP was answered.
+Bytes Told(const Reply* reply) {
+  if (reply == nullptr) return "no answer";
+  if (reply->is_error()) return reply->text;
+  Bytes bodies;
+  for (const Reply& row : reply->items) bodies += " " + row.items.at(2).text;
+  return "gets" + (bodies.empty() ? Bytes(" nothing") : bodies);
+}
+
 class Worker final : public Actor {
  public:
   Worker(World* world, LockChecker* checker, uint32_t number)
@@ -107,15 +124,19 @@ class Worker final : public Actor {
     lease_ms_ = Between(100, 3000);
     tied_ = Chance(30);
     std::vector<Bytes> argv = {"DQ.POP", queue, "LEASE", std::to_string(lease_ms_)};
-    if (Chance(15)) argv.insert(argv.begin() + 1, queue == "q1" ? "q2" : "q1");
+    std::vector<Bytes> queues = {queue};
+    if (Chance(15)) queues.insert(queues.begin(), queue == "q1" ? "q2" : "q1");
+    argv.insert(argv.begin() + 1, queues.begin(), queues.end() - 1);
     if (tied_) argv.push_back("TIED");
     if (Chance(30)) argv.insert(argv.end(), {"COUNT", std::to_string(Between(2, 5))});
     if (Chance(70)) argv.insert(argv.end(), {"BLOCK", std::to_string(Between(50, 2000))});
     const int64_t asked_us = world_->now_us();
-    world_->queues().OnPop(owner(), lease_ms_ * kUsPerMs);
+    world_->queues().OnPop(owner(), std::move(queues), lease_ms_ * kUsPerMs);
+    if (world_->narrating()) world_->Say("%s: %s", owner().c_str(), Joined(argv).c_str());
     session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
       std::vector<Job> jobs;
       world_->queues().OnPopAnswered(owner());
+      if (world_->narrating()) world_->Say("%s: %s", owner().c_str(), Told(reply).c_str());
       if (OutcomeOf(reply, sent) == Outcome::kUnknown) world_->queues().OnPopLost();
       if (reply != nullptr && reply->kind == Reply::Kind::kArray) {
         for (const Reply& row : reply->items) {
