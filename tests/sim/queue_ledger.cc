@@ -45,16 +45,14 @@ void QueueLedger::OnDelivered(const Bytes& queue, const Bytes& body, const Bytes
   CHECK_SIM(world_->FastUs() - message.asked_fast_us >= message.push.delay_us,
             "%s is delivered before its delay of %ld ms is over", body.c_str(),
             message.push.delay_us / kUsPerMs);
-  const bool late =
-      std::any_of(pops_.begin(), pops_.end(),
-                  [this](const auto& pop) { return pop.second.lease_ends_us <= world_->now_us(); }) ||
-      std::any_of(elsewhere_.begin(), elsewhere_.end(), [&](const Pop& pop) {
-        const bool asked = std::find(pop.queues.begin(), pop.queues.end(), queue) !=
-                           pop.queues.end();
-        return asked && pop.lease_ends_us <= world_->now_us() &&
-               pop.lease_ends_us >= message.asked_us;
-      });
-  CHECK_SIM(attempt == 1 || message.may_have_failed || pop_lost_ || late,
+  const auto is_over = [this](const Pop& pop) { return pop.lease_ends_us <= world_->now_us(); };
+  const bool late = std::any_of(pops_.begin(), pops_.end(),
+                                [&](const auto& pop) { return is_over(pop.second); });
+  const bool unseen = std::any_of(elsewhere_.begin(), elsewhere_.end(), [&](const Pop& pop) {
+    const auto asked = std::find(pop.queues.begin(), pop.queues.end(), queue);
+    return asked != pop.queues.end() && is_over(pop) && pop.lease_ends_us >= message.asked_us;
+  });
+  CHECK_SIM(attempt == 1 || message.may_have_failed || pop_lost_ || late || unseen,
             "%s is on attempt %ld though it never failed", body.c_str(), attempt);
   CheckOrder(message);
   ++message.deliveries;
