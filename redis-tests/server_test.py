@@ -5,7 +5,7 @@ import pathlib
 import signal
 import subprocess
 
-from cases import LONG, ClusterTest, not_sanitized
+from cases import LONG, ClusterTest, not_sanitized, unless_stalled
 from cluster import (SERVER, Cluster, clean_environment, end_process, free_port, make_folder,
                      remove_folder, start_process)
 from resp import SLOWDOWN, Connection, Error, pairs, wait_until
@@ -277,6 +277,7 @@ class Standing(ClusterTest):
     settings = {"enable-debug-command": "local"}
 
     @not_sanitized("a sanitizer's memory and processor time are its own")
+    @unless_stalled
     def test_an_idle_node_costs_next_to_nothing(self):
         # Nothing moves any more.
         wait_until(lambda: leads_where_it_belongs(self.cluster), 30, "shards led where they belong")
