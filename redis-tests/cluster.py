@@ -192,6 +192,10 @@ class Node:
         with self.connect(protocol=3) as connection:
             return connection.do("CLUSTER STATUS")
 
+    def shards(self):
+        """The groups of CLUSTER STATUS that keep queues."""
+        return [group for group in self.status()["groups"] if group["name"].startswith("shard-")]
+
     def tail(self):
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(f"    node {self.id} | {line}" for line in lines[-TAIL_LINES:])

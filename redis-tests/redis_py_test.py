@@ -154,8 +154,7 @@ class RedisPyCluster(ClusterTest):
         enough = 8
 
         def all_lead():
-            told = [[group["leader"] for group in node.status()["groups"]
-                     if group["name"].startswith("shard-")] for node in self.cluster.nodes]
+            told = [[shard["leader"] for shard in node.shards()] for node in self.cluster.nodes]
             return (all(each == told[0] for each in told) and
                     all(told[0].count(node.id) >= enough for node in self.cluster.nodes))
 

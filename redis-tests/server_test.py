@@ -368,11 +368,12 @@ class Membership(ClusterTest):
         newcomer.start()
 
         def votes():
-            groups = cluster.leader().status()["groups"]
-            in_all = all(4 in group["voters"] for group in groups
-                         if not group["name"].startswith("shard-"))
-            return in_all and any(4 in group["voters"] for group in groups
-                                  if group["name"].startswith("shard-"))
+            leader = cluster.leader()
+            shards = leader.shards()
+            others = [group for group in leader.status()["groups"]
+                      if group["name"] not in {shard["name"] for shard in shards}]
+            return (all(4 in group["voters"] for group in others) and
+                    any(4 in shard["voters"] for shard in shards))
         wait_until(votes, 30, "the newcomer votes")
         cluster.wait_until_ok()
         self.assert_held(newcomer, "member", "alice", token)
@@ -394,20 +395,17 @@ class OtherSizes(ClusterTest):
             return "abbcc"[node_id - 1]
 
         with Cluster(5, cluster_zone=zone) as cluster:
-            def shards(node):
-                return [group for group in node.status()["groups"]
-                        if group["name"].startswith("shard-")]
-
             def is_spread():
-                groups = shards(cluster.node(1))
+                groups = cluster.node(1).shards()
                 return all(len(group["voters"]) == 3 and not group["learners"] and
                            {zone(voter) for voter in group["voters"]} == {"a", "b", "c"}
                            for group in groups) and not cluster.node(1).status()["moves"]
             wait_until(is_spread, 60, "each shard is kept in three zones")
-            voters = {group["name"]: group["voters"] for group in shards(cluster.node(1))}
+
+            def voters(node):
+                return {group["name"]: group["voters"] for group in node.shards()}
             for node in cluster.nodes:
-                wait_until(lambda n=node: voters == {group["name"]: group["voters"]
-                                                     for group in shards(n)}, 30,
+                wait_until(lambda n=node: voters(n) == voters(cluster.node(1)), 30,
                            f"{node!r} knows who keeps what")
             ids = [node.ask("DQ.PUSH", f"spread/{i}", f"m{i}")
                    for i, node in enumerate(cluster.nodes * 4)]
@@ -415,11 +413,12 @@ class OtherSizes(ClusterTest):
             # Of five nodes one that keeps a queue's shard may be gone, and one that does not.
             victim = cluster.others(cluster.leader())[0]
             victim.kill()
+
+            def pop(i):
+                rows = cluster.running[i % 4].ask("DQ.POP", f"spread/{i}", "NOACK", "BLOCK", 5000)
+                return rows if isinstance(rows, list) else None
             for i in range(20):
-                node = cluster.running[i % 4]
-                popped = wait_until(lambda n=node, q=f"spread/{i}": (
-                    lambda rows: rows if isinstance(rows, list) else None)(
-                        n.ask("DQ.POP", q, "NOACK", "BLOCK", 5000)), 30, f"spread/{i} is popped")
+                popped = wait_until(lambda n=i: pop(n), 30, f"spread/{i} is popped")
                 self.assertEqual(popped[0][2], f"m{i}")
 
     def test_clusters_of_two_and_five_form_and_lock(self):

@@ -207,7 +207,7 @@ Output Node::Parts::Drain(MonoTime at) {
     if (group->MaySave() && !exit) group->SaveSome(next_write, &batch);
   }
   intake.Flush();
-  if (leads_changed || now >= next_leads) SendLeads();
+  if (now >= next_leads) SendLeads();
   SendHeartbeats();
   CollectClients(&out);
   if (impostor) {

@@ -256,7 +256,6 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   MonoTime next_leads;
   // Of what it leads this node has told in these terms, and of members as of these indexes.
   std::map<GroupId, std::pair<Term, Index>> leads_told;
-  bool leads_changed = false;
   std::map<GroupId, uint64_t> thrown_away;  // With which write; until it is on disk.
   // Sessions whose end is in this node's log, as the leader of that term: told once.
   struct SessionEnded {

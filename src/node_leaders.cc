@@ -116,13 +116,12 @@ void Node::Parts::NoteLeading(const Group& group) {
   const bool leads = IsShard(group.id()) && raft.is_leader();
   if (leads && leads_told[group.id()] != std::pair(raft.term(), raft.config_index())) {
     leads_told[group.id()] = {raft.term(), raft.config_index()};
-    leads_changed = true;
+    next_leads = now;
   }
 }
 
 // Behind the answers of this turn, on their lane: what these say of them, the receiver has heard.
 void Node::Parts::SendLeads() {
-  leads_changed = false;
   next_leads = now + kLeadsUs;
   for (const PeerAddress& peer : peers.addresses()) {
     std::vector<Lead> leads;

@@ -1,33 +1,15 @@
 // One group on one node: what its leader has taken is in its log, or its term is over.
-#include "src/group.h"
-
-#include <gtest/gtest.h>
-
 #include <set>
 
 #include "commands/lock_ops.h"
-#include "commands/lock_table.h"
+#include "tests/group_alone.h"
 
 namespace lockstep {
 namespace {
 
-class GroupTest : public ::testing::Test, public Group::Listener {
+class GroupTest : public GroupAlone {
  protected:
-  static constexpr NodeId kSelf{1};
-  static constexpr size_t kUncommittedMax = 3'000;
-
-  GroupTest() {
-    const raft::Member me{kSelf, DiskId{7}};
-    raft::Options options;
-    options.self = me;
-    options.uncommitted_bytes_max = kUncommittedMax;
-    raft::Recovered recovered;
-    recovered.snapshot.config.voters = {me};
-    group_ = std::make_unique<Group>(
-        Group::Options{kLocksGroup, "locks"}, LogStore(kLocksGroup),
-        std::make_unique<raft::Raft>(options, std::move(recovered), now_, nullptr),
-        std::make_unique<Replica>(std::make_unique<LockTable>()), ClusterTime{}, this);
-    group_->Tick(now_);
+  GroupTest() : GroupAlone(Limited()) {
     Settle();
     Bytes opening;
     Writer out(&opening);
@@ -35,18 +17,15 @@ class GroupTest : public ::testing::Test, public Group::Listener {
     EXPECT_EQ(group_->WriteAlone(std::move(opening)), Group::Taken::kYes);
     Settle();
   }
-
-  // A turn without the disk.
-  void Turn() {
-    now_ = now_ + kUsPerMs;
-    group_->Drain(now_, ++write_, &batch_);
+  static raft::Options Limited() {
+    raft::Options options;
+    options.uncommitted_bytes_max = 3'000;
+    return options;
   }
+
   // Turns, each write on disk at once, until nothing moves.
   void Settle() {
-    for (int i = 0; i < 20; ++i) {
-      Turn();
-      group_->Persisted(now_, write_);
-    }
+    for (int i = 0; i < 20; ++i) SyncedTurn();
   }
   Group::Taken Write(uint64_t seq, size_t bytes, const Answered& answered = {}) {
     AcquireOp op;
@@ -58,16 +37,7 @@ class GroupTest : public ::testing::Test, public Group::Listener {
   }
 
   void OnAnswer(Group&, const RequestId& request, Reply) override { answered_.insert(request.seq); }
-  void OnEvent(const Bytes&, const Bytes&) override {}
-  void OnMessage(Group&, raft::Message) override {}
-  void OnInstalled(Group&) override {}
-  void OnStateHash(Group&, Index, uint64_t) override {}
-  bool OnFetch(Group&, std::vector<Index>) override { return true; }
 
-  MonoTime now_{1'000'000};
-  uint64_t write_ = 0;
-  WriteBatch batch_;
-  std::unique_ptr<Group> group_;
   std::set<uint64_t> answered_;
 };
 

@@ -1,44 +1,28 @@
 // The leader's side of forwarding: what it takes from a gateway elsewhere, and what it says back.
 // Links repeat, delay and lose.
-#include <gtest/gtest.h>
-
 #include "cluster/bus/frame.h"
 #include "commands/lock_ops.h"
-#include "commands/lock_table.h"
 #include "src/forwarding.h"
+#include "tests/group_alone.h"
 
 namespace lockstep {
 namespace {
 
-constexpr NodeId kSelf{1};
 constexpr NodeId kGateway{2};
 
 // A leader alone, and what a gateway's frames are answered by.
-class IntakeTest : public ::testing::Test, public Group::Listener {
+class IntakeTest : public GroupAlone {
  protected:
-  IntakeTest() {
-    const raft::Member me{kSelf, DiskId{7}};
-    raft::Options options;
-    options.self = me;
-    raft::Recovered recovered;
-    recovered.snapshot.config.voters = {me};
-    group_ = std::make_unique<Group>(
-        Group::Options{kLocksGroup, "locks"}, LogStore(kLocksGroup),
-        std::make_unique<raft::Raft>(options, std::move(recovered), now_, nullptr),
-        std::make_unique<Replica>(std::make_unique<LockTable>()), ClusterTime{}, this);
-    group_->Tick(now_);
-    Settle();
-  }
+  IntakeTest() { Settle(); }
 
-  void Turn() {
-    now_ = now_ + kUsPerMs;
-    group_->Drain(now_, ++write_, &batch_);
-    group_->Persisted(now_, write_);
+  // A turn, its write on disk at once, and what the gateway hears of it.
+  void TurnAndHear() {
+    SyncedTurn();
     intake_.Flush();
     outbox_.Drain([this](NodeId to, bus::Lane, Bytes frames) { Hear(to, frames); });
   }
   void Settle() {
-    for (int i = 0; i < 10; ++i) Turn();
+    for (int i = 0; i < 10; ++i) TurnAndHear();
   }
   void Hear(NodeId to, const Bytes& frames) {
     EXPECT_EQ(to, kGateway);
@@ -93,18 +77,9 @@ class IntakeTest : public ::testing::Test, public Group::Listener {
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override {
     intake_.OnAnswer(group, request, std::move(reply));
   }
-  void OnEvent(const Bytes&, const Bytes&) override {}
-  void OnMessage(Group&, raft::Message) override {}
-  void OnInstalled(Group&) override {}
-  void OnStateHash(Group&, Index, uint64_t) override {}
-  bool OnFetch(Group&, std::vector<Index>) override { return true; }
 
-  MonoTime now_{1'000'000};
-  uint64_t write_ = 0;
-  WriteBatch batch_;
   Outbox outbox_{kSelf};
   Intake intake_{&outbox_};
-  std::unique_ptr<Group> group_;
   std::vector<ForwardAnswer> answers_;
   std::vector<ForwardNack> nacks_;
 };
@@ -162,8 +137,8 @@ TEST_F(IntakeTest, AnOpeningThatComesAgainTakesNothingBack) {
   Settle();
   EXPECT_EQ(Answered().back(), 1U);
   Send(1, 1, 2, 2, Release("alice"));
-  Turn();      // It is on disk,
-  Open(1, 1);  // and will be answered in this turn.
+  TurnAndHear();  // It is on disk,
+  Open(1, 1);     // and will be answered in this turn.
   Settle();
   EXPECT_EQ(Answered(), (std::vector<uint64_t>{2}));
 }

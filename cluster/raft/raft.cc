@@ -123,9 +123,11 @@ void Raft::State::Step(Message& m) {
   if (m.term < hard.term && !answers_pre_vote) return OnOlderTerm(m);
 
   if (Progress* sender = ProgressOf(m.from)) {
-    const Index copy = CopyOf(m.body).value_or(sender->copy());
-    if (copy < sender->copy()) return;
-    if (copy > sender->copy()) sender->BeginAnew(copy, Next(log.last().index), now);
+    const Index* copy = CopyIn(&m.body);
+    if (copy != nullptr && *copy < sender->copy()) return;
+    if (copy != nullptr && *copy > sender->copy()) {
+      sender->BeginAnew(*copy, Next(log.last().index), now);
+    }
     sender->OnHeard(now);
   }
   struct Dispatch {
@@ -157,17 +159,17 @@ void Raft::State::OnOlderTerm(const Message& m) {
   Send(m.from, AppendReply{});
 }
 
-std::optional<Index> Raft::State::CopyOf(const Body& body) {
-  if (const auto* reply = std::get_if<AppendReply>(&body)) return reply->copy;
-  if (const auto* reply = std::get_if<HeartbeatReply>(&body)) return reply->copy;
-  if (const auto* reply = std::get_if<SnapshotReply>(&body)) return reply->copy;
-  return std::nullopt;
+// Where the message names its sender's copy; null: it does not.
+Index* Raft::State::CopyIn(Body* body) {
+  const auto find = [](auto& message) -> Index* {
+    if constexpr (requires { message.copy; }) return &message.copy;
+    return nullptr;
+  };
+  return std::visit(find, *body);
 }
 
 void Raft::State::NameCopy(Body* body) const {
-  if (auto* reply = std::get_if<AppendReply>(body)) reply->copy = hard.copy;
-  if (auto* reply = std::get_if<HeartbeatReply>(body)) reply->copy = hard.copy;
-  if (auto* reply = std::get_if<SnapshotReply>(body)) reply->copy = hard.copy;
+  if (Index* copy = CopyIn(body)) *copy = hard.copy;
 }
 
 void Raft::State::Send(NodeId to, Term term, Body body) {

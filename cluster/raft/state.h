@@ -76,7 +76,7 @@ struct Raft::State {
   bool MayStand() const;
   bool IDecideAlone() const;
   bool HasItsCopy() const;  // Or it promises nothing: see HardState.
-  static std::optional<Index> CopyOf(const Body& body);
+  static Index* CopyIn(Body* body);
   void NameCopy(Body* body) const;
   bool AmReplaced() const;  // Our number now belongs to another disk.
 

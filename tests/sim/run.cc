@@ -184,10 +184,10 @@ Bytes Run::Disagreement() const {
     }
     size_t leaders = 0;
     if (Serving().empty()) return "nobody serves";
-    const Process* first = world_.processes().at(Serving().front()).get();
     bool all_serve = false;
-    const std::vector<NodeId> keepers = KeepersOf(id, *first, &all_serve);
-    first = nullptr;
+    const Process& any = *world_.processes().at(Serving().front());
+    const std::vector<NodeId> keepers = KeepersOf(id, any, &all_serve);
+    const Process* first = nullptr;
     for (const NodeId node : keepers) {
       const auto& process = world_.processes().at(node);
       const raft::Raft* raft = process->node()->group(id);
