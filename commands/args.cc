@@ -30,16 +30,16 @@ BytesView Args::Next() {
   return argv_[at_++];
 }
 
-BytesView Args::Name(const char* what) {
+BytesView Args::Name(const char* what, size_t bytes_max) {
   const BytesView name = Next();
   if (failed_) return {};
   if (name.empty()) {
     Fail(Reply::Error("ERR", Format("%s is empty", what)));
     return {};
   }
-  if (name.size() > kNameBytesMax) {
+  if (name.size() > bytes_max) {
     Fail(Reply::Error("ERR", Format("%s has %zu bytes, at most %zu are allowed", what, name.size(),
-                                    kNameBytesMax)));
+                                    bytes_max)));
     return {};
   }
   return name;

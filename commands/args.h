@@ -14,6 +14,7 @@
 #include <span>
 
 #include "src/base/bytes.h"
+#include "src/base/limits.h"
 #include "src/resp/reply.h"
 
 namespace lockstep {
@@ -28,8 +29,8 @@ class Args {
 
   // Any bytes.
   BytesView Next();
-  // 1 to kNameBytesMax bytes; `what` names it in the error: "ERR lock name is empty".
-  BytesView Name(const char* what);
+  // 1 to `bytes_max` bytes; `what` names it in the error: "ERR lock name is empty".
+  BytesView Name(const char* what, size_t bytes_max = kNameBytesMax);
   // Whether the next argument is this option (any case). If so it is taken; a second time it is a
   // syntax error, since nobody can mean both. Remembers the options asked for, so that SyntaxError
   // can say "did you mean TTL?".

@@ -116,7 +116,11 @@ BytesView TakeBody(const Context& ctx, Args& args) {
 
 // The dead of a queue have no dead of their own.
 BytesView TakeQueue(Args& args, const char* what) {
-  const BytesView name = args.Name(what);
+  const BytesView name = args.Name(what, kQueueNameBytesMax);
+  if (!args.failed() && SideOf(name).queue.size() > kNameBytesMax) {
+    args.Fail(Reply::Error("ERR", Format("%s has %zu bytes, at most %zu are allowed", what,
+                                         SideOf(name).queue.size(), kNameBytesMax)));
+  }
   if (!args.failed() && SideOf(name).dead && SideOf(SideOf(name).queue).dead) {
     args.Fail(Reply::Error("ERR", "'" + Printable(name) + "' can be no queue: `<queue>!dead` is "
                                   "where the dead of a queue are read"));
@@ -201,7 +205,7 @@ int64_t TakeOptionValue(Args& args, const QueueOption& option) {
     if (EqualsIgnoreCase(word, option.words[i])) return static_cast<int64_t>(i);
     known += Bytes(known.empty() ? "" : " or ") + option.words[i];
   }
-  args.Fail(Reply::Error("ERR", Bytes(option.name) + " must be " + known));
+  args.Fail(Reply::Error("ERR", Bytes(option.name) + " must be " + known + option.why));
   return 0;
 }
 
@@ -426,7 +430,7 @@ Action DqPurge(Context& ctx, Args& args) {
   op.queue = TakeQueue(args, "queue");
   uint8_t states = 0;
   while (args.More()) {
-    if (const auto state = TakeState(args)) states |= static_cast<uint8_t>(1u << unsigned(*state));
+    if (const auto state = TakeState(args)) states |= MaskOf(*state);
   }
   if (args.failed()) return args.error();
   if (states != 0) op.states = states;
@@ -529,8 +533,8 @@ Action DqPeek(Context& ctx, Args& args) {
   const uint64_t shards = ctx.host.Shards();
   const uint64_t partition = from ? (from->shard % shards + shards - home) % shards : 0;
   const bool is_spread = SpreadOf(ctx, query.queue) != nullptr;
-  if (from && (is_spread || from->shard == home)) query.from = from->seq;
-  if (!is_spread) return Query{ShardGroup(home), query.Encode()};
+  if (from) query.from = from->seq;
+  if (!is_spread && partition == 0) return Query{ShardGroup(home), query.Encode()};
   return MakePeekTask(TaskContext(ctx), query.Encode(), static_cast<uint32_t>(partition));
 }
 

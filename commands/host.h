@@ -78,6 +78,9 @@ class Host {
   virtual NodeId self() const = 0;
   virtual uint64_t Shards() const = 0;  // At least 1.
   virtual Spreads& spreads() = 0;       // Queues with several partitions.
+  // Where the client is to be sent with what it asks of this queue, as host:port. Empty: it is done
+  // here, or passed on (cluster-redirect).
+  virtual Bytes SendsTo(BytesView queue) const = 0;
   // Asks the group's leader to hand over. An error: no such group, no leader, node no voter.
   virtual Result<void> TransferLeadership(GroupId group, NodeId target) = 0;
   virtual void Rebalance() = 0;  // Leaders go where the placement wants them.

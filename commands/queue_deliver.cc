@@ -54,21 +54,20 @@ bool QueueStore::IsLastAttempt(const Message& message) const {
 }
 
 // Up to `count` rows in all, as far as they fit into one answer, and as what is read for them is
-// bounded: an entry of the log is read whole, once for all that lies in it. False: nothing more may
-// come with them.
+// bounded (`cost`, over all queues): an entry of the log is read whole, once for all that lies in
+// it. False: nothing more may come with them.
 bool QueueStore::DeliverFrom(Slot<Queue> queue, Side side, const Terms& terms, size_t count,
-                             Reply* rows) {
-  size_t cost = ReplyCost(*rows);
+                             Reply* rows, size_t* cost) {
   uint64_t entry = 0;  // The latest that is read.
   while (rows->items.size() < count && CanDeliver(queue, side)) {
     const Slot<Message> slot = NextOf(queue, side);
     const Message& message = state_.at(slot);
     const bool alone = side == Side::kLive && IsLastAttempt(message);
     const size_t read = message.body.entry == entry ? 0 : state_.EntryBytes(message.body.entry);
-    const bool fits = cost + std::max<size_t>(message.body.size, read) <= kReplyCostMax / 2;
+    const bool fits = *cost + std::max<size_t>(message.body.size, read) <= kReplyCostMax / 2;
     if (!rows->items.empty() && (alone || !fits)) return false;
     rows->Add(RowOf(message, side, message.deliveries + 1, terms.full));
-    cost += std::max(ReplyCost(rows->items.back()), read);
+    *cost += std::max(ReplyCost(rows->items.back()), read);
     entry = message.body.entry;
     ++state_.CountersOf(queue).delivered;
     touched_.insert(queue);
@@ -125,7 +124,8 @@ void QueueStore::Serve(Slot<Queue> queue, Side side) {
     const Demand& demand = state_.at(slot);
     const Terms terms{demand.request, demand.lease_ms, demand.tied, demand.noack, demand.full};
     Reply rows = Reply::Array();
-    (void)DeliverFrom(queue, side, terms, demand.count, &rows);
+    size_t cost = 0;
+    (void)DeliverFrom(queue, side, terms, demand.count, &rows, &cost);
     EndDemand(slot, rows);
   }
 }
@@ -161,6 +161,64 @@ void QueueStore::NoteIdle(Slot<Queue> slot) {
   state_.SetIdle(slot, idle ? ClusterTime{until_ms} : kNeverCluster);
 }
 
+// Receipts ---------------------------------------------------------------------------------------
+
+// The message, if that lease was its last, whether or not it has ended since.
+Slot<Message> QueueStore::Leased(BytesView queue, const Receipt& receipt) const {
+  const Slot<Message> slot = state_.FindMessage(receipt.seq);
+  if (!slot.valid() || receipt.lease == 0) return {};
+  const Message& message = state_.at(slot);
+  const bool same = message.deliveries == receipt.lease || Planted(Mutant::kStaleReceipt);
+  const bool here = state_.NameOf(message.queue) == SideOf(queue).queue;
+  return same && here ? slot : Slot<Message>();
+}
+
+size_t QueueStore::AckAll(BytesView queue, const std::vector<Receipt>& receipts) {
+  size_t acked = 0;
+  for (const Receipt& receipt : receipts) {
+    const Slot<Message> message = Leased(queue, receipt);
+    if (!message.valid()) continue;
+    if (Planted(Mutant::kLateAckRefused) && state_.at(message).state != MessageState::kLeased) {
+      continue;
+    }
+    ++state_.CountersOf(state_.at(message).queue).acked;
+    Remove(message);
+    ++acked;
+  }
+  return acked;
+}
+
+Reply QueueStore::Ack(const QueueAckOp& op) {
+  return Reply::Integer(static_cast<int64_t>(AckAll(op.queue, op.receipts)));
+}
+
+Reply QueueStore::Nack(const NackOp& op) {
+  int64_t taken = 0;
+  for (const Receipt& receipt : op.receipts) {
+    const Slot<Message> message = Leased(op.queue, receipt);
+    if (!message.valid() || state_.at(message).state != MessageState::kLeased) continue;
+    if (op.how == NackOp::How::kRelease && !Planted(Mutant::kReleaseIsFailure)) {
+      GiveBack(message, op.delay_ms.value_or(0));
+    } else {
+      Fail(message, op.error, op.delay_ms, op.how == NackOp::How::kDead);
+    }
+    ++taken;
+  }
+  return Reply::Integer(taken);
+}
+
+Reply QueueStore::Touch(const TouchOp& op) {
+  Reply remaining = Reply::Array();
+  for (const Receipt& receipt : op.receipts) {
+    const Slot<Message> message = Leased(op.queue, receipt);
+    const bool held = message.valid() && state_.at(message).state == MessageState::kLeased;
+    remaining.Add(Reply::Integer(held ? op.lease_ms : -1));
+    if (!held) continue;
+    state_.EditMessage(message, [&](Message* m) { m->deadline = at_.time + op.lease_ms; });
+  }
+  return remaining;
+}
+
 // Taking back ------------------------------------------------------------------------------------
 
 // min(max, base * factor^(failures-1)), give or take jitter percent by a hash of what it is: so
@@ -193,6 +251,11 @@ void QueueStore::Fail(Slot<Message> slot, BytesView error, std::optional<int64_t
   } else {
     ComeBack(slot, delay_ms.value_or(BackoffMs(message)));
   }
+}
+
+// Whoever had it is gone. Why a dead one died it has not changed.
+void QueueStore::Lose(Slot<Message> slot, BytesView error, std::optional<int64_t> delay_ms) {
+  state_.at(slot).is_of_the_dead() ? GiveBack(slot, 0) : Fail(slot, error, delay_ms, false);
 }
 
 void QueueStore::GiveBack(Slot<Message> slot, int64_t delay_ms) {

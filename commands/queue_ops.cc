@@ -29,8 +29,6 @@ enum class Tag : uint8_t {
   kSettled = 69,
 };
 
-constexpr BytesView kDeadSuffix = "!dead";
-
 Writer Begin(Tag tag, Bytes* out, BytesView queue) {
   Writer writer(out);
   writer.U8(static_cast<uint8_t>(tag));
@@ -62,6 +60,14 @@ BytesView ReadText(Reader* in, size_t max) {
   return text;
 }
 
+// `<queue>!dead` may be longer than a queue's own name.
+BytesView ReadQueue(Reader* in) {
+  const BytesView name = ReadText(in, kQueueNameBytesMax);
+  const size_t size = SideOf(name).queue.size();
+  if (size == 0 || size > kNameBytesMax) in->Fail();
+  return name;
+}
+
 void ReadHeaders(Reader* in, PushOp* op) {
   const size_t headers = in->Count(2);
   if (headers > kHeadersMax) in->Fail();
@@ -80,7 +86,7 @@ enum : uint8_t { kHasOptions = 1, kCreates = 2, kMany = 4, kHasVersion = 8 };
 
 PushOp ReadPush(Reader* in) {
   PushOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   const uint8_t flags = in->U8();
   if (flags > (kHasOptions | kCreates | kMany | kHasVersion)) in->Fail();
   if ((flags & kHasVersion) != 0) op.version = in->Varint();
@@ -106,10 +112,10 @@ PushOp ReadPush(Reader* in) {
 
 PopOp ReadPop(Reader* in) {
   PopOp op;
-  op.queues.push_back(ReadName(in));
+  op.queues.push_back(ReadQueue(in));
   const size_t others = in->Count(2);
   if (others >= kPopQueuesMax) in->Fail();
-  for (size_t i = 0; i < others && in->ok(); ++i) op.queues.push_back(ReadName(in));
+  for (size_t i = 0; i < others && in->ok(); ++i) op.queues.push_back(ReadQueue(in));
   for (size_t i = 1; i < op.queues.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (op.queues[i] == op.queues[j]) in->Fail();
@@ -130,14 +136,14 @@ PopOp ReadPop(Reader* in) {
 
 QueueAckOp ReadAck(Reader* in) {
   QueueAckOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.receipts = ReadReceipts(in);
   return op;
 }
 
 NackOp ReadNack(Reader* in) {
   NackOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.receipts = ReadReceipts(in);
   const uint8_t how = in->U8();
   if (how > static_cast<uint8_t>(NackOp::How::kRelease)) in->Fail();
@@ -149,7 +155,7 @@ NackOp ReadNack(Reader* in) {
 
 TouchOp ReadTouch(Reader* in) {
   TouchOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.lease_ms = ReadBetween(in, 1, kTtlMsMax);
   op.receipts = ReadReceipts(in);
   return op;
@@ -157,7 +163,7 @@ TouchOp ReadTouch(Reader* in) {
 
 QueueSetOp ReadSet(Reader* in) {
   QueueSetOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   const size_t values = in->Count(2);
   for (size_t i = 0; i < values && in->ok(); ++i) {
     const uint32_t number = ReadUpTo(in, static_cast<uint32_t>(AllQueueOptions().size() - 1));
@@ -170,7 +176,7 @@ QueueSetOp ReadSet(Reader* in) {
 
 QueuePauseOp ReadPause(Reader* in) {
   QueuePauseOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.stops_in = in->Bool();
   op.stops_out = in->Bool();
   return op;
@@ -178,7 +184,7 @@ QueuePauseOp ReadPause(Reader* in) {
 
 PurgeOp ReadPurge(Reader* in) {
   PurgeOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.states = in->U8();
   if (op.states > kAllMessageStates) in->Fail();
   op.version = in->Varint();
@@ -187,7 +193,7 @@ PurgeOp ReadPurge(Reader* in) {
 
 DropQueueOp ReadDrop(Reader* in) {
   DropQueueOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.force = in->Bool();
   op.version = in->Varint();
   return op;
@@ -195,7 +201,7 @@ DropQueueOp ReadDrop(Reader* in) {
 
 DeleteOp ReadDelete(Reader* in) {
   DeleteOp op;
-  op.queue = ReadName(in);
+  op.queue = ReadQueue(in);
   op.seqs.resize(in->Count());
   if (op.seqs.size() > kReceiptsMax) in->Fail();
   for (uint64_t& seq : op.seqs) seq = in->Varint();
@@ -204,8 +210,8 @@ DeleteOp ReadDelete(Reader* in) {
 
 MoveOp ReadMove(Reader* in) {
   MoveOp op;
-  op.queue = ReadName(in);
-  op.destination = ReadName(in);
+  op.queue = ReadQueue(in);
+  op.destination = ReadQueue(in);
   op.count = in->Varint();
   op.creates = in->Bool();
   op.version = in->Varint();
@@ -242,7 +248,7 @@ QueueOp ReadOp(Reader* in) {
 
 PeekQuery ReadPeek(Reader* in) {
   PeekQuery query;
-  query.queue = ReadName(in);
+  query.queue = ReadQueue(in);
   query.count = ReadUpTo(in, kPopCountMax);
   if (query.count == 0) in->Fail();
   query.from = in->Varint();
@@ -269,7 +275,7 @@ QueueListQuery ReadList(Reader* in) {
 template <class Query>
 Query ReadOfQueue(Reader* in) {
   Query query;
-  query.queue = ReadName(in);
+  query.queue = ReadQueue(in);
   query.version = in->Varint();
   return query;
 }

@@ -119,6 +119,10 @@ struct QueuePauseOp {
 enum class MessageState : uint8_t { kReady = 0, kDelayed = 1, kLeased = 2, kDead = 3 };
 constexpr size_t kMessageStates = 4;
 constexpr uint8_t kAllMessageStates = 0b1111;
+constexpr uint8_t MaskOf(MessageState state) {
+  return static_cast<uint8_t>(1u << static_cast<unsigned>(state));
+}
+constexpr bool HasState(uint8_t mask, MessageState state) { return (mask & MaskOf(state)) != 0; }
 
 // To a partition, from home.
 struct AdoptOp {
@@ -211,6 +215,8 @@ std::optional<QueueQuery> DecodeQueueQuery(BytesView in);
 bool IsQueueQuery(BytesView encoded);  // Else an operation.
 
 // `<queue>!dead` is where the dead of <queue> are read.
+constexpr BytesView kDeadSuffix = "!dead";
+constexpr size_t kQueueNameBytesMax = kNameBytesMax + kDeadSuffix.size();  // With that.
 struct QueueSide {
   BytesView queue;
   bool dead = false;

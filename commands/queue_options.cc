@@ -9,6 +9,7 @@ using Options = QueueOptions;
 
 constexpr const char* kDeadWords[] = {"keep", "drop"};
 constexpr const char* kOverflowWords[] = {"refuse", "drop-oldest"};
+constexpr const char* kDurabilityWords[] = {"fsync"};
 constexpr int64_t kManyMax = 1'000'000'000;
 constexpr int64_t kRateMax = 1'000'000;
 constexpr int64_t kBytesMax = int64_t{1} << 50;
@@ -30,6 +31,8 @@ constexpr QueueOption kOptions[] = {
     {"concurrency", &Options::concurrency, 0, kManyMax, {}},
     {"partitions", &Options::partitions, 1, kPartitionsMax, {}},
     {"rate", &Options::rate, 0, kRateMax, {}},
+    {"durability", &Options::durability, 0, 0, kDurabilityWords,
+     ": what was answered is never lost, all queues share one synced write a turn"},
 };
 
 }  // namespace

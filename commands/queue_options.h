@@ -24,6 +24,7 @@ struct QueueOptions {
   int64_t concurrency = 0;      // Leased at a time.
   int64_t partitions = 1;       // It only grows. Each has its part of the limits.
   int64_t rate = 0;             // Delivered in a second.
+  int64_t durability = 0;       // 0, fsync: an answered push is on a majority of disks.
   bool operator==(const QueueOptions&) const = default;
 };
 
@@ -32,7 +33,8 @@ struct QueueOption {
   int64_t QueueOptions::*field;
   int64_t low = 0;
   int64_t high = 0;
-  std::span<const char* const> words;  // If it takes words: what 0, 1, ... are called.
+  std::span<const char* const> words;  // If it takes words: what 0, 1, ... are called;
+  const char* why = "";                // and behind that in an error.
 };
 
 // Its number in here stands in logs: new ones come at the end.

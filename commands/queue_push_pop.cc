@@ -8,6 +8,8 @@ namespace {
 
 using Part = Task::Part;
 
+constexpr int64_t kTakeLeaseMs = 30'000;
+
 class PushTask final : public Task {
  public:
   PushTask(const QueueTaskContext& context, Bytes encoded, const Reply* elsewhere)
@@ -82,12 +84,14 @@ class PopTask final : public Task {
   std::optional<Reply> OnReply(size_t part, Reply reply, Next* next) override {
     if (part < first_) return std::nullopt;
     if (reply.is_elsewhere()) return FollowElsewhere(reply, next);
-    if (reply.is_error()) return Failed(std::move(reply));
     if (stage_ == Stage::kAck) {
       did_some_ |= reply.integer > 0;
-      return --open_ > 0 ? std::nullopt : Look(next);
+      if (reply.is_error()) failed_ = std::move(reply);
+      if (--open_ > 0) return std::nullopt;
+      return failed_ ? std::optional(Failed(*failed_)) : Look(next);
     }
     if (stage_ == Stage::kTake) return Taken(part - first_, reply);
+    if (reply.is_error()) return Failed(std::move(reply));
     if (!reply.is_nil()) return TakesLease() ? Take(part - first_, std::move(reply), next) : reply;
     if (stage_ == Stage::kLook) return ++at_ < targets_.size() ? AskNext(next) : Wait(next);
     return reply;  // They all end at about the same time.
@@ -181,9 +185,11 @@ class PopTask final : public Task {
   }
   // One that somebody has deleted meanwhile is not given out.
   std::optional<Reply> Taken(size_t at, const Reply& acked) {
+    if (acked.is_error()) failed_ = acked;
     if (acked.integer == 1) taken_.Add(std::move(rows_.items.at(at)));
     did_some_ |= acked.integer == 1;
     if (--open_ > 0) return std::nullopt;
+    if (failed_ && taken_.items.empty()) return Failed(*failed_);
     return taken_.items.empty() ? Reply::NilArray() : std::move(taken_);
   }
   // Nothing was changed, it says; but what was to be acknowledged may be.
@@ -216,7 +222,7 @@ class PopTask final : public Task {
     op.wait_ms = wait_ms;
     if (TakesLease()) {
       op.noack = false;
-      op.lease_ms = kTtlMsMax;  // Until it is acknowledged, or given back.
+      op.lease_ms = kTakeLeaseMs;  // Meanwhile it is acknowledged, or given back.
     }
     op.acks.clear();
     return {.group = target.group, .op = op.Encode(), .may_wait = wait_ms.has_value(),
@@ -237,6 +243,7 @@ class PopTask final : public Task {
   Reply rows_;                      // Leased, and being acknowledged;
   Reply taken_ = Reply::Array();    // those of them that are.
   bool did_some_ = false;           // Something was acknowledged.
+  std::optional<Reply> failed_;     // What of that was refused: the others are waited for.
   int turns_ = 0;
 };
 

@@ -104,6 +104,29 @@ Reply QueueStore::DetailsOf(const Message& message, ClusterTime now,
   return map;
 }
 
+// Where none are named, those that a POP of that name would find, or has found. The dead are what
+// is ready among the dead, so there READY names them too.
+uint8_t QueueStore::StatesMeant(const Queue& queue, const QueueSide& side, uint8_t named) {
+  constexpr uint8_t kReady = MaskOf(MessageState::kReady);
+  constexpr uint8_t kDelayed = MaskOf(MessageState::kDelayed);
+  constexpr uint8_t kLeased = MaskOf(MessageState::kLeased);
+  constexpr uint8_t kDead = MaskOf(MessageState::kDead);
+  uint8_t meant = named;
+  if (named == 0) meant = side.dead ? kDead | kLeased : kReady | kDelayed | kLeased;
+  if (named != 0 && side.dead) {
+    meant = (named & kLeased) | ((named & (kReady | kDead)) != 0 ? kDead : 0);
+  }
+  const uint64_t leased = queue.in(MessageState::kLeased).size();
+  const bool none_there = side.dead ? queue.leased_from_dead == 0
+                                    : queue.leased_from_dead == leased;
+  return none_there ? meant & static_cast<uint8_t>(~kLeased) : meant;
+}
+
+// Of those in a state that is meant.
+bool QueueStore::IsMeant(const Message& message, const QueueSide& side) {
+  return message.state != MessageState::kLeased || message.is_of_the_dead() == side.dead;
+}
+
 Reply QueueStore::Answer(ClusterTime now, const PeekQuery& query) const {
   if (auto elsewhere = Misdirected(query.queue, query.version)) return *std::move(elsewhere);
   const QueueSide side = SideOf(query.queue);
@@ -111,20 +134,20 @@ Reply QueueStore::Answer(ClusterTime now, const PeekQuery& query) const {
   Reply rows = Reply::Array();
   if (!slot.valid()) return rows;
   const Queue& queue = state_.at(slot);
+  const uint8_t states = StatesMeant(queue, side, query.state ? MaskOf(*query.state) : 0);
   size_t bytes = 0;
   uint64_t entry = 0;  // Of the log, read for the latest row.
   for (uint64_t from = query.from; rows.items.size() < query.count && bytes < kPageBytesMax;) {
     uint64_t seq = kNoSeq;
     for (size_t i = 0; i < kMessageStates; ++i) {
       const auto state = static_cast<MessageState>(i);
-      const bool wanted = query.state ? *query.state == state
-                                      : side.dead == (state == MessageState::kDead);
-      if (wanted) seq = std::min(seq, queue.in(state).FirstFrom(from));
+      if (HasState(states, state)) seq = std::min(seq, queue.in(state).FirstFrom(from));
     }
     if (seq == kNoSeq) break;
     from = seq + 1;
     ++looked_at_;
     const Message& message = state_.at(state_.FindMessage(seq));
+    if (!IsMeant(message, side)) continue;
     Reply row = Reply::Map();
     row.Add("message", Reply::Bulk(IdOf(seq)));
     row.Add("state", Reply::Bulk(kStateNames[static_cast<size_t>(message.state)]));

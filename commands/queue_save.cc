@@ -36,6 +36,7 @@ void PutExtra(const Message::Extra& extra, Writer* out) {
   }
   out->String(extra.error);
   out->Signed(extra.retry);
+  out->Signed(extra.ttl_ms);
   out->Put(extra.expires);
   PutBound(extra.tied, out);
   out->Bool(extra.unheard.has_value());
@@ -53,6 +54,7 @@ Message::Extra GetExtra(Reader* in) {
   }
   extra.error = Bytes(in->String());
   extra.retry = ReadBetween(in, 0, kRetryMax);
+  extra.ttl_ms = ReadBetween(in, 0, kDelayMsMax);
   extra.expires = in->GetTime();
   extra.tied = GetBound(in);
   if (in->Bool()) extra.unheard = in->GetRequestId();

@@ -24,6 +24,7 @@ Reply QueueStore::SpreadReply(Slot<Queue> slot, Elsewhere why) const {
   spread.options = state_.OptionsOf(slot);
   spread.stops_in = queue.stops_in;
   spread.stops_out = queue.stops_out;
+  spread.made = queue.made;
   return Reply::Elsewhere(static_cast<int64_t>(why), spread.Encode());
 }
 
@@ -95,7 +96,7 @@ Reply QueueStore::Adopt(const AdoptOp& op) {
     q->options = std::make_unique<QueueOptions>(spread->options);
     q->stops_in = spread->stops_in;
     q->stops_out = spread->stops_out;
-    q->made = true;
+    q->made = spread->made;
   });
   if (grows) Spreads(queue);
   return Reply::Ok();

@@ -396,14 +396,15 @@ void QueueState::Refresh(Slot<MessageGroup> group) {
   }
 }
 
-// All of each line: there was more room before, or less.
-void QueueState::RefreshGroups(Slot<Queue> queue) {
+// There was more room before, or less; nobody further back was in a lane, nor is.
+void QueueState::RefreshGroups(Slot<Queue> queue, int64_t room_before) {
   const int64_t most = OptionsOf(queue).group_concurrency;
   for (const uint32_t number : queues_[queue].groups.Numbers()) {
     const Slot<MessageGroup> group{number};
     const bool has_room = groups_[group].leased < most;
-    int64_t room = most;
-    for (Slot<Message> s = groups_[group].first; s.valid(); s = messages_[s].extra->next) {
+    int64_t room = most, seen = 0;
+    for (Slot<Message> s = groups_[group].first; s.valid() && seen < std::max(most, room_before);
+         s = messages_[s].extra->next, ++seen) {
       SetInLane(s, has_room && room-- > 0 && messages_[s].state == MessageState::kReady);
     }
   }
@@ -490,6 +491,7 @@ uint64_t QueueState::HashOf(const Message& message) const {
   hash = HashMix(hash, Hash64(extra.id));
   hash = HashMix(hash, Hash64(extra.error));
   hash = HashMix(hash, static_cast<uint64_t>(extra.retry));
+  hash = HashMix(hash, static_cast<uint64_t>(extra.ttl_ms));
   hash = HashMix(hash, static_cast<uint64_t>(extra.expires.ms));
   if (extra.group.valid()) hash = HashMix(hash, Hash64(groups_[extra.group].name.view()));
   hash = HashMix(hash, extra.from_dead ? 1 : 0);

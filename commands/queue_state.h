@@ -48,6 +48,7 @@ struct Message {
     std::vector<std::pair<Bytes, Bytes>> headers;
     Bytes error;           // Of the latest failure.
     int64_t retry = 0;     // 0: the queue's.
+    int64_t ttl_ms = 0;    // As it was pushed; 0: none.
     ClusterTime expires = kNeverCluster;
     // Of the lease.
     std::optional<BoundTo> tied;
@@ -229,7 +230,7 @@ class QueueState {
     hash_ -= HashOf(queues_[slot]);
     change(&queues_[slot]);
     hash_ += HashOf(queues_[slot]);
-    if (OptionsOf(slot).group_concurrency != room) RefreshGroups(slot);
+    if (OptionsOf(slot).group_concurrency != room) RefreshGroups(slot, room);
     if (OptionsOf(slot).partitions != partitions) CountMisplaced(slot);
   }
   // They are in no hash: what they count is.
@@ -288,7 +289,7 @@ class QueueState {
   void EnterLine(Slot<Message> slot);
   void LeaveLine(Slot<Message> slot);
   void Refresh(Slot<MessageGroup> group);
-  void RefreshGroups(Slot<Queue> queue);
+  void RefreshGroups(Slot<Queue> queue, int64_t room_before);
   bool IsMisplaced(Slot<Queue> queue, BytesView group) const;
   void CountMisplaced(Slot<Queue> queue);
   DeadlineLists::Key TimerOf(uint32_t message) const;

@@ -25,8 +25,16 @@ Reply NoSuchQueue(BytesView name) {
                                  " and dq-auto-create is off; make it by DQ.SET");
 }
 
-// By DQ.SET or a push: whoever waits at a queue, or pauses it, does not make it.
-bool IsMade(const Queue& queue) { return queue.made || queue.counters.pushed > 0; }
+// By DQ.SET, a push or DQ.MOVE: whoever waits at a queue, or pauses it, does not make it.
+bool IsMade(const Queue& queue) {
+  return queue.made || queue.counters.pushed > 0 || queue.messages() > 0;
+}
+
+// Several partitions outlive their queue.
+bool IsDropped(const Queue& queue) {
+  return queue.version != 0 && !IsMade(queue) && queue.ids.size() == 0 && !queue.stops_in &&
+         !queue.stops_out;
+}
 
 // What nobody waits for ends together with others: each end is an entry in the log.
 ClusterTime InWholeSeconds(ClusterTime time) {
@@ -85,7 +93,7 @@ void QueueStore::EndOne(QueueState::Ends kind, uint32_t thing) {
 void QueueStore::EndTimer(Slot<Message> message) {
   const bool leased = state_.at(message).state == MessageState::kLeased;
   if (leased && !Planted(Mutant::kLeaseEndIsNoFailure)) {
-    Fail(message, "lease expired", std::nullopt, false);
+    Lose(message, "lease expired", std::nullopt);
   } else {
     ComeBack(message, 0);
   }
@@ -225,24 +233,32 @@ int64_t QueueStore::ShareOf(Slot<Queue> queue, int64_t limit) const {
   return limit / partitions + (one_more ? 1 : 0);
 }
 
+Reply QueueStore::IsFull(BytesView name, Slot<Queue> queue) const {
+  const QueueOptions& options = state_.OptionsOf(queue);
+  const bool is_part = options.partitions > 1;
+  return Limit(Format("%squeue %s is full: maxlen %ld, maxbytes %ld; it has %lu messages of %lu "
+                      "bytes",
+                      is_part ? "a partition of " : "", Quoted(name).c_str(),
+                      ShareOf(queue, options.maxlen), ShareOf(queue, options.maxbytes),
+                      state_.at(queue).live(), state_.at(queue).bytes));
+}
+
+// A limit that was lowered far below what is there is reached by and by: no push keeps its node
+// busy for long.
 std::optional<Reply> QueueStore::MakeRoom(const PushOp& op, Slot<Queue> queue) {
   const QueueOptions& options = state_.OptionsOf(queue);
   const uint64_t bytes = BytesOf(op);
-  const auto refusal = [&] {
-    return Limit(Format("queue %s is full: maxlen %ld, maxbytes %ld; it has %lu messages",
-                        Quoted(op.queue).c_str(), options.maxlen, options.maxbytes,
-                        state_.at(queue).live()));
-  };
   if (!IsOverLimits(queue, op.bodies.size(), bytes)) return std::nullopt;
-  if (options.drop_oldest == 0) return refusal();
+  if (options.drop_oldest == 0) return IsFull(op.queue, queue);
   // What would not fit beside what stays in any case must drop nothing.
   const Queue& known = state_.at(queue);
   const uint64_t leased = known.in(MessageState::kLeased).size() - known.leased_from_dead;
   const bool never = IsOverMax(ShareOf(queue, options.maxlen), op.bodies.size() + leased) ||
                      IsOverMax(ShareOf(queue, options.maxbytes), bytes + known.leased_bytes);
-  if (never) return refusal();
-  while (IsOverLimits(queue, op.bodies.size(), bytes)) {
-    if (!DropOldest(queue)) return refusal();
+  if (never) return IsFull(op.queue, queue);
+  for (size_t dropped = 0;
+       dropped < limits_.changed_max && IsOverLimits(queue, op.bodies.size(), bytes); ++dropped) {
+    if (!DropOldest(queue)) return IsFull(op.queue, queue);
   }
   return std::nullopt;
 }
@@ -281,7 +297,10 @@ uint64_t QueueStore::PushOne(const PushOp& op, Slot<Queue> queue, BytesView body
     message.deadline = at_.time + op.delay_ms;
   }
   const int64_t ttl_ms = op.ttl_ms > 0 ? op.ttl_ms : options.ttl_ms;
-  if (ttl_ms > 0) message.need_extra().expires = at_.time + ttl_ms;
+  if (ttl_ms > 0) {
+    message.need_extra().ttl_ms = ttl_ms;
+    message.need_extra().expires = at_.time + ttl_ms;
+  }
   if (op.retry > 0) message.need_extra().retry = op.retry;
   for (const auto& [name, value] : op.headers) {
     message.need_extra().headers.emplace_back(name, value);
@@ -320,11 +339,13 @@ std::optional<Reply> QueueStore::Pop(const RequestId& request, const PopOp& op) 
   Settle();  // What that has made ready is for those who wait.
   const Terms terms{request, op.lease_ms, BondOf(request, op), op.noack, op.full};
   Reply rows = Reply::Array();
+  size_t cost = 0;
   for (const BytesView name : op.queues) {
     const QueueSide side = SideOf(name);
     const Slot<Queue> queue = state_.FindQueue(side.queue);
     if (!queue.valid()) continue;
-    if (!DeliverFrom(queue, side.dead ? Side::kDead : Side::kLive, terms, op.count, &rows)) break;
+    const Side from = side.dead ? Side::kDead : Side::kLive;
+    if (!DeliverFrom(queue, from, terms, op.count, &rows, &cost)) break;
   }
   if (!rows.items.empty()) return rows;
   if (!op.wait_ms) return Reply::NilArray();
@@ -368,64 +389,6 @@ void QueueStore::EndDemand(Slot<Demand> slot, const Reply& reply) {
   state_.RemoveDemand(slot);
 }
 
-// Receipts ---------------------------------------------------------------------------------------
-
-// The message, if that lease was its last, whether or not it has ended since.
-Slot<Message> QueueStore::Leased(BytesView queue, const Receipt& receipt) const {
-  const Slot<Message> slot = state_.FindMessage(receipt.seq);
-  if (!slot.valid() || receipt.lease == 0) return {};
-  const Message& message = state_.at(slot);
-  const bool same = message.deliveries == receipt.lease || Planted(Mutant::kStaleReceipt);
-  const bool here = state_.NameOf(message.queue) == SideOf(queue).queue;
-  return same && here ? slot : Slot<Message>();
-}
-
-size_t QueueStore::AckAll(BytesView queue, const std::vector<Receipt>& receipts) {
-  size_t acked = 0;
-  for (const Receipt& receipt : receipts) {
-    const Slot<Message> message = Leased(queue, receipt);
-    if (!message.valid()) continue;
-    if (Planted(Mutant::kLateAckRefused) && state_.at(message).state != MessageState::kLeased) {
-      continue;
-    }
-    ++state_.CountersOf(state_.at(message).queue).acked;
-    Remove(message);
-    ++acked;
-  }
-  return acked;
-}
-
-Reply QueueStore::Ack(const QueueAckOp& op) {
-  return Reply::Integer(static_cast<int64_t>(AckAll(op.queue, op.receipts)));
-}
-
-Reply QueueStore::Nack(const NackOp& op) {
-  int64_t taken = 0;
-  for (const Receipt& receipt : op.receipts) {
-    const Slot<Message> message = Leased(op.queue, receipt);
-    if (!message.valid() || state_.at(message).state != MessageState::kLeased) continue;
-    if (op.how == NackOp::How::kRelease && !Planted(Mutant::kReleaseIsFailure)) {
-      GiveBack(message, op.delay_ms.value_or(0));
-    } else {
-      Fail(message, op.error, op.delay_ms, op.how == NackOp::How::kDead);
-    }
-    ++taken;
-  }
-  return Reply::Integer(taken);
-}
-
-Reply QueueStore::Touch(const TouchOp& op) {
-  Reply remaining = Reply::Array();
-  for (const Receipt& receipt : op.receipts) {
-    const Slot<Message> message = Leased(op.queue, receipt);
-    const bool held = message.valid() && state_.at(message).state == MessageState::kLeased;
-    remaining.Add(Reply::Integer(held ? op.lease_ms : -1));
-    if (!held) continue;
-    state_.EditMessage(message, [&](Message* m) { m->deadline = at_.time + op.lease_ms; });
-  }
-  return remaining;
-}
-
 // Queues -----------------------------------------------------------------------------------------
 
 Reply QueueStore::Set(const QueueSetOp& op) {
@@ -465,24 +428,21 @@ Reply QueueStore::Pause(const QueuePauseOp& op) {
   return state_.at(queue).version == 0 ? Reply::Ok() : SpreadReply(queue, Elsewhere::kDone);
 }
 
-// In states that cannot hold any it does not look.
 Reply QueueStore::Purge(const PurgeOp& op) {
   if (auto elsewhere = Misdirected(op.queue, op.version)) return *std::move(elsewhere);
-  const Slot<Queue> queue = state_.FindQueue(SideOf(op.queue).queue);
+  const QueueSide side = SideOf(op.queue);
+  const Slot<Queue> queue = state_.FindQueue(side.queue);
   if (!queue.valid()) return Reply::Integer(0);
-  const bool of_the_dead = SideOf(op.queue).dead;
+  const uint8_t states = StatesMeant(state_.at(queue), side, op.states);
   std::vector<Slot<Message>> purged;
   for (size_t i = 0; i < kMessageStates; ++i) {
     const auto state = static_cast<MessageState>(i);
-    const bool named = (op.states >> i & 1) != 0;
-    const bool may_be_read_there =
-        state == MessageState::kLeased || (state == MessageState::kDead) == of_the_dead;
-    if (!named && (op.states != 0 || !may_be_read_there)) continue;
+    if (!HasState(states, state)) continue;
     const SeqSet& set = state_.at(queue).in(state);
     for (uint64_t seq = set.first(); seq != kNoSeq && purged.size() < limits_.changed_max;
          seq = set.FirstFrom(seq + 1)) {
       const Slot<Message> message = state_.FindMessage(seq);
-      if (named || state_.at(message).is_of_the_dead() == of_the_dead) purged.push_back(message);
+      if (IsMeant(state_.at(message), side)) purged.push_back(message);
     }
   }
   for (const Slot<Message> message : purged) Remove(message);
@@ -497,6 +457,7 @@ Reply QueueStore::Drop(const DropQueueOp& op) {
   const Slot<Queue> queue = state_.FindQueue(op.queue);
   if (!queue.valid()) return Reply::Integer(0);
   const uint64_t messages = state_.at(queue).messages();
+  if (IsDropped(state_.at(queue))) return Reply::Integer(0);
   if (messages > 0 && !op.force) {
     return Reply::Error("ERR", Format("queue %s has %lu messages; DQ.DROP %s FORCE drops them too, "
                                       "nothing was changed",
@@ -504,10 +465,12 @@ Reply QueueStore::Drop(const DropQueueOp& op) {
                                       Printable(op.queue).c_str()));
   }
   if (messages + state_.at(queue).ids.size() > 2 * limits_.changed_max) {
+    const Bytes name = Printable(op.queue);
     return Limit(Format("queue %s has %lu messages and remembers %zu ids, too much for one step: "
-                        "DQ.PURGE %s until it answers 0",
+                        "DQ.PURGE %s and DQ.PURGE %s!dead until they answer 0; ids are forgotten "
+                        "when the dedup-window of their push is over",
                         Quoted(op.queue).c_str(), messages, state_.at(queue).ids.size(),
-                        Printable(op.queue).c_str()));
+                        name.c_str(), name.c_str()));
   }
   std::vector<Slot<Message>> all;
   for (const SeqSet& set : state_.at(queue).by_state) {
@@ -587,7 +550,7 @@ Reply QueueStore::Move(const MoveOp& op) {
     const Slot<Message> message = state_.FindMessage(first);
     if (IsOverLimits(destination, 1, state_.at(message).body.size)) {
       if (moved > 0) break;
-      return Limit("queue " + Quoted(op.destination) + " is full");
+      return IsFull(op.destination, destination);
     }
     if (queue != destination) state_.MoveMessage(message, destination);
     state_.EditMessage(message, [&](Message* m) { BeginAnew(m, from.dead); });
@@ -597,16 +560,14 @@ Reply QueueStore::Move(const MoveOp& op) {
   return Reply::Integer(static_cast<int64_t>(moved));
 }
 
-// Among the dead time has stood still: the rest of a TTL begins now.
+// Among the dead time has stood still, and what is left of a TTL may be nothing: it begins anew.
 void QueueStore::BeginAnew(Message* message, bool was_dead) const {
   message->failures = 0;
   if (!was_dead) return;
   message->state = MessageState::kReady;
   if (message->extra == nullptr) return;
   message->extra->error.clear();
-  if (message->extra->expires != kNeverCluster) {
-    message->extra->expires = at_.time + (message->extra->expires - message->pushed);
-  }
+  if (message->extra->ttl_ms > 0) message->extra->expires = at_.time + message->extra->ttl_ms;
 }
 
 // Connections and sessions -----------------------------------------------------------------------
@@ -631,7 +592,7 @@ Reply QueueStore::Cancel(const CancelOp& op) {
 Reply QueueStore::Hangup(const HangupOp& op) {
   const BoundTo bond{op.origin, op.incarnation, op.client};
   const std::vector<Slot<Message>> tied = state_.TiedTo(bond, bond);
-  for (const Slot<Message> message : tied) Fail(message, "connection closed", 0, false);
+  for (const Slot<Message> message : tied) Lose(message, "connection closed", 0);
   return Reply::Integer(static_cast<int64_t>(tied.size()));
 }
 

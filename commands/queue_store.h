@@ -88,9 +88,6 @@ class QueueStore final : public StateMachine {
   std::optional<Reply> Run(const RequestId& request, const QueueOp& op);
   Reply Push(const PushOp& op);
   std::optional<Reply> Pop(const RequestId& request, const PopOp& op);
-  Reply Ack(const QueueAckOp& op);
-  Reply Nack(const NackOp& op);
-  Reply Touch(const TouchOp& op);
   Reply Set(const QueueSetOp& op);
   Reply Pause(const QueuePauseOp& op);
   Reply Purge(const PurgeOp& op);
@@ -110,10 +107,9 @@ class QueueStore final : public StateMachine {
   void RememberId(const PushOp& op, Slot<Queue> queue, uint64_t seq);
   Slot<Queue> FindOrAdd(BytesView name);
   int64_t ShareOf(Slot<Queue> queue, int64_t limit) const;
+  Reply IsFull(BytesView name, Slot<Queue> queue) const;
   bool HasRoomForQueues(size_t more) const;
   Reply TooManyQueues() const;
-  Slot<Message> Leased(BytesView queue, const Receipt& receipt) const;
-  size_t AckAll(BytesView queue, const std::vector<Receipt>& receipts);
   std::optional<Reply> BeginDemand(const RequestId& request, const PopOp& op);
   void EndDemand(Slot<Demand> demand, const Reply& reply);
 
@@ -133,7 +129,8 @@ class QueueStore final : public StateMachine {
   bool IsLastAttempt(const Message& message) const;
   int64_t OpensUs(Slot<Queue> queue) const;
   void Pace(Slot<Queue> queue);
-  bool DeliverFrom(Slot<Queue> queue, Side side, const Terms& terms, size_t count, Reply* rows);
+  bool DeliverFrom(Slot<Queue> queue, Side side, const Terms& terms, size_t count, Reply* rows,
+                   size_t* cost);
   void Lease(Slot<Message> message, const Terms& terms);
   Reply RowOf(const Message& message, Side side, uint64_t lease, bool full) const;
   Reply DetailsOf(const Message& message, ClusterTime now, uint64_t deliveries) const;
@@ -141,7 +138,13 @@ class QueueStore final : public StateMachine {
   void Settle();
   void NoteIdle(Slot<Queue> queue);
 
+  Slot<Message> Leased(BytesView queue, const Receipt& receipt) const;
+  size_t AckAll(BytesView queue, const std::vector<Receipt>& receipts);
+  Reply Ack(const QueueAckOp& op);
+  Reply Nack(const NackOp& op);
+  Reply Touch(const TouchOp& op);
   void Fail(Slot<Message> message, BytesView error, std::optional<int64_t> delay_ms, bool dead_now);
+  void Lose(Slot<Message> message, BytesView error, std::optional<int64_t> delay_ms);
   void GiveBack(Slot<Message> message, int64_t delay_ms);
   void ComeBack(Slot<Message> message, int64_t delay_ms);
   void Die(Slot<Message> message);
@@ -159,6 +162,8 @@ class QueueStore final : public StateMachine {
   Reply Answer(ClusterTime now, const QueueInfoQuery& query) const;
   Reply Answer(ClusterTime now, const PeekQuery& query) const;
   Reply Answer(ClusterTime now, const QueueListQuery& query) const;
+  static uint8_t StatesMeant(const Queue& queue, const QueueSide& side, uint8_t named);
+  static bool IsMeant(const Message& message, const QueueSide& side);
   Bytes IdOf(uint64_t seq) const;
 
   uint64_t shard_;

@@ -6,6 +6,7 @@
 #include "commands/queue_ops.h"
 #include "commands/queue_partitions.h"
 #include "src/base/check.h"
+#include "src/base/seq_map.h"
 
 namespace lockstep {
 namespace {
@@ -242,18 +243,25 @@ class InfoTask final : public OfAllTask<QueueInfoQuery> {
   }
 };
 
-// One partition after another, until enough has come together.
+// One partition after another, until enough has come together. If no others are known of here, home
+// is asked for no more than that: it holds nothing from the partition of FROM on.
 class PeekTask final : public Task {
  public:
   PeekTask(const QueueTaskContext& context, Bytes name, PeekQuery query, uint32_t partition)
       : name_(std::move(name)), query_(query), partitions_(context, name_), at_(partition) {}
 
   std::optional<Reply> Begin(Next* next) override {
-    if (at_ >= partitions_.count()) return rows_;
-    query_.queue = name_;
-    query_.version = partitions_.version();
-    partitions_.Tell(at_, next);
-    next->ask.push_back({.group = partitions_.GroupOf(at_), .read = true, .op = query_.Encode()});
+    const bool is_known = partitions_.known() != nullptr;
+    if (at_ >= partitions_.count() && (is_known || asked_home_)) return rows_;
+    PeekQuery query = query_;
+    query.queue = name_;
+    query.version = partitions_.version();
+    asked_home_ = !is_known;
+    const uint32_t partition = is_known ? at_ : 0;
+    if (partition != at_) query.from = kNoSeq;
+    partitions_.Tell(partition, next);
+    next->ask.push_back(
+        {.group = partitions_.GroupOf(partition), .read = true, .op = query.Encode()});
     return std::nullopt;
   }
   std::optional<Reply> OnReply(size_t, Reply reply, Next* next) override {
@@ -274,6 +282,7 @@ class PeekTask final : public Task {
   PeekQuery query_;
   Partitions partitions_;
   uint32_t at_;
+  bool asked_home_ = false;
   Reply rows_ = Reply::Array();
 };
 
@@ -287,7 +296,9 @@ class MoveTask final : public Task {
         partitions_(context, name_) {}
 
   std::optional<Reply> Begin(Next* next) override {
-    if (at_ >= partitions_.count()) return Reply::Integer(moved_);
+    if (at_ >= partitions_.count()) {
+      return full_ && moved_ == 0 ? std::move(*full_) : Reply::Integer(moved_);
+    }
     op_.queue = name_;
     op_.destination = destination_;
     op_.version = partitions_.version();
@@ -299,6 +310,10 @@ class MoveTask final : public Task {
     if (reply.is_elsewhere()) {
       if (partitions_.Follow(reply)) return Begin(next);
       reply = StillMoving();
+    }
+    if (reply.text.starts_with("LIMIT") && reply.is_error()) {
+      full_ = std::move(reply);  // The next may have room.
+      reply = Reply::Integer(0);
     }
     if (reply.is_error()) return moved_ > 0 ? PartlyDone(reply) : reply;
     moved_ += reply.integer;
@@ -316,6 +331,7 @@ class MoveTask final : public Task {
   Partitions partitions_;
   uint32_t at_ = 0;
   int64_t moved_ = 0;
+  std::optional<Reply> full_;  // What a partition without room has answered.
 };
 
 // DQ.SET, DQ.PAUSE: done at home, then told to all. If there are to be more partitions, all must be

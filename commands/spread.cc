@@ -44,6 +44,7 @@ Bytes Spread::Encode() const {
   PutOptions(options, &writer);
   writer.Bool(stops_in);
   writer.Bool(stops_out);
+  writer.Bool(made);
   return out;
 }
 
@@ -56,6 +57,7 @@ std::optional<Spread> DecodeSpread(BytesView in) {
   spread.options = GetOptions(&reader);
   spread.stops_in = reader.Bool();
   spread.stops_out = reader.Bool();
+  spread.made = reader.Bool();
   const bool sound = reader.done() && spread.version > 0 &&
                      spread.version <= Reader::kCountMax && spread.before > 0 &&
                      spread.before <= spread.partitions();

@@ -41,6 +41,7 @@ struct Spread {
   uint32_t before = 1;   // So many partitions there were before the latest growth.
   QueueOptions options;
   bool stops_in = false, stops_out = false;
+  bool made = false;     // By DQ.SET, and not dropped since.
 
   uint32_t partitions() const { return static_cast<uint32_t>(options.partitions); }
   bool operator==(const Spread&) const = default;

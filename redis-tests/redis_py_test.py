@@ -170,6 +170,27 @@ class RedisPyCluster(ClusterTest):
             self.assertEqual(client.execute_command("LOCK.RELEASE", name, "alice"), 1)
         self.assertEqual(served, {node.port for node in self.cluster.nodes})
 
+    def test_a_client_whose_map_is_old_is_sent_to_the_right_node_if_it_is_to_be(self):
+        def redirect(word):
+            for node in self.cluster.nodes:
+                with redis.Redis(port=node.port) as client:
+                    client.config_set("cluster-redirect", word)
+
+        redirect("yes")
+        self.addCleanup(redirect, "no")
+        client = self.cluster_client()
+        one = client.get_nodes()[0]
+        slots = client.nodes_manager.slots_cache
+        for slot in slots:
+            slots[slot] = [one]
+        sent = 0
+        for i in range(30):
+            name = self.lock_name(f"/{i}")
+            self.assertTrue(client.execute_command("DQ.PUSH", name, "x"))
+            sent += client.get_node_from_key(name) != one
+            self.assertEqual(client.execute_command("DQ.POP", name)[0][2], "x")
+        self.assertGreater(sent, 0)
+
     def test_macquire_over_names_of_one_tag_is_routed_by_its_keys(self):
         client = self.cluster_client()
         tag = "{" + self.lock_name() + "}"

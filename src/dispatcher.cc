@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "commands/redact.h"
+#include "src/base/hash.h"
 #include "src/base/log.h"
 
 namespace lockstep {
@@ -264,14 +265,25 @@ void Dispatcher::Queue(Session* session, const Call& call) {
   session->Answer(Reply::Simple("QUEUED"), call.muted);
 }
 
+// A client that wants to know is sent to the node in charge, with what concerns one queue.
+Action Dispatcher::Handle(Session* session, const Call& call) const {
+  const CommandSpec& leaf = call.found.leaf();
+  if ((leaf.categories & kCatQueue) != 0) {
+    session->spreads_epoch = host_->spreads().epoch();
+    const Bytes where = leaf.keys.empty() ? Bytes() : host_->SendsTo(call.argv[1]);
+    if (!where.empty()) {
+      return Reply::Error("MOVED", Format("%u %s", lockstep::SlotOf(call.argv[1]), where.c_str()));
+    }
+  }
+  Context context{session->client, *host_, false};
+  Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
+  return leaf.handler(context, args);
+}
+
 void Dispatcher::RunNow(Session* session, const Call& call) {
   Client& client = session->client;
-  Context context{client, *host_, false};
-  Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
   const bool was_off = client.reply_mode == Client::ReplyMode::kOff;
-  const bool of_queue = (call.found.leaf().categories & kCatQueue) != 0;
-  if (of_queue) session->spreads_epoch = host_->spreads().epoch();
-  Action action = call.found.leaf().handler(context, args);
+  Action action = Handle(session, call);
 
   if (auto* reply = std::get_if<Reply>(&action)) {
     Call now_known = call;

@@ -59,6 +59,7 @@ class Dispatcher {
   void AnswerRefusal(Session* session, const Call& call, const Reply& refusal);
   void Admit(Session* session, const Call& call);
   void Queue(Session* session, const Call& call);
+  Action Handle(Session* session, const Call& call) const;
   void RunNow(Session* session, const Call& call);
   void Ask(Session* session, const Call& call, GroupId group, Gateway::Request request, bool binds);
   void Answer(Session* session, const Call& call, Reply reply);

@@ -189,6 +189,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   NodeId self() const override { return me.node; }
   uint64_t Shards() const override { return std::max<uint64_t>(1, me.shards); }
   Spreads& spreads() override { return known_spreads; }
+  Bytes SendsTo(BytesView queue) const override;
   Result<void> TransferLeadership(GroupId group, NodeId target) override;
   void Rebalance() override;
   void Shutdown(bool at_once) override { On(Terminate{at_once}); }

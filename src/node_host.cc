@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "commands/lock_table.h"
+#include "commands/queue_ops.h"
 #include "src/base/hash.h"
 #include "src/base/log.h"
 #include "src/node_core.h"
@@ -298,6 +299,19 @@ ClusterView Node::Parts::Cluster() const {
   }
   if (control() != nullptr) FillSlots(&view);
   return view;
+}
+
+// To the leader of its shard, if one is known here. The dead of a queue lie in its own slot, not in
+// that which a client makes of their name: it would look for them elsewhere again and again.
+Bytes Node::Parts::SendsTo(BytesView queue) const {
+  if (!settings().cluster_redirect || control() == nullptr || SideOf(queue).dead) return {};
+  const NodeId leader =
+      gateway.LeaderOf(now, ShardGroup(ShardOfSlot(SlotOf(queue), Shards())));
+  const auto record = control()->nodes().find(leader);
+  if (leader == me.node || record == control()->nodes().end()) return {};
+  ClusterView::Member member;
+  FillMember(record->second, &member);
+  return member.port == 0 ? Bytes() : member.host + ":" + std::to_string(member.port);
 }
 
 // A shard's slots are its leader's, as far as one is known here: what is sent there saves a hop.

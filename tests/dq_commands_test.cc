@@ -95,6 +95,9 @@ TEST_F(DqCommandsTest, WhatIsWrongIsToldAndChangesNothing) {
   EXPECT_EQ(Error({"DQ.NACK", "q", "0.1.1", "DEAD", "RELEASE"}).substr(0, 16), "ERR syntax error");
   EXPECT_EQ(Error({"DQ.SET", "q", "leese", "5"}).substr(0, 31), "ERR a queue has no option 'lees");
   EXPECT_EQ(Error({"DQ.SET", "q", "dead", "maybe"}), "ERR dead must be keep or drop");
+  EXPECT_EQ(Error({"DQ.SET", "q", "durability", "memory"}),
+            "ERR durability must be fsync: what was answered is never lost, all queues share one "
+            "synced write a turn");
   EXPECT_EQ(Error({"DQ.SET", "q", "retry", "0"}).substr(0, 4), "ERR ");
   EXPECT_EQ(Error({"DQ.PUSH", "q", Bytes((1 << 20) + 1, 'x')}).substr(0, 6), "LIMIT ");
   EXPECT_EQ(Error({"DQ.PUSH", "q", "x", "HEADERS", "2", "a", "b"}).substr(0, 4), "ERR ");

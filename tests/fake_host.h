@@ -205,6 +205,7 @@ class FakeHost final : public Host {
   NodeId self() const override { return NodeId{1}; }
   Spreads& spreads() override { return spreads_; }
   uint64_t Shards() const override { return 1; }
+  Bytes SendsTo(BytesView) const override { return {}; }
   Result<void> TransferLeadership(GroupId group, NodeId target) override {
     const bool member = std::any_of(view.members.begin(), view.members.end(),
                                     [target](const auto& m) { return m.id == target; });

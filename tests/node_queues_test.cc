@@ -184,6 +184,29 @@ TEST_F(NodeQueuesTest, ShardsAreLedWhereThePlacementSaysAndTheSlotsSaySo) {
   EXPECT_NE(cluster().Leader(ShardGroup(0)), cluster().Leader(ShardGroup(1)));
 }
 
+// As in Redis Cluster, for clients that want to save the hop.
+TEST_F(NodeQueuesTest, AClientThatWantsToKnowIsSentToTheNodeInCharge) {
+  for (const NodeId id : {k1, k2, k3}) {
+    EXPECT_EQ(cluster().Ask(id, "CONFIG SET cluster-redirect yes"), "+OK\r\n");
+  }
+  const Bytes moved = Format("-MOVED %u host-%lu:%lu\r\n", SlotOf("mail"), leads_.value,
+                             7000 + leads_.value);
+  for (const Bytes command : {"PUSH mail x", "POP mail BLOCK 0", "LEN mail", "ACK mail 0.1.1",
+                              "SET mail retry 3", "PEEK mail"}) {
+    EXPECT_EQ(cluster().Ask(other_, "DQ." + command), moved) << command;
+  }
+  EXPECT_TRUE(Has(cluster().Ask(other_, "DQ.LEN"), "-ERR wrong number of arguments"));
+  EXPECT_EQ(cluster().Ask(leads_, "DQ.PUSH mail x").front(), '$');
+  // Their name has another slot than their queue, and locks have one home for all.
+  EXPECT_EQ(cluster().Ask(other_, "DQ.LEN mail!dead"), ":0\r\n");
+  EXPECT_TRUE(Has(cluster().Ask(other_, "DQ.LIST"), "*2\r\n"));
+  for (const NodeId id : {k1, k2, k3}) {
+    EXPECT_FALSE(Has(cluster().Ask(id, "LOCK.ACQUIRE jobs me"), "MOVED"));
+  }
+  EXPECT_EQ(cluster().Ask(other_, "CONFIG SET cluster-redirect no"), "+OK\r\n");
+  EXPECT_EQ(cluster().Ask(other_, "DQ.LEN mail"), ":1\r\n");
+}
+
 TEST_F(NodeQueuesTest, RepliesOfManyShardsComeInTheOrderOfThePipeline) {
   const ClientId client = cluster().Connect(other_);
   Bytes pipeline;

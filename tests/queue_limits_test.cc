@@ -147,6 +147,38 @@ TEST_P(QueueStoreTest, AQueueThatDropsItsOldestNeverDropsWhatIsLeased) {
   EXPECT_EQ(q_.PopBody("q"), "f");
 }
 
+// Whatever a limit that was lowered leaves to be dropped: one entry keeps its node busy for so long
+// and no longer.
+TEST(QueueLimits, APushDropsNoMoreAtOnceThanAnEntryMayChange) {
+  QueueLimits limits;
+  limits.changed_max = 10;
+  QueueDriver q(limits);
+  q.Set("q", "overflow", 1);
+  for (int i = 0; i < 30; ++i) q.Push("q", "x");
+  q.Set("q", "maxlen", 5);
+  q.Push("q", "a");
+  EXPECT_EQ(q.Len("q"), 21);
+  q.Push("q", "b");
+  EXPECT_EQ(q.Len("q"), 12);
+  q.Push("q", "c");
+  EXPECT_EQ(q.Len("q"), 5);
+  q.Push("q", "d");
+  EXPECT_EQ(q.Len("q"), 5);
+  EXPECT_EQ(q.Info("q", "dropped"), 29);
+}
+
+TEST_P(QueueStoreTest, WhatIsMovedIntoAQueueMakesIt) {
+  q_.Push("q", "x");
+  q_.Do(MoveOp{"q", "r", 0});
+  PushOp push;
+  push.queue = "r";
+  push.bodies = {"y"};
+  push.creates = false;
+  EXPECT_FALSE(q_.Do(push).is_error());
+  push.queue = "s";
+  EXPECT_TRUE(q_.Do(push).is_error());
+}
+
 TEST_P(QueueStoreTest, WhatCannotFitDropsNothing) {
   q_.Set("q", "maxlen", 2);
   q_.Set("q", "overflow", 1);

@@ -40,8 +40,11 @@ class Cluster {
     std::optional<Reply> answer;
   };
   Run* Begin(Spreads* spreads, Bytes op) {
+    return Begin(MakeQueueTask({spreads, kShards}, std::move(op)));
+  }
+  Run* Begin(std::unique_ptr<Task> task) {
     Run& run = runs_.emplace_back();
-    run.task = MakeQueueTask({spreads, kShards}, std::move(op));
+    run.task = std::move(task);
     Task::Next next;
     run.answer = run.task->Begin(&next);
     Go(&run, std::move(next));
@@ -373,6 +376,111 @@ TEST_F(QueueSpreadTest, ADroppedQueueKeepsItsPartitions) {
   (void)Ask(Push("again"));
   EXPECT_EQ(cluster_.Ask(&there_, LenQuery{kQueue}.Encode()).integer, 1);
   EXPECT_FALSE(cluster_.Ask(&there_, Pop()).is_nil());
+}
+
+// However a node hears of it: none of its partitions is a queue any more.
+TEST_F(QueueSpreadTest, NoPartitionOfADroppedQueueTakesWhatMayNotMakeIt) {
+  ASSERT_EQ(Ask(Set(2)), Reply::Ok());
+  EXPECT_EQ(Ask(DropQueueOp{kQueue, false}.Encode()).integer, 1);
+  EXPECT_EQ(Ask(DropQueueOp{kQueue, true}.Encode()).integer, 0);
+  PushOp push;
+  push.queue = kQueue;
+  push.bodies = {"body"};
+  push.creates = false;
+  for (Spreads* node : {&here_, &there_, &here_, &there_}) {
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(cluster_.Ask(node, push.Encode()).is_error()) << i;
+  }
+  ASSERT_EQ(Ask(Set(2)), Reply::Ok());
+  for (Spreads* node : {&here_, &there_, &here_, &there_}) {
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(cluster_.Ask(node, push.Encode()).is_error()) << i;
+  }
+  EXPECT_EQ(Ask(DropQueueOp{kQueue, true}.Encode()).integer, 1);
+}
+
+// A full partition holds up no other.
+TEST_F(QueueSpreadTest, ARedriveGoesOnBehindAPartitionThatIsFull) {
+  const std::pair<uint32_t, int64_t> two{static_cast<uint32_t>(PartitionsOption()), 2};
+  const auto maxlen = static_cast<uint32_t>(FindQueueOption("maxlen"));
+  ASSERT_EQ(Ask(QueueSetOp{kQueue, {two, {maxlen, 4}}}.Encode()), Reply::Ok());
+  for (int i = 0; i < 4; ++i) (void)Ask(Push("body"));
+  for (int i = 0; i < 4; ++i) {
+    const Bytes text = ReceiptIn(Ask(Pop()));
+    const ReceiptText receipt = ParseReceipt(text).value();
+    NackOp nack;
+    nack.queue = kQueue;
+    nack.receipts = {receipt.receipt};
+    nack.how = NackOp::How::kDead;
+    EXPECT_EQ(cluster_.Apply(ShardGroup(receipt.shard), nack.Encode()).integer, 1);
+  }
+  const uint64_t home = ShardOfSlot(SlotOf(kQueue), kShards);
+  int full = 0;
+  while (full < 2) full += ShardIn(Ask(Push("more"))) == home ? 1 : 0;
+  const int64_t had = Ask(LenQuery{kQueue}.Encode()).integer;
+  const Reply moved = Ask(MoveOp{"q!dead", kQueue, 0}.Encode());
+  EXPECT_EQ(moved, Reply::Integer(4 - had)) << "as many as the other had room for";
+  const Reply none = Ask(MoveOp{"q!dead", kQueue, 0}.Encode());
+  EXPECT_EQ(none.text.substr(0, 5), "LIMIT") << none.text;
+}
+
+// An ID says which partition it is of, whoever is asked.
+TEST_F(QueueSpreadTest, APeekFromAnIdBeginsThereOnANodeThatHasHeardOfNothing) {
+  ASSERT_EQ(Ask(Set(4)), Reply::Ok());
+  std::map<uint64_t, std::vector<Bytes>> ids;
+  for (int i = 0; i < 16; ++i) {
+    const Reply id = Ask(Push("body"));
+    ids[ShardIn(id)].push_back(id.text);
+  }
+  const uint64_t home = ShardOfSlot(SlotOf(kQueue), kShards);
+  const std::vector<Bytes>& third = ids.at((home + 2) % kShards);
+  PeekQuery peek;
+  peek.queue = kQueue;
+  peek.count = 1;
+  const Bytes& from = third.at(1);
+  ASSERT_TRUE(ParseUint64(BytesView(from).substr(from.find('.') + 1), &peek.from));
+  const auto peeked = [&](Spreads* node, uint32_t partition) {
+    auto task = MakePeekTask({node, kShards}, peek.Encode(), partition);
+    Cluster::Run* run = cluster_.Begin(std::move(task));
+    return run->answer.value_or(Reply::Nil());
+  };
+  for (Spreads* node : {&there_, &there_, &here_}) {
+    const Reply rows = peeked(node, 2);
+    ASSERT_EQ(rows.items.size(), 1u);
+    EXPECT_EQ(rows.items[0].items.at(1).text, from);
+  }
+  Spreads nobody;
+  peek.queue = "another";
+  EXPECT_TRUE(peeked(&nobody, 2).items.empty()) << "its one partition holds no such id";
+}
+
+// What was asked at one place is waited for though another refuses: nobody is told that nothing
+// was changed who may have acknowledged something.
+TEST_F(QueueSpreadTest, AnAckOnTheWayIsWaitedForThoughAnotherIsRefused) {
+  ASSERT_EQ(Ask(Set(2)), Reply::Ok());
+  std::vector<Task::Part> acks;
+  for (int i = 0; i < 2; ++i) {
+    (void)Ask(Push("body"));
+    const Bytes text = ReceiptIn(Ask(Pop()));
+    const ReceiptText receipt = ParseReceipt(text).value();
+    acks.push_back({.group = ShardGroup(receipt.shard),
+                    .op = QueueAckOp{kQueue, {receipt.receipt}}.Encode()});
+  }
+  for (const size_t refused : {0u, 1u}) {
+    auto task = MakePopTask({&here_, kShards}, Pop(), acks);
+    Task::Next next;
+    ASSERT_FALSE(task->Begin(&next).has_value());
+    ASSERT_EQ(next.ask.size(), 2u);
+    const Reply no = Reply::Error("TRYAGAIN", "an election; nothing was changed");
+    const Reply yes = Reply::Integer(1);
+    EXPECT_FALSE(task->OnReply(refused, no, &next).has_value());
+    const std::optional<Reply> answer = task->OnReply(1 - refused, yes, &next);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->text.substr(0, 9), "UNCERTAIN");
+    task = MakePopTask({&here_, kShards}, Pop(), acks);
+    next = {};
+    ASSERT_FALSE(task->Begin(&next).has_value());
+    EXPECT_FALSE(task->OnReply(0, no, &next).has_value());
+    EXPECT_EQ(task->OnReply(1, no, &next), no);
+  }
 }
 
 TEST_F(QueueSpreadTest, AFencingTokenAndPartitionsDoNotGoTogether) {
