@@ -116,11 +116,8 @@ BytesView TakeBody(const Context& ctx, Args& args) {
 
 // The dead of a queue have no dead of their own.
 BytesView TakeQueue(Args& args, const char* what) {
-  const BytesView name = args.Name(what, kQueueNameBytesMax);
-  if (!args.failed() && SideOf(name).queue.size() > kNameBytesMax) {
-    args.Fail(Reply::Error("ERR", Format("%s has %zu bytes, at most %zu are allowed", what,
-                                         SideOf(name).queue.size(), kNameBytesMax)));
-  }
+  const BytesView next = args.More() ? args.rest().front() : BytesView();
+  const BytesView name = args.Name(what, SideOf(next).dead ? kQueueNameBytesMax : kNameBytesMax);
   if (!args.failed() && SideOf(name).dead && SideOf(SideOf(name).queue).dead) {
     args.Fail(Reply::Error("ERR", "'" + Printable(name) + "' can be no queue: `<queue>!dead` is "
                                   "where the dead of a queue are read"));

@@ -189,7 +189,7 @@ struct PeekQuery {
   BytesView queue;
   uint32_t count = 1;
   uint64_t from = 0;
-  std::optional<MessageState> state;  // None: whatever is not dead; of `<queue>!dead`, the dead.
+  std::optional<MessageState> state;  // None: what a POP of that name finds, or has found.
   uint64_t version = 0;
   bool operator==(const PeekQuery&) const = default;
   Bytes Encode() const;

@@ -17,6 +17,11 @@ inline Reply PartlyDone(const Reply& error) {
   return Reply::Error("UNCERTAIN", "part of it was done, part was not, for: " + error.text);
 }
 
+// Of several errors the one that leaves more open is told.
+inline void KeepWorse(const Reply& error, std::optional<Reply>* kept) {
+  if (!*kept || !(*kept)->text.starts_with("UNCERTAIN")) *kept = error;
+}
+
 class Partitions {
  public:
   // So often an answer is followed; more would be a cluster that does not come to rest.

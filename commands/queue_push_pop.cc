@@ -86,11 +86,11 @@ class PopTask final : public Task {
     if (reply.is_elsewhere()) return FollowElsewhere(reply, next);
     if (stage_ == Stage::kAck) {
       did_some_ |= reply.integer > 0;
-      if (reply.is_error()) failed_ = std::move(reply);
+      if (reply.is_error()) KeepWorse(reply, &failed_);
       if (--open_ > 0) return std::nullopt;
       return failed_ ? std::optional(Failed(*failed_)) : Look(next);
     }
-    if (stage_ == Stage::kTake) return Taken(part - first_, reply);
+    if (stage_ == Stage::kTake) return Taken(part - first_, reply, next);
     if (reply.is_error()) return Failed(std::move(reply));
     if (!reply.is_nil()) return TakesLease() ? Take(part - first_, std::move(reply), next) : reply;
     if (stage_ == Stage::kLook) return ++at_ < targets_.size() ? AskNext(next) : Wait(next);
@@ -178,19 +178,32 @@ class PopTask final : public Task {
       parts.push_back({.group = targets_.at(at).group, .op = ack.Encode()});
     }
     rows_ = std::move(rows);
+    from_ = targets_.at(at).group;
     stage_ = Stage::kTake;
     next->give_up = true;
     Give(std::move(parts), next);
     return std::nullopt;
   }
-  // One that somebody has deleted meanwhile is not given out.
-  std::optional<Reply> Taken(size_t at, const Reply& acked) {
-    if (acked.is_error()) failed_ = acked;
+  // One that somebody has deleted meanwhile is not given out. Without an answer all go back where
+  // they were; beside those that are given out, those do that are not.
+  std::optional<Reply> Taken(size_t at, const Reply& acked, Next* next) {
+    if (acked.is_error()) {
+      KeepWorse(acked, &failed_);
+      refused_.push_back(at);
+    }
     if (acked.integer == 1) taken_.Add(std::move(rows_.items.at(at)));
     did_some_ |= acked.integer == 1;
     if (--open_ > 0) return std::nullopt;
-    if (failed_ && taken_.items.empty()) return Failed(*failed_);
-    return taken_.items.empty() ? Reply::NilArray() : std::move(taken_);
+    if (taken_.items.empty()) return failed_ ? Failed(*failed_) : Reply::NilArray();
+    for (const size_t one : refused_) {
+      const Reply& row = rows_.items.at(one);
+      NackOp nack;
+      nack.queue = row.items.at(0).text;
+      nack.receipts = {ParseReceipt(row.items.at(1).text).value_or(ReceiptText()).receipt};
+      nack.how = NackOp::How::kRelease;
+      next->ask.push_back({.group = from_, .op = nack.Encode(), .unheard = true});
+    }
+    return std::move(taken_);
   }
   // Nothing was changed, it says; but what was to be acknowledged may be.
   Reply Failed(Reply error) const {
@@ -240,10 +253,12 @@ class PopTask final : public Task {
   size_t given_ = 0;  // Parts, in all; from `first_` on those of this step,
   size_t first_ = 0;
   size_t open_ = 0;   // of which so many have not answered.
-  Reply rows_;                      // Leased, and being acknowledged;
+  Reply rows_;                      // Leased, and being acknowledged,
+  GroupId from_;                    // from here;
   Reply taken_ = Reply::Array();    // those of them that are.
   bool did_some_ = false;           // Something was acknowledged.
   std::optional<Reply> failed_;     // What of that was refused: the others are waited for.
+  std::vector<size_t> refused_;     // Of the rows.
   int turns_ = 0;
 };
 

@@ -54,9 +54,11 @@ class GatherTask : public Task {
 
  private:
   std::optional<Reply> Made(Next* next) {
-    const auto failed = std::find_if(answers_.begin(), answers_.end(),
-                                     [](const Reply& one) { return one.is_error(); });
-    if (failed == answers_.end()) return Merge(std::move(answers_), next);
+    std::optional<Reply> failed;
+    for (const Reply& one : answers_) {
+      if (one.is_error()) KeepWorse(one, &failed);
+    }
+    if (!failed) return Merge(std::move(answers_), next);
     const bool some = std::any_of(answers_.begin(), answers_.end(), DidSomething);
     return (some && !reads_) || did_some_ ? PartlyDone(*failed) : std::move(*failed);
   }
@@ -161,6 +163,7 @@ class OfAllTask : public GatherTask {
 };
 
 // First it looks whether all are empty: else a part of them would be dropped, and the rest refused.
+// Then home decides: what it refuses is dropped nowhere.
 class DropTask final : public GatherTask {
  public:
   DropTask(const QueueTaskContext& context, Bytes name, bool force)
@@ -171,7 +174,9 @@ class DropTask final : public GatherTask {
     const QueueInfoQuery look{name_, partitions_.version()};
     const DropQueueOp drop{name_, force_, partitions_.version()};
     reads_ = !drops_;
-    for (uint32_t i = 0; i < partitions_.count(); ++i) {
+    const uint32_t first = drops_ && at_home_ == Home::kDropped ? 1 : 0;
+    const uint32_t end = drops_ && at_home_ == Home::kStands ? 1 : partitions_.count();
+    for (uint32_t i = first; i < end; ++i) {
       partitions_.Tell(i, next);
       next->ask.push_back({.group = partitions_.GroupOf(i), .read = !drops_,
                            .op = drops_ ? drop.Encode() : look.Encode()});
@@ -188,8 +193,10 @@ class DropTask final : public GatherTask {
   }
   std::optional<Reply> Merge(std::vector<Reply> answers, Next* next) override {
     if (drops_) {
-      const bool any = std::any_of(answers.begin(), answers.end(), DidSomething);
-      return Reply::Integer(any || did_some_ ? 1 : 0);
+      did_some_ |= std::any_of(answers.begin(), answers.end(), DidSomething);
+      const bool others = at_home_ == Home::kStands && partitions_.count() > 1;
+      at_home_ = Home::kDropped;
+      return others ? Begin(next) : Reply::Integer(did_some_ ? 1 : 0);
     }
     const int64_t messages = MessagesIn(answers);
     if (messages > 0) {
@@ -214,8 +221,10 @@ class DropTask final : public GatherTask {
   }
 
   Bytes name_;
+  enum class Home : uint8_t { kStands, kDropped };
   bool force_;
   bool drops_;  // Else it looks.
+  Home at_home_ = Home::kStands;
   Partitions partitions_;
 };
 

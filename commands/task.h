@@ -28,8 +28,9 @@ class Task {
   };
 
   virtual ~Task() = default;
-  // An answer: it is done, and what is not answered yet is to be given up. What a part has handed
-  // over whose answer this is goes to the client with it.
+  // An answer: it is done, and what is not answered yet is to be given up; of what is asked with it
+  // only what is unheard is. What a part has handed over whose answer this is goes to the client
+  // with it.
   virtual std::optional<Reply> Begin(Next* next) = 0;
   virtual std::optional<Reply> OnReply(size_t part, Reply reply, Next* next) = 0;
   virtual bool may_wait() const { return false; }    // As a whole, as in Propose,

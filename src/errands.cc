@@ -85,6 +85,9 @@ void Dispatcher::Proceed(MonoTime now, Session* session, uint64_t number,
     Session::Slot* slot = session->Find(number);
     if (next.give_up || done) GiveUpParts(now, slot);
     if (done) {
+      std::erase_if(next.ask, [](const Task::Part& part) { return !part.unheard; });
+      (void)AskParts(now, session, number, std::move(next));
+      slot = session->Find(number);
       if (const std::optional<size_t> gave = slot->errand->gave) {
         slot->group = slot->errand->parts[*gave].group;
         slot->seq = slot->errand->parts[*gave].seq;

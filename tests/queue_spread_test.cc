@@ -1,5 +1,5 @@
-// Queues with several partitions: the place of a message, a partition's part, and the tasks that
-// find their way between them.
+// Queues with several partitions: a partition's part, and the tasks that find their way between
+// them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,9 +22,9 @@ const Bytes kQueue = "q";
 // waits is answered when something comes.
 class Cluster {
  public:
-  Cluster() {
+  explicit Cluster(const QueueLimits& limits = {}) : limits_(limits) {
     for (uint64_t shard = 0; shard < kShards; ++shard) {
-      shards_.push_back(std::make_unique<QueueStore>(shard));
+      shards_.push_back(std::make_unique<QueueStore>(shard, limits));
     }
   }
 
@@ -115,7 +115,7 @@ class Cluster {
       return saved;
     };
     const Bytes saved = saved_of(*shards_[shard]);
-    auto loaded = std::make_unique<QueueStore>(shard);
+    auto loaded = std::make_unique<QueueStore>(shard, limits_);
     Reader in(saved);
     EXPECT_TRUE(loaded->Load(&in).ok() && in.done());
     EXPECT_EQ(saved_of(*loaded), saved);
@@ -149,6 +149,7 @@ class Cluster {
   }
 
  private:
+  QueueLimits limits_;
   std::vector<std::unique_ptr<QueueStore>> shards_;
   std::deque<Run> runs_;
   std::deque<std::pair<uint64_t, Reply>> others_;
@@ -201,42 +202,6 @@ class QueueSpreadTest : public ::testing::Test {
   Cluster cluster_;
   Spreads here_, there_;
 };
-
-// What moves when a place is added goes to the new one, and is its share.
-TEST(SpreadTest, AGrowthMovesNoMoreThanItMust) {
-  constexpr int kGroups = 20'000;
-  for (uint32_t places = 1; places < 20; ++places) {
-    int moved = 0;
-    for (int i = 0; i < kGroups; ++i) {
-      const Bytes group = "group" + std::to_string(i);
-      const uint32_t before = PlaceOfGroup(group, places);
-      const uint32_t after = PlaceOfGroup(group, places + 1);
-      ASSERT_LT(before, places);
-      if (before == after) continue;
-      ASSERT_EQ(after, places);
-      ++moved;
-    }
-    const int share = kGroups / static_cast<int>(places + 1);
-    EXPECT_NEAR(moved, share, share / 5 + 100) << places;
-  }
-}
-
-TEST(SpreadTest, WhatIsDamagedIsNotLearned) {
-  Spread spread;
-  spread.queue = "q";
-  spread.version = 7;
-  spread.options.partitions = 4;
-  const Bytes sound = spread.Encode();
-  EXPECT_EQ(DecodeSpread(sound), spread);
-  Spreads spreads;
-  for (size_t i = 0; i < sound.size(); ++i) {
-    EXPECT_EQ(spreads.Learn(BytesView(sound).substr(0, i)), nullptr);
-  }
-  ASSERT_NE(spreads.Learn(sound), nullptr);
-  spread.version = 6;
-  EXPECT_EQ(spreads.Learn(spread.Encode()), nullptr) << "older";
-  EXPECT_EQ(spreads.Find("q")->spread.version, 7U);
-}
 
 TEST_F(QueueSpreadTest, MessagesWithoutAPlaceGoToAllPartitionsInTurn) {
   EXPECT_EQ(Ask(Set(4)), Reply::Ok());
@@ -397,6 +362,36 @@ TEST_F(QueueSpreadTest, NoPartitionOfADroppedQueueTakesWhatMayNotMakeIt) {
   EXPECT_EQ(Ask(DropQueueOp{kQueue, true}.Encode()).integer, 1);
 }
 
+// Home decides: where it refuses, no partition has lost its options.
+TEST(QueueSpread, ADropThatHomeRefusesIsDoneNowhere) {
+  QueueLimits limits;
+  limits.changed_max = 5;
+  Cluster cluster(limits);
+  Spreads here;
+  const auto lease = static_cast<uint32_t>(FindQueueOption("lease"));
+  const std::pair<uint32_t, int64_t> two{static_cast<uint32_t>(PartitionsOption()), 2};
+  ASSERT_EQ(cluster.Ask(&here, QueueSetOp{kQueue, {two, {lease, 777}}}.Encode()), Reply::Ok());
+  const uint64_t home = ShardOfSlot(SlotOf(kQueue), kShards);
+  Bytes group;  // Whose messages lie at home.
+  for (int i = 0; group.empty(); ++i) {
+    const Bytes name = std::to_string(i);
+    if (ShardIn(cluster.Ask(&here, Push("body", name))) == home) group = name;
+  }
+  for (int i = 0; i < 10; ++i) (void)cluster.Ask(&here, Push("body", group));
+  const Reply refused = cluster.Ask(&here, DropQueueOp{kQueue, true}.Encode());
+  EXPECT_EQ(refused.text.substr(0, 5), "LIMIT") << refused.text;
+  for (const uint64_t shard : {home, (home + 1) % kShards}) {
+    const QueueInfoQuery query{kQueue, here.Find(kQueue)->spread.version};
+    const Reply info = cluster.shard(shard).Query(ClusterTime{1'000}, query.Encode());
+    EXPECT_EQ(info.items.back().items.at(1).integer, 777) << "its lease";
+  }
+  while (cluster.Ask(&here, PurgeOp{kQueue}.Encode()).integer > 0) {
+  }
+  EXPECT_EQ(cluster.Ask(&here, DropQueueOp{kQueue, true}.Encode()).integer, 1);
+  EXPECT_EQ(cluster.Ask(&here, DropQueueOp{kQueue, true}.Encode()).integer, 0);
+  cluster.CheckInvariants();
+}
+
 // A full partition holds up no other.
 TEST_F(QueueSpreadTest, ARedriveGoesOnBehindAPartitionThatIsFull) {
   const std::pair<uint32_t, int64_t> two{static_cast<uint32_t>(PartitionsOption()), 2};
@@ -480,7 +475,59 @@ TEST_F(QueueSpreadTest, AnAckOnTheWayIsWaitedForThoughAnotherIsRefused) {
     ASSERT_FALSE(task->Begin(&next).has_value());
     EXPECT_FALSE(task->OnReply(0, no, &next).has_value());
     EXPECT_EQ(task->OnReply(1, no, &next), no);
+    task = MakePopTask({&here_, kShards}, Pop(), acks);
+    next = {};
+    ASSERT_FALSE(task->Begin(&next).has_value());
+    const Reply maybe = Reply::Error("UNCERTAIN", "it may have been done");
+    EXPECT_FALSE(task->OnReply(refused, maybe, &next).has_value());
+    EXPECT_EQ(task->OnReply(1 - refused, no, &next), maybe);
   }
+}
+
+// NOACK, several at once from one of several places: one that could not be taken is back at once,
+// and has not failed, for nobody has seen it.
+TEST_F(QueueSpreadTest, WhatIsRefusedBesideWhatIsTakenGoesBack) {
+  ASSERT_EQ(Ask(Set(2)), Reply::Ok());
+  PopOp pop;
+  pop.queues = {kQueue};
+  pop.noack = true;
+  pop.count = 2;
+  pop.wait_ms = 0;
+  auto task = MakePopTask({&here_, kShards}, pop.Encode(), {});
+  Task::Next next;
+  ASSERT_FALSE(task->Begin(&next).has_value());
+  size_t part = 0;
+  for (; next.ask.size() == 1; ++part) {  // It looks in at one after the other, then waits at both.
+    const Task::Part look = next.ask.front();
+    next = {};
+    ASSERT_FALSE(task->OnReply(part, cluster_.Apply(look.group, look.op), &next).has_value());
+  }
+  ASSERT_EQ(next.ask.size(), 2u);
+  const GroupId from = next.ask[0].group;
+  PushOp push;
+  push.queue = kQueue;
+  push.bodies = {"a", "b"};
+  push.many = true;
+  push.version = here_.Find(kQueue)->spread.version;
+  ASSERT_EQ(cluster_.Apply(from, push.Encode()).items.size(), 2u);
+  const Reply rows = cluster_.Apply(from, next.ask[0].op);
+  ASSERT_EQ(rows.items.size(), 2u);
+  next = {};
+  ASSERT_FALSE(task->OnReply(part, rows, &next).has_value());
+  ASSERT_EQ(next.ask.size(), 2u);
+  const Reply taken = cluster_.Apply(from, next.ask[0].op);
+  next = {};
+  ASSERT_FALSE(task->OnReply(part + 2, taken, &next).has_value());
+  const Reply no = Reply::Error("TRYAGAIN", "an election; nothing was changed");
+  const std::optional<Reply> answer = task->OnReply(part + 3, no, &next);
+  ASSERT_TRUE(answer.has_value());
+  ASSERT_EQ(answer->items.size(), 1u);
+  ASSERT_EQ(next.ask.size(), 1u);
+  EXPECT_TRUE(next.ask[0].unheard);
+  EXPECT_EQ(cluster_.Apply(next.ask[0].group, next.ask[0].op).integer, 1);
+  const Reply again = Ask(Pop());
+  ASSERT_EQ(again.items.size(), 1u);
+  EXPECT_EQ(again.items[0].items.at(3).integer, 1) << "its first attempt";
 }
 
 TEST_F(QueueSpreadTest, AFencingTokenAndPartitionsDoNotGoTogether) {
