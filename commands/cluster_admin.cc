@@ -229,8 +229,8 @@ Action ClusterInstead(Context&, Args& args) {
        "use CLUSTER REMOVE <id> on a node that stays, then start this one with an empty dir "
        "and a new id"},
       {"saveconfig", "membership is in the replicated log and always on disk"},
-      {"bumpepoch", "the epoch follows from CLUSTER ADD and CLUSTER REMOVE"},
-      {"set-config-epoch", "the epoch follows from CLUSTER ADD and CLUSTER REMOVE"},
+      {"bumpepoch", "the epoch follows from membership; use CLUSTER ADD and CLUSTER REMOVE"},
+      {"set-config-epoch", "the epoch follows from membership; use CLUSTER ADD and CLUSTER REMOVE"},
       {"count-failure-reports", "failures are seen by Raft heartbeats; use CLUSTER STATUS"},
   };
   const Bytes name = Lower(args.all()[1]);

@@ -68,6 +68,7 @@ Reply QueueStore::Answer(ClusterTime now, const QueueInfoQuery& query) const {
                                       : (queue.stops_out ? "out" : "none");
   map.Add("paused", Reply::Bulk(paused));
   map.Add("partitions", Reply::Integer(state_.OptionsOf(slot).partitions));
+  map.Add("shard", Count(shard_));  // The others follow it.
   // In a map of their own: `dead` is a count and an option.
   Reply shown = Reply::Map();
   const QueueOptions& options = state_.OptionsOf(slot);

@@ -240,7 +240,8 @@ class InfoTask final : public OfAllTask<QueueInfoQuery> {
     for (size_t i = 0; i + 1 < all.items.size(); i += 2) {
       const BytesView key = all.items[i].text;
       Reply& value = all.items[i + 1];
-      if (value.kind != Reply::Kind::kInteger || key == "partitions") continue;
+      const bool of_all = key == "partitions" || key == "shard";
+      if (value.kind != Reply::Kind::kInteger || of_all) continue;
       for (size_t other = 1; other < answers.size(); ++other) {
         if (i + 1 >= answers[other].items.size()) continue;
         const int64_t more = answers[other].items[i + 1].integer;

@@ -55,6 +55,24 @@ TEST_F(NodeBodiesTest, AreGoneFromTheDiskWithTheirMessages) {
   for (const NodeId id : {k1, k2, k3}) EXPECT_LT(cluster().disk(id).bytes(), 100'000u);
 }
 
+// Trap q21: one that nobody acknowledges keeps its own entry, not the log behind it.
+TEST_F(NodeBodiesTest, AnOldMessageKeepsNothingButItself) {
+  Push(k1, 0, 1);
+  const ClientId holder = cluster().Connect(k2);
+  ASSERT_TRUE(Has(cluster().Ask(holder, "DQ.POP mail LEASE 3600000"), BodyOf(0)));
+  for (int round = 0; round < 10; ++round) {
+    Push(k1, 1 + 200 * round, 201 + 200 * round);
+    ExpectPopped(k2, 1 + 200 * round, 201 + 200 * round);
+  }
+  cluster().Run(1000);
+  for (const NodeId id : {k1, k2, k3}) {
+    EXPECT_LT(cluster().disk(id).bytes(), 100'000u) << "of a megabyte that has passed";
+  }
+  for (const NodeId id : {k1, k2, k3}) cluster().Kill(id);
+  for (const NodeId id : {k1, k2, k3}) cluster().Start(id);
+  EXPECT_TRUE(Has(cluster().Ask(k3, "DQ.PEEK mail STATE LEASED"), BodyOf(0)));
+}
+
 TEST_F(NodeBodiesTest, AreFetchedByANodeThatWasAway) {
   Push(k1, 0, 40);
   cluster().Kill(k3);

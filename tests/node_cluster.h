@@ -69,6 +69,7 @@ class NodeCluster {
   }
   bool exited(NodeId id) { return machines_[id].exited; }
   const MemoryDisk& disk(NodeId id) { return machines_[id].disk; }
+  uint64_t writes(NodeId id) { return machines_[id].batches; }  // Each is synced once.
   void EmptyDisk(NodeId id) { machines_[id].disk.Empty(); }
   void StopDisk(NodeId id, bool stopped) { machines_[id].disk_stopped = stopped; }
 
@@ -178,6 +179,7 @@ class NodeCluster {
     MemoryDisk disk;
     bool disk_stopped = false;
     std::vector<std::pair<uint64_t, WriteBatch>> writes;
+    uint64_t batches = 0;
     std::vector<Arriving> inbox;
     std::vector<PeerAddress> peers;      // To be linked with.
     std::map<NodeId, uint64_t> links;    // That it has dialled: to which life of the other.
@@ -270,6 +272,7 @@ class NodeCluster {
     Output out = node.Drain(now_);
     node.CheckInvariants();
     if (out.write_number != 0) {
+      ++machine->batches;
       machine->writes.emplace_back(out.write_number, std::move(out.write));
     }
     for (Output::ToClient& to : out.clients) {
