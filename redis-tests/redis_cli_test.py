@@ -1,6 +1,7 @@
 """redis-cli and redis-benchmark, as they come, against three nodes."""
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -9,11 +10,12 @@ import subprocess
 import termios
 import time
 
-from cases import LONG, ClusterTest
+from cases import LONG, ClusterTest, unless_stalled
 from cluster import end_process, start_process
-from resp import SLOWDOWN, wait_until
+from resp import SLOWDOWN, pairs, wait_until
 
 SECONDS = 60 * SLOWDOWN
+REQUESTS = 960  # A multiple of 16: of a pipeline that is no part is left out.
 
 
 class RedisTools(ClusterTest):
@@ -30,7 +32,7 @@ class RedisTools(ClusterTest):
                                  "--csv", *map(str, words)], capture_output=True, text=True,
                                 timeout=SECONDS, check=False)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-        self.assertNotIn("WARNING", result.stderr)
+        self.assertEqual(result.stderr, "")
         rows = [row for row in csv.reader(result.stdout.splitlines()) if len(row) > 1]
         measured = {row[0]: float(row[1]) for row in rows if row[0] != "test"}
         self.assertTrue(measured)
@@ -273,3 +275,74 @@ class RedisBenchmark(RedisTools):
     def test_the_built_in_ping_tests_run(self):
         measured = self.benchmark("-n", 5000, "-t", "ping", "-P", 16)
         self.assertEqual(set(measured), {"PING_INLINE", "PING_MBULK"})
+
+
+class RedisBenchmarkOfQueues(RedisTools):
+    """It sends just so many, ends at the first error, and takes a nil for an answer."""
+    WAYS = ([], ["-P", 16], ["-3"], ["--cluster"])
+    KEYS = 20
+    attempts = itertools.count()
+
+    def setUp(self):
+        self.connection = self.connect(2, protocol=3)
+        self.prefix = self.lock_name(f":{next(self.attempts)}")
+
+    def send(self, way, *command):
+        self.benchmark("-n", REQUESTS, "-c", 10, "-r", self.KEYS, *way, *command)
+
+    def name(self, way, rest=""):
+        return f"{self.prefix}:{''.join(map(str, way))}:{rest}"
+
+    def keys(self, way):
+        """As the benchmark makes them; of a {tag} it makes one of the slots of each node."""
+        return self.name(way, "{tag}:" * ("--cluster" in way) + "__rand_int__")
+
+    def counts(self, way):
+        """DQ.INFO of all queues whose name begins so."""
+        names, cursor = [], None
+        while cursor != "0":
+            cursor, page = self.connection.do(
+                f"DQ.LIST CURSOR {cursor or 0} MATCH {self.name(way)}* COUNT 1000")
+            names += page
+        return [self.connection.call("DQ.INFO", name) for name in names]
+
+    @staticmethod
+    def sums(counts, *fields):
+        return tuple(sum(pairs(each)[field] for each in counts) for field in fields)
+
+    @unless_stalled
+    def test_each_push_is_in_one_of_many_queues(self):
+        for way in self.WAYS:
+            self.send(way, "DQ.PUSH", self.keys(way), "x")
+            counts = self.counts(way)
+            self.assertEqual(self.sums(counts, "pushed", "ready", "delivered"),
+                             (REQUESTS, REQUESTS, 0), way)
+            # Each is hit by one of 20 again and again; slots are many more.
+            if "--cluster" in way:
+                self.assertGreater(len(counts), self.KEYS)
+            else:
+                self.assertEqual(len(counts), self.KEYS, way)
+
+    @unless_stalled
+    def test_each_pop_takes_one_message_of_a_filled_queue_and_not_one_more(self):
+        for way in self.WAYS:
+            queue = self.name(way)
+            ids = self.connection.call("DQ.MPUSH", queue, REQUESTS + 1, *"x" * (REQUESTS + 1))
+            self.assertEqual(len(ids), REQUESTS + 1)
+            self.send(way, "DQ.POP", queue, "NOACK")
+            self.assertEqual(self.sums(self.counts(way), "pushed", "delivered", "leased", "ready"),
+                             (REQUESTS + 1, REQUESTS, 0, 1), way)
+
+    @unless_stalled
+    def test_a_pop_of_an_empty_queue_or_of_none_is_no_error(self):
+        for way in self.WAYS:
+            empty = self.name(way, f"{0:012}")
+            self.connection.call("DQ.PUSH", empty, "x")
+            self.assertEqual(len(self.connection.call("DQ.POP", empty, "NOACK")), 1)
+            self.send(way, "DQ.POP", empty, "NOACK")
+            self.send(way, "DQ.POP", self.keys(way), "NOACK")
+            # Nor has one come to life by being asked.
+            counts = self.counts(way)
+            self.assertEqual(len(counts), 1, way)
+            self.assertEqual(self.sums(counts, "pushed", "delivered", "leased", "ready"),
+                             (1, 1, 0, 0), way)
