@@ -4,7 +4,7 @@ import functools
 import itertools
 import unittest
 
-from cluster import Cluster, lock_holders
+from cluster import HERE, Cluster, lock_holders
 from resp import SANITIZED, Error, pairs, wait_until
 
 LONG = 600000  # A TTL that no test outlives.
@@ -31,6 +31,13 @@ def unless_stalled(test):
                 self.setUp()
         return test(self)
     return attempts
+
+
+def node_script(name):
+    """The command that runs it with the clients of package-lock.json."""
+    if not (HERE / "node_modules").exists():
+        raise RuntimeError("the Node clients are not installed: cd redis-tests && npm ci")
+    return ["node", HERE / name]
 
 
 class ClusterTest(unittest.TestCase):

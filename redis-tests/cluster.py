@@ -18,7 +18,8 @@ import tempfile
 from partition import Network
 from resp import SLOWDOWN, Closed, Connection, Error, pairs, wait_until
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
 SERVER = os.environ.get("LOCKSTEP_SERVER", str(ROOT / "build/release/lockstep-server"))
 FORM_SECONDS = 30
 TAIL_LINES = 12

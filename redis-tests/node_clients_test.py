@@ -1,14 +1,13 @@
 """ioredis and node-redis. Their scenarios are in ioredis_client.mjs and node_redis_client.mjs."""
 
 import json
-import pathlib
 import re
 import subprocess
 
-from cases import ClusterTest
+from cases import ClusterTest, node_script
+from cluster import HERE
 from resp import SLOWDOWN
 
-HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = 150 * SLOWDOWN
 
 
@@ -26,12 +25,11 @@ class NodeClientTest(ClusterTest):
 
     @classmethod
     def setUpClass(cls):
-        if not (HERE / "node_modules").exists():
-            raise RuntimeError("the Node clients are not installed: cd redis-tests && npm ci")
+        command = node_script(cls.script)
         super().setUpClass()
         ports = [str(node.port) for node in cls.cluster.nodes]
-        ran = subprocess.run(["node", str(HERE / cls.script), *ports], capture_output=True,
-                             text=True, timeout=SECONDS, check=False)
+        ran = subprocess.run([*command, *ports], capture_output=True, text=True,
+                             timeout=SECONDS, check=False)
         lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
         cls.results = {line["sentence"]: line for line in lines}
         cls.last_words = ran.stderr

@@ -3,7 +3,6 @@ nodes die and come back. What they wrote down is judged at the end (chaos_queue_
 
 import collections
 import itertools
-import pathlib
 import sys
 import threading
 import time
@@ -11,12 +10,11 @@ import time
 import redis
 from redis.cluster import ClusterNode, RedisCluster
 
-from cases import ClusterTest
+from cases import ClusterTest, node_script
 from chaos_queue_judge import History
-from cluster import clean_environment, end_process, make_folder, remove_folder, start_process
+from cluster import HERE, clean_environment, end_process, make_folder, remove_folder, start_process
 from resp import SLOWDOWN, pairs, wait_until
 
-WORKER = pathlib.Path(__file__).resolve().parent / "queue_worker.py"
 OPTIONS = "retry 1000000 backoff-base 10 backoff-max 40 maxlen 300"
 PRODUCERS = 3
 CONSUMERS = 5
@@ -25,9 +23,10 @@ CONSUMERS = 5
 class Pool:
     """The processes, those that were killed among them, and what they have written."""
 
-    def __init__(self, cluster, queue):
+    def __init__(self, cluster, queue, program):
         self.cluster = cluster
         self.queue = queue
+        self.program = program
         self.folder = make_folder()
         self.numbers = itertools.count(1)
         self.processes = {}  # Name -> process; those that were not killed.
@@ -43,8 +42,8 @@ class Pool:
         ports = ports[number % 3:] + ports[:number % 3]
         with open(self.folder / f"{name}.err", "wb") as trouble:
             self.processes[name] = start_process(
-                [sys.executable, "-B", WORKER, role, name, self.folder / f"{name}.log",
-                 self.queue, ",".join(map(str, ports))],
+                [*self.program, role, name, self.folder / f"{name}.log", self.queue,
+                 ",".join(map(str, ports))],
                 stdout=trouble, stderr=trouble, env=clean_environment())
 
     def replace(self, role):
@@ -97,9 +96,15 @@ class Pool:
 
 
 class Workers(ClusterTest):
+    """With redis-py."""
+
+    @staticmethod
+    def program():
+        return [sys.executable, "-B", HERE / "queue_worker.py"]
+
     def setUp(self):
         self.queue = f"{{{self.lock_name()}}}"
-        self.pool = Pool(self.cluster, self.queue)
+        self.pool = Pool(self.cluster, self.queue, self.program())
         self.addCleanup(self.pool.close)
         self.cluster.wait_until_ok()
 
@@ -166,6 +171,18 @@ class Workers(ClusterTest):
         # Each once, whoever was killed before it could write, and each was seen by some worker.
         self.assertEqual((counts["acked"], counts["pushed"]), (told["consumed"],) * 2)
         self.assertEqual(self.cluster.node(1).ask("DQ.LEN", self.queue + "!dead"), 0)
+
+
+class IoRedisWorkers(Workers):
+    @staticmethod
+    def program():
+        return [*node_script("queue_worker.mjs"), "ioredis"]
+
+
+class NodeRedisWorkers(Workers):
+    @staticmethod
+    def program():
+        return [*node_script("queue_worker.mjs"), "node-redis"]
 
 
 class RedisPyQueues(ClusterTest):
