@@ -4,16 +4,17 @@ import itertools
 import statistics
 import time
 
-from cases import LONG
+from cases import LONG, unless_stalled
 from queue_cases import QueueTest, rows_of
 from resp import SLOWDOWN, Bulk, Error, pairs, wait_until
 
 HANDOVERS = 34  # Over each way from one node to another, of which there are six.
-HANDOVER_SECONDS = 0.05 * SLOWDOWN
+HANDOVER_SECONDS = 0.005 * SLOWDOWN  # What is promised.
 AT_ONCE_SECONDS = 0.5 * SLOWDOWN
 
 
 class Queues(QueueTest):
+    @unless_stalled
     def test_a_message_pushed_on_one_node_reaches_at_once_who_waits_on_another(self):
         seconds = []
         for pusher, waiter in list(itertools.permutations((1, 2, 3), 2)) * HANDOVERS:
