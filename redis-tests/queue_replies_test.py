@@ -19,7 +19,7 @@ class QueueShapes(QueueTest):
     INFO = {"ready": int, "delayed": int, "leased": int, "dead": int, "groups": int,
             "waiters": int, "oldest": int, "bytes": int, "pushed": int, "delivered": int,
             "acked": int, "failed": int, "expired": int, "dropped": int, "duplicates": int,
-            "paused": Bulk, "partitions": int, "options": OPTIONS}
+            "paused": Bulk, "partitions": int, "shard": int, "options": OPTIONS}
     # A record is a map; RESP2 tells it as a flat array in the same order.
     EXPECTED = {
         "PUSH": Bulk, "MPUSH": [Bulk, Bulk, Bulk], "LEN": int, "LIST": [Bulk, [Bulk]],
