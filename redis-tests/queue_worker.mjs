@@ -11,7 +11,7 @@ const PATIENCE_MS = 8000;
 const TROUBLE = ['CLUSTERDOWN', 'TRYAGAIN', 'UNCERTAIN', 'UNBLOCKED'];
 
 // Each opens a connection that neither comes back by itself nor sends anything twice: only so is it
-// known when it ended. `closed` is called when it has.
+// known when it ended.
 const LIBRARIES = {
   'ioredis': async (port) => {
     const { Redis, ReplyError } = await import('ioredis');
@@ -45,7 +45,7 @@ process.on('SIGTERM', () => { ending = true; });
 
 const now = () => process.hrtime.bigint(); // The clock that Python calls monotonic.
 const below = (n) => Math.floor(Math.random() * n);
-const choice = (list) => list[below(list.length)];
+const choice = (things) => things[below(things.length)];
 
 function note(what, ...words) {
   noteAt(now(), what, ...words);
