@@ -14,7 +14,8 @@ struct Place {
   size_t number = 0;
   size_t client = 0;
   size_t round = 0;
-  size_t step = 0;  // Which of the commands is under way.
+  size_t step = 0;     // Which of the commands is under way.
+  size_t replies = 1;  // How many its request brings.
   Clock::time_point began;
   std::string kept;  // What the plan keeps of the last answer.
 };
@@ -38,8 +39,10 @@ struct Client {
   std::deque<Place*> awaited;  // In the order of their requests, which is that of the replies.
 };
 
-inline void SendNext(Client* client, Place* place, Plan* plan) {
-  if (plan->AppendNext(place, client->connection.out())) client->awaited.push_back(place);
+inline bool SendNext(Client* client, Place* place, Plan* plan) {
+  if (!plan->AppendNext(place, client->connection.out())) return false;
+  client->awaited.insert(client->awaited.end(), place->replies, place);
+  return true;
 }
 
 inline void Carry(Plan* plan, std::deque<Client>* clients) {
@@ -48,9 +51,8 @@ inline void Carry(Plan* plan, std::deque<Client>* clients) {
   size_t busy = 0;
   const auto began = Clock::now();
   for (Client& client : *clients) {
-    for (Place& place : client.places) SendNext(&client, &place, plan);
+    for (Place& place : client.places) busy += SendNext(&client, &place, plan) ? 1 : 0;
     client.connection.Flush();
-    busy += client.awaited.size();
   }
   while (busy > 0) {
     epoll.Wait([&](void* what) {
@@ -59,9 +61,8 @@ inline void Carry(Plan* plan, std::deque<Client>* clients) {
         Place* const place = client->awaited.front();
         client->awaited.pop_front();
         plan->OnAnswer(place, reply);
-        const size_t before = client->awaited.size();
-        SendNext(client, place, plan);
-        if (client->awaited.size() == before) --busy;
+        if (!client->awaited.empty() && client->awaited.front() == place) return;  // More to come.
+        if (!SendNext(client, place, plan)) --busy;
       });
     });
   }

@@ -13,7 +13,7 @@
 //
 // `amount` is a number of messages, or of seconds if an s follows.
 //
-// A place goes from queue to queue, and does a round in each. Tells the time of whole rounds.
+// The rounds go from queue to queue, so that each has as many. Tells the time of whole rounds.
 // Queues are to be empty before; streams have a consumer group g.
 #include <functional>
 #include <iostream>
@@ -47,8 +47,9 @@ class Rounds final : public Plan {
     if (place->step == 0) {
       if (!begins_another_()) return false;
       place->began = Clock::now();
+      place->round = rounds_++;
     }
-    const std::string& queue = queues_[(place->number + place->round) % queues_.size()];
+    const std::string& queue = queues_[place->round % queues_.size()];
     switch (deeds_[place->step]) {
       case Deed::kPush:
         words_->AppendPush(queue, body_, out);
@@ -82,7 +83,6 @@ class Rounds final : public Plan {
     if (++place->step < deeds_.size()) return;
     times.Add(MillisecondsSince(place->began));
     place->step = 0;
-    ++place->round;
   }
 
  private:
@@ -101,6 +101,7 @@ class Rounds final : public Plan {
   std::vector<std::string> queues_;
   std::string body_;
   std::function<bool()> begins_another_;
+  size_t rounds_ = 0;
 };
 
 std::function<bool()> Until(const std::string& amount) {

@@ -61,6 +61,11 @@ class Server:
         return generate("queue_load", work, self.kind, ",".join(map(str, self.ports)), *load,
                         amount, size, ",".join(self.queues))
 
+    def fill(self, count, size):
+        """Each queue with its part of `count`, or a little more."""
+        generate("queue_bulk", "push", self.kind, self.ports[0], 1, count, size,
+                 ",".join(self.queues))
+
 
 class Lockstep(Server):
     kind = "lockstep"
@@ -77,11 +82,6 @@ class Lockstep(Server):
                     raise RuntimeError(f"a queue was not emptied: {refused[0]}")
                 left = [queue for queue in left if purged[queue] > 0]
 
-    def fill(self, count, size):
-        """To the next whole thousand."""
-        generate("queue_bulk", "push", self.ports[0], 1, (count + 999) // 1000 * 1000, size,
-                 *self.queues)
-
 
 class Redis(Server):
     kind = "redis"
@@ -94,9 +94,6 @@ class Redis(Server):
             replies = [connection.reply() for _ in range(2 * len(self.queues))]
         if any(isinstance(reply, Error) for reply in replies):
             raise RuntimeError("a stream was not made anew")
-
-    def fill(self, count, size):
-        self.load("push", (1, 1000), count, size)
 
 
 class Beanstalkd(Server):
@@ -113,3 +110,6 @@ class Beanstalkd(Server):
             remove_folder(self.folder)
         self.process, port, self.folder = start_beanstalkd()
         self.ports = [port]
+
+    def fill(self, count, size):
+        self.load("push", (50, 1), count, size)

@@ -7,7 +7,7 @@ server says so (queue_wake.cc). Until then it is on two nodes' disks, or on redi
 from cluster import Cluster
 
 from queue_servers import Lockstep, Redis, leader_of, settle
-from rig import generate, start_redis
+from rig import FSYNC_ALWAYS, generate, start_redis
 from throughput import SYNCED
 
 WAKE = "from push to a waiting consumer"
@@ -18,7 +18,7 @@ AT_LEADER, AT_FOLLOWER = "pushed at the leader", "pushed at a follower"
 
 def part_wake(bench):
     """from a push to a consumer who waits on another node"""
-    redis = start_redis("--appendonly", "yes", "--appendfsync", "always")
+    redis = start_redis(*FSYNC_ALWAYS)
     with Cluster(3) as cluster:
         settle(cluster)
         leader = leader_of(cluster, QUEUE)

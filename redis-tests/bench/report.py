@@ -6,11 +6,12 @@ import subprocess
 
 import memory
 import queue_drain
+import queue_huge
 import queue_wake
 import queues
 import trouble
 import waiting
-from queues import BEANSTALK, COMBINED, MANY, ONE_NODE, SMALL, THREE_NODES, WIDE
+from queues import BEANSTALK, COMBINED, ONE_NODE, THREE_NODES
 from rig import OUT
 from throughput import DISK, ETCD, FOLLOWER, LEADER, LOADS, MEMORY, SYNCED, row_name
 
@@ -23,20 +24,20 @@ SERIES = {  # In the order of the tables: what each is beside.
     "CYCLE": "ACQUIRE, then RELEASE, beside SET NX and DEL, and etcd's Lock and Unlock by gRPC",
     "PUT": "etcd's Put by gRPC, for scale",
 }
-QUEUE_SERIES = {
-    **{f"PUSH {size}": f"DQ.PUSH of {size} beside XADD, and put" for size in queues.SIZES},
-    f"POP {SMALL}": "DQ.POP, then DQ.ACK, of what is there, beside XREADGROUP and XACK",
-    **{f"MESSAGE {size}": f"{size} pushed, popped and acknowledged, beside XADD, XREADGROUP, XACK, "
-       "and put, reserve, delete" for size in queues.SIZES},
-    f"PUSH {MANY}": f"DQ.PUSH of {SMALL} to {MANY} beside XADD to as many streams",
-    f"MESSAGE {MANY}": f"{SMALL} pushed, popped and acknowledged through {MANY}, beside as many "
-                       "streams",
-    f"PUSH {WIDE}": f"DQ.PUSH of {SMALL} to a queue of {WIDE} beside XADD to one stream",
-    f"MESSAGE {WIDE}": f"{SMALL} pushed, popped and acknowledged through a queue of {WIDE}, beside "
-                       "one stream",
+QUEUE_WORKS = {  # Beside redis-server's words, and beside beanstalkd's.
+    "push": ("DQ.PUSH beside XADD", "put"),
+    "pop": ("DQ.POP, then DQ.ACK, of what is there, beside XREADGROUP and XACK",
+            "reserve and delete"),
+    "message": ("pushed, popped and acknowledged, beside XADD, XREADGROUP and XACK",
+                "put, reserve and delete"),
+}
+QUEUE_SHAPES = {
+    queues.ONE: "one queue, whose leader is asked",
+    queues.MANY: "64 queues, one in each shard, beside as many streams",
+    queues.WIDE: "one queue of 8 partitions, beside one stream",
 }
 WIDTH = 22
-QUEUE_WIDTH = 28
+QUEUE_WIDTH = 25
 
 
 def ratio(figures, above, below):
@@ -46,16 +47,52 @@ def ratio(figures, above, below):
 
 def ratios(figures):
     """Of whatever stands beside redis-server's streams."""
-    names = [row_name(series, load) for series in QUEUE_SERIES for load in LOADS]
+    names = [row for shape in QUEUE_SHAPES for work in QUEUE_WORKS
+             for _, _, row in queue_rows(figures, work, shape)]
     return {row: {column: ratio(figures, (row, column), (row, SYNCED))
                   for column in figures.rows[row] if column != SYNCED}
-            for row in names if row in figures.rows}
+            for row in names}
+
+
+def queue_rows(figures, work, shape):
+    """Size, load and name of what was measured of it."""
+    rows = [(size, load, row_name(queues.series_name(work, size, shape), load))
+            for size in queues.sizes_of(work, shape) for load in queues.LOADS]
+    return [each for each in rows if each[2] in figures.rows]
+
+
+def most(figures, row, columns, name, least_messages=0):
+    """The largest of several; nothing if one is missing, or was measured with fewer messages."""
+    values = [figures.median(row, column, name) for column in columns]
+    messages = [figures.median(row, column, "messages") or 0 for column in columns]
+    return max(values) if None not in values and min(messages) >= least_messages else None
+
+
+def divided(value, divisor):
+    return None if value is None else value / divisor
 
 
 def lock_memory_mb(figures):
-    """The larger of the two."""
-    both = [figures.median(memory.LOCKS, role, "more_kb") for role in memory.ROLES]
-    return max(both) / 1024 if None not in both else None
+    return divided(most(figures, memory.LOCKS, memory.ROLES, "more_kb"), 1024)
+
+
+def long_memory_mb(figures):
+    return divided(most(figures, queue_drain.DRAIN_MEMORY, queue_drain.ROLES, "more_kb",
+                        queue_drain.MESSAGES), 1024)
+
+
+def long_restart_seconds(figures):
+    return most(figures, queue_drain.DRAIN, [queue_drain.LOCKSTEP], "restart_seconds",
+                queue_drain.MESSAGES)
+
+
+def huge_memory_gb(figures):
+    return divided(most(figures, queue_huge.HUGE_MEMORY, queue_drain.ROLES, "more_kb",
+                        queue_huge.MESSAGES), 1024 * 1024)
+
+
+def wake_ms(figures):
+    return most(figures, queue_wake.WAKE, (queue_wake.AT_LEADER, queue_wake.AT_FOLLOWER), "p50_ms")
 
 
 # What it is, what is wanted of it, and how it is told from the figures.
@@ -75,6 +112,10 @@ TARGETS = [
      lambda f: ratio(f, ("PUSH 100 B 50x16", LEADER), ("PUSH 100 B 50x16", SYNCED))),
     ("messages of 100 B through one queue, 50x16, a second", ">=", 30000,
      lambda f: f.median("MESSAGE 100 B 50x16", LEADER)),
+    ("from push to a waiting consumer, median, ms", "<", 5, wake_ms),
+    ("1,000,000 messages of 100 B, MB a node beyond idle", "<", 150, long_memory_mb),
+    ("1,000,000 queued, nodes killed: s until all serve", "<", 5, long_restart_seconds),
+    ("10,000,000 ready or delayed, GB a node beyond idle", "<", 1, huge_memory_gb),
 ]
 
 
@@ -91,29 +132,55 @@ def judge(figures):
 
 # Tables ------------------------------------------------------------------------------------------
 
-def print_series(figures, series, words, width=WIDTH, beside=None):
+def columns_of(figures, rows):
+    return [column for column in COLUMNS if any(column in figures.rows[row] for row in rows)]
+
+
+def print_series(figures, series, words):
     loads = [load for load in LOADS if row_name(series, load) in figures.rows]
     if not loads:
         return
-    columns = [column for column in COLUMNS
-               if any(column in figures.rows[row_name(series, load)] for load in loads)]
+    columns = columns_of(figures, [row_name(series, load) for load in loads])
     print(f"\n{series}: {words}")
-    print(f"{'  clients x pipeline':<22}" + "".join(f"{column:>{width}}" for column in columns))
+    print(f"{'  clients x pipeline':<22}" + "".join(f"{column:>{WIDTH}}" for column in columns))
     for load in loads:
-        row = row_name(series, load)
-        line = f"{load[0]:>10} x {load[1]:<9}"
-        for column in columns:
-            times = (beside or {}).get(row, {}).get(column)
-            line += f"{cell(figures, row, column, times):>{width}}"
-        print(line)
+        cells = [cell(figures, row_name(series, load), column) for column in columns]
+        print(f"{load[0]:>10} x {load[1]:<9}" + "".join(f"{each:>{WIDTH}}" for each in cells))
 
 
-def cell(figures, row, column, times):
+def print_queues(figures):
+    beside = ratios(figures)
+    if not beside:
+        return
+    print(f"\nQueues: messages a second, the median of their times, and how many times (x) the rate "
+          f"of\n{SYNCED}. Each is synced: by two nodes of three, by redis-server, by beanstalkd.")
+    for shape, shape_words in QUEUE_SHAPES.items():
+        for work, (words, tube_words) in QUEUE_WORKS.items():
+            rows = queue_rows(figures, work, shape)
+            if rows:
+                columns = columns_of(figures, [row for _, _, row in rows])
+                too = f", and beanstalkd's {tube_words}" if BEANSTALK in columns else ""
+                print(f"\n{work.upper()}, {shape_words}:\n  {words}{too}")
+                print_queue_table(figures, rows, columns, beside)
+
+
+def print_queue_table(figures, rows, columns, beside):
+    print("   size  clients x pipeline"
+          + "".join(f"{column:>{QUEUE_WIDTH}}" for column in columns))
+    above = None
+    for size, load, row in rows:
+        cells = [cell(figures, row, column, beside[row].get(column)) for column in columns]
+        print(f"{size if size != above else '':>7}{load[0]:>10} x {load[1]:<6}"
+              + "".join(f"{each:>{QUEUE_WIDTH}}" for each in cells))
+        above = size
+
+
+def cell(figures, row, column, times=None):
     rate = figures.median(row, column)
     if rate is None:
         return "-"
     latency = figures.median(row, column, "p50_ms")
-    return f"{rate:,.0f} ({latency:.2f} ms)" + (f" x{times:.3g}" if times else "")
+    return f"{rate:,.0f} ({latency:.2f} ms)" + (f" x{times:.2f}" if times else "")
 
 
 def print_waiting(figures):
@@ -167,36 +234,53 @@ def print_wake(figures):
         print(f"  {queue_wake.WAKE}; {column}: median {p50:.2f} ms, p99 {p99:.2f} ms")
 
 
-def print_drain(figures):
-    def of(column, name):
-        return figures.median(queue_drain.DRAIN, column, name)
-    memories = figures.rows.get(queue_drain.DRAIN_MEMORY, {})
-    for role, each in memories.items():
-        more, messages = each["more_kb"][0], each["messages"][0]
-        print(f"  {messages:,} messages of {queue_drain.BYTES} bytes in one queue, {role}: "
-              f"{more / 1024:.1f} MB, {more * 1024 / messages:.0f} bytes each")
-    if queue_drain.DRAINED in figures.rows.get(queue_drain.DRAIN, {}):
-        print(f"  they were pushed by the thousand, {of(queue_drain.PUSHED, 'rate'):,.0f} a "
-              f"second, and popped by the hundred,\n    {of(queue_drain.DRAINED, 'rate'):,.0f} a "
-              f"second, by {queue_drain.CLIENTS} clients; all nodes were killed in between: DQ.LEN "
-              f"answered after {of(queue_drain.RESTARTED, 'seconds'):.1f} s")
+def long_queues(figures):
+    """Of each that was measured: its columns' heads, its figures, and memory by node."""
+    kinds = ((queue_drain.DRAIN, queue_drain.DRAIN_MEMORY, ""),
+             (queue_huge.HUGE, queue_huge.HUGE_MEMORY, ", half delayed"))
+    for row, memory_row, more in kinds:
+        for column, each in figures.rows.get(row, {}).items():
+            nodes = queue_drain.ROLES if column == queue_drain.LOCKSTEP else [column]
+            kb = [figures.median(memory_row, node, "more_kb") for node in nodes]
+            heads = (f"{each['messages'][0]:,}{more}", column)
+            yield heads, {name: values[0] for name, values in each.items()}, kb
+
+
+def print_long_queues(figures):
+    columns = list(long_queues(figures))
+    if not columns:
+        return
+
+    def line(title, cells):
+        print(f"{title:<52}" + "".join(f"{each:>{QUEUE_WIDTH}}" for each in cells))
+
+    def of(name, form):
+        return [form.format(each[name]) if name in each else "-" for _, each, _ in columns]
+    print(f"\nLong queues: filled, killed (-9, all nodes at once), and drained by "
+          f"{queue_drain.CLIENTS} clients.")
+    line(f"  messages of {queue_drain.BYTES} B", [heads[0] for heads, _, _ in columns])
+    line("", [heads[1] for heads, _, _ in columns])
+    line("  pushed a second, a thousand at a time", of("pushed_rate", "{:,.0f}"))
+    line("  popped and acknowledged a second, 100 at a time", of("drained_rate", "{:,.0f}"))
+    line("  seconds from the start after the kill to serving", of("restart_seconds", "{:.1f}"))
+    line("  MB more than idle: leader / each follower",
+         [" / ".join(f"{node / 1024:,.0f}" for node in kb) for _, _, kb in columns])
+    line("  bytes a message, where they are most",
+         [f"{max(kb) * 1024 / each['messages']:.0f}" for _, each, kb in columns])
 
 
 def print_report(figures, troubles):
-    print("Requests (for CYCLE: rounds) a second, and the median of their times; of several "
-          "repetitions the median.\nLockstep: three nodes, each request synced by two before its "
-          "answer. etcd: three members, as they come.")
+    if any(row_name(series, load) in figures.rows for series in SERIES for load in LOADS):
+        print("Requests (for CYCLE: rounds) a second, and the median of their times; of several "
+              "repetitions the median.\nLockstep: three nodes, each request synced by two before "
+              "its answer. etcd: three members, as they come.")
     for series, words in SERIES.items():
         print_series(figures, series, words)
-    beside = ratios(figures)
-    if beside:
-        print(f"\nQueues: messages a second, and as a multiple (x) of what is {SYNCED}.")
-    for series, words in QUEUE_SERIES.items():
-        print_series(figures, series, words, QUEUE_WIDTH, beside)
+    print_queues(figures)
+    print_long_queues(figures)
     print()
     print_waiting(figures)
     print_wake(figures)
-    print_drain(figures)
     print_trouble(figures)
     print_memory(figures)
     print(f"\n{'target':<52}{'wanted':>10}{'measured':>12}")

@@ -121,11 +121,19 @@ def redis_benchmark(port, load, requests, names, *command):
 
 # Servers -----------------------------------------------------------------------------------------
 
+FSYNC_ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+def run_redis(port, folder, *words):
+    """The process of a redis-server without snapshots."""
+    return start_process(["redis-server", "--port", port, "--dir", folder, "--save", "", *words],
+                         stdout=subprocess.DEVNULL)
+
+
 def start_redis(*words):
-    """The port of a redis-server without snapshots."""
+    """The port of one that answers."""
     port = free_port()
-    start_process(["redis-server", "--port", port, "--dir", make_folder(), "--save", "", *words],
-                  stdout=subprocess.DEVNULL)
+    run_redis(port, make_folder(), *words)
     wait_until(lambda: ask(port, "PING") == "PONG", START_SECONDS, "redis-server answers")
     return port
 

@@ -31,7 +31,7 @@ import statistics
 from cluster import Cluster, ask
 from resp import Connection, Error
 
-from rig import TTL, generate, redis_benchmark, start_etcd, start_redis, sync_rate
+from rig import FSYNC_ALWAYS, TTL, generate, redis_benchmark, start_etcd, start_redis, sync_rate
 
 LOADS = [(clients, pipeline) for clients in (1, 50, 200) for pipeline in (1, 16)]
 ETCD_LOADS = [(1, 1), (50, 1)]
@@ -168,7 +168,7 @@ def take_turns(bench, part, cluster, leader, series):
 def part_locks(bench):
     """ACQUIRE, RELEASE and CHECK beside redis-server, and the disk by itself"""
     memory = start_redis()
-    synced = start_redis("--appendonly", "yes", "--appendfsync", "always")
+    synced = start_redis(*FSYNC_ALWAYS)
     with Cluster(3) as cluster:
         leader = cluster.leader()
         follower = cluster.others(leader)[0]
@@ -191,7 +191,7 @@ def part_cycles(bench):
     ours = [f"LOCK.ACQUIRE bench:{{n}} c{{c}} TTL {TTL}", "LOCK.RELEASE bench:{n} c{c}"]
     theirs = [f"SET bench:{{n}} c{{c}} NX PX {TTL}", "DEL bench:{n}"]
     memory = start_redis()
-    synced = start_redis("--appendonly", "yes", "--appendfsync", "always")
+    synced = start_redis(*FSYNC_ALWAYS)
     etcd = start_etcd()
     with Cluster(3) as cluster:
         leader = cluster.leader()
