@@ -34,11 +34,14 @@ class LongQueue:
 
     def __init__(self, cluster):
         self.cluster = cluster
-        leader = leader_of(cluster, QUEUE)
-        self.nodes = dict(zip(ROLES, (leader, *cluster.others(leader))))
+        self.leader = leader_of(cluster, QUEUE)
+        self.nodes = dict(zip(ROLES, (self.leader, *cluster.others(self.leader))))
 
     def port(self):
         return leader_of(self.cluster, QUEUE).port
+
+    def has_another_leader(self):
+        return leader_of(self.cluster, QUEUE) is not self.leader
 
     def processes(self):
         return self.nodes
@@ -84,6 +87,9 @@ class LongStream:
 
     def port(self):
         return self.number
+
+    def has_another_leader(self):
+        return False
 
     def processes(self):
         return {SYNCED: self.process}
@@ -135,6 +141,8 @@ def add_memory(bench, row, held, idle, messages):
     for name, kb in resident_kb(held).items():
         bench.figures.add(row, name, idle_kb=idle[name], messages=messages,
                           more_kb=kb - idle[name])
+    if held.has_another_leader():
+        bench.troubles.append(f"{row}: the leader changed meanwhile")
 
 
 def measure(bench, column, held, messages):

@@ -46,8 +46,10 @@ def settle(cluster):
 
 
 def leader_of(cluster, queue):
-    leaders, _ = shard_leaders(cluster.nodes[0])
-    return cluster.node(leaders[shard_of(queue)])
+    def leader():
+        leaders, _ = shard_leaders(cluster.nodes[0])
+        return leaders[shard_of(queue)]
+    return cluster.node(wait_until(leader, SETTLE_SECONDS, f"{queue} has a leader"))
 
 
 # Servers -----------------------------------------------------------------------------------------
