@@ -18,6 +18,8 @@ struct Propose {
   bool binds = false;     // What it takes ends with the connection, whose end must be told.
   // The answer hands something over that is given back if nobody is there to take it.
   bool hands_over = false;
+  // What is to be done if the answer is nil, or points elsewhere.
+  std::unique_ptr<Task> if_nil = nullptr;
 };
 
 // A linearizable read of the group's machine (ReadIndex, no log entry).

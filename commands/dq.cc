@@ -176,6 +176,22 @@ Action PushWith(Context& ctx, Args& args, PushOp op) {
   return Propose{ShardGroup(ShardOfPartition(home, *partition, ctx.host.Shards())), op.Encode()};
 }
 
+// From the partition whose turn it is: so the POPs of a pipeline need not wait for each other. Only
+// where there is nothing one looks in at all of them.
+std::optional<Action> PopStraight(const Context& ctx, PopOp op) {
+  Spreads::Known* known = SpreadOf(ctx, op.queues.front());
+  if (known == nullptr) return std::nullopt;
+  const uint32_t partition = known->pop_turn % known->spread.partitions();
+  if (!known->told[partition]) return std::nullopt;  // A task tells it, and takes the turn.
+  ++known->pop_turn;
+  auto look = MakePopTask(TaskContext(ctx), op.Encode(), {});
+  op.version = known->spread.version;
+  const uint64_t home = ShardOf(GroupOf(ctx, op.queues.front()));
+  const uint64_t shard = ShardOfPartition(home, partition, ctx.host.Shards());
+  return Propose{ShardGroup(shard), op.Encode(), false, op.tied.has_value(), true,
+                 std::move(look)};
+}
+
 bool IsPopOption(BytesView word) {
   constexpr const char* kOptions[] = {"COUNT", "BLOCK", "LEASE", "TIED", "NOACK", "FULL", "ACK"};
   return std::any_of(std::begin(kOptions), std::end(kOptions),
@@ -315,6 +331,9 @@ Action DqPop(Context& ctx, Args& args) {
   if (one_shard && acks_there) {
     if (!acks.empty()) op.acks = acks.begin()->second.things;
     return Propose{group, op.Encode(), op.wait_ms.has_value(), op.tied.has_value(), true};
+  }
+  if (op.queues.size() == 1 && acks.empty() && !op.wait_ms) {
+    if (auto straight = PopStraight(ctx, op)) return *std::move(straight);
   }
   std::vector<Task::Part> parts = PartsOf(acks, [&](const std::vector<Receipt>& receipts) {
     return QueueAckOp{op.queues.front(), receipts}.Encode();

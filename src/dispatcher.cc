@@ -294,7 +294,7 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
   } else if (auto* propose = std::get_if<Propose>(&action)) {
     Ask(session, call, propose->group,
         {Gateway::Kind::kWrite, std::move(propose->op), propose->may_wait, propose->hands_over},
-        propose->binds);
+        propose->binds, std::move(propose->if_nil));
   } else if (auto* task = std::get_if<std::unique_ptr<Task>>(&action)) {
     Session::Slot slot = SlotOf(call);
     slot.waits = (*task)->may_wait();
@@ -312,7 +312,7 @@ void Dispatcher::RunNow(Session* session, const Call& call) {
 }
 
 void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway::Request request,
-                     bool binds) {
+                     bool binds, std::unique_ptr<Task> if_nil) {
   const bool may_wait = request.may_wait;
   Session::Slot slot = SlotOf(call);
   slot.read = request.kind == Gateway::Kind::kRead;
@@ -320,6 +320,7 @@ void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway:
   slot.hands_over = request.hands_over;
   slot.binds = binds;
   slot.group = group;
+  slot.task = std::move(if_nil);
   const uint64_t number = session->Open(std::move(slot));
   const uint64_t seq =
       gateway_->Ask(call.now, group, std::move(request), {session->client.id, number});

@@ -61,7 +61,8 @@ class Dispatcher {
   void Queue(Session* session, const Call& call);
   Action Handle(Session* session, const Call& call) const;
   void RunNow(Session* session, const Call& call);
-  void Ask(Session* session, const Call& call, GroupId group, Gateway::Request request, bool binds);
+  void Ask(Session* session, const Call& call, GroupId group, Gateway::Request request, bool binds,
+           std::unique_ptr<Task> if_nil = nullptr);
   void Answer(Session* session, const Call& call, Reply reply);
   Session::Slot SlotOf(const Call& call) const;
 

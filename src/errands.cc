@@ -24,8 +24,9 @@ void Dispatcher::OnReply(MonoTime now, Session* session, uint64_t number, size_t
   Session::Slot* slot = session->Find(number);
   if (slot == nullptr || slot->filled) return;
   if (slot->errand == nullptr) {
-    if (!reply.is_elsewhere()) return Complete(now, session, number, std::move(reply));
-    session->Park(slot, std::move(reply));
+    const bool goes_on = reply.is_elsewhere() || (slot->task != nullptr && reply.is_nil());
+    if (!goes_on) return Complete(now, session, number, std::move(reply));
+    session->Park(slot, std::move(reply), std::move(slot->task));
     return GoOn(now, session);
   }
   Errand& errand = *slot->errand;

@@ -64,7 +64,7 @@ class Session {
     std::unique_ptr<Errand> errand;
     // It waits for those before it: its answer points elsewhere, or it is a task to begin.
     bool parked = false;
-    std::unique_ptr<Task> task;  // Parked.
+    std::unique_ptr<Task> task;  // Parked; or if its answer is nil (Propose::if_nil).
     Stopped stopped = Stopped::kNo;
     size_t leaf = 0;        // Its command, for statistics.
     MonoTime started;

@@ -80,6 +80,32 @@ TEST_F(NodeSpreadTest, AnyNodeFindsWhatLiesInAnyPartition) {
   EXPECT_TRUE(Becomes(k1, "leased", 0));
 }
 
+// The POPs of one pipeline are under way together, and what is there they find, wherever it lies.
+TEST_F(NodeSpreadTest, ThePopsOfAPipelineDoNotWaitForEachOther) {
+  Spread(4);
+  FillAll(35);
+  const ClientId client = cluster().Connect(k2);
+  for (int i = 0; i < 4; ++i) ASSERT_FALSE(ReceiptIn(cluster().Ask(client, "DQ.POP mail")).empty());
+  const auto popped = [&](int pops, int64_t* ms) {
+    Bytes pipeline, replies;
+    for (int i = 0; i < pops; ++i) pipeline += "DQ.POP mail TIED\r\n";
+    const MonoTime before = cluster().now();
+    cluster().Send(client, pipeline + "PING");
+    EXPECT_TRUE(cluster().RunUntil([&] { return Has(replies += cluster().Take(client), "PONG"); }));
+    *ms = (cluster().now() - before) / kUsPerMs;
+    size_t nils = 0;
+    for (size_t at = 0; (at = replies.find("*-1\r\n", at)) != Bytes::npos; ++at) ++nils;
+    return std::pair{Bulks(replies, "body").size(), nils};
+  };
+  int64_t together = 0, after = 0;
+  EXPECT_EQ(popped(16, &together), (std::pair<size_t, size_t>{16, 0}));
+  EXPECT_LE(together, 10);
+  // Fifteen are left, in some partitions more than in others.
+  EXPECT_EQ(popped(20, &after), (std::pair<size_t, size_t>{15, 5}));
+  cluster().Disconnect(client);
+  EXPECT_TRUE(Becomes(k1, "leased", 4)) << "those that were TIED are back";
+}
+
 TEST_F(NodeSpreadTest, TouchAnswersInTheOrderOfItsReceipts) {
   Spread(4);
   FillAll(4);
