@@ -23,6 +23,12 @@ uint64_t HashOf(const raft::Entry& entry) {
 
 }  // namespace
 
+uint64_t ClusterChecker::SessionOf(GroupId group, NodeId node) const {
+  const auto found = groups_.find(group);
+  const bool known = found != groups_.end() && found->second.reference != nullptr;
+  return known ? found->second.reference->SessionOf(node) : 0;
+}
+
 void ClusterChecker::OnStart(const Process& process) {
   for (const GroupId id : kGroups) seen_[{process.id(), id}] = {};
   durability_.OnStart(process);

@@ -37,6 +37,9 @@ class ClusterChecker {
   // Every node's own invariants: dearer, so not after each turn.
   void LookOver();
 
+  // As the group's log has it, up to what any node has applied; 0: none is open.
+  uint64_t SessionOf(GroupId group, NodeId node) const;
+
  private:
   struct Committed {
     uint64_t hash = 0;

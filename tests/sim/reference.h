@@ -26,6 +26,8 @@ class Reference {
   bool Knows(Index at) const { return at.value >= from_ && at <= applied(); }
   uint64_t HashAt(Index at) const { return hashes_.at(at.value - from_); }
   void CheckInvariants() const;
+  // The number under which a node's session is open; 0: none is.
+  uint64_t SessionOf(NodeId node) const { return replica_->SessionOf(node).incarnation; }
 
  private:
   static void Enter();

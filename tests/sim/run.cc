@@ -273,7 +273,12 @@ void Run::QueuesAreEmptied() {
     const std::vector<NodeId> serving = Serving();
     probes_.back()->Prefer(serving[world_.rng().Below(serving.size())]);
     ++open_queues_;
-    Drain(probes_.back().get(), queue, false);
+    Session* const session = probes_.back().get();
+    session->Call({"DQ.PAUSE", queue, "NONE"}, 9 * kSecond, [=, this](const Reply* reply, bool) {
+      CHECK_SIM(reply != nullptr && !reply->is_error(), "the pause of queue %s does not end",
+                queue.c_str());
+      Drain(session, queue, false);
+    });
   }
   Within(60 * kSecond, "a queue does not become empty;", [this] { return open_queues_ == 0; },
          [this] { return Format("%zu of them", open_queues_); });
@@ -286,8 +291,9 @@ void Run::Drain(Session* session, const Bytes& queue, bool dead) {
     CHECK_SIM(reply != nullptr && !reply->is_error(), "queue %s can not be emptied: %s",
               queue.c_str(), reply == nullptr ? "no answer" : reply->text.c_str());
     for (const Reply& row : reply->items) {
-      const Bytes& body = row.items.at(2).text;
-      dead ? world_.queues().OnDead(body) : world_.queues().OnLeft(body);
+      const QueueLedger::Row left{row.items.at(0).text, row.items.at(1).text,
+                                  row.items.at(2).text, row.items.at(3).integer};
+      dead ? world_.queues().OnDead(left) : world_.queues().OnLeft(left);
     }
     if (!reply->items.empty()) return Drain(session, queue, dead);
     if (dead) {

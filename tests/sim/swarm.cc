@@ -123,6 +123,10 @@ void Swarm::DrawWork(Rng* rng) {
   uint32_t& workers = actors[static_cast<size_t>(Work::kWorkers)];
   if (producers > 0) workers = 2 * producers;
   if (producers == 0) workers = 0;
+  if (producers == 2 && save_records == 100) {  // One crowd among many small ones.
+    producers = 6;
+    workers = 16;
+  }
   uint32_t& haulers = actors[static_cast<size_t>(Work::kHauls)];
   if (haulers == 0) return;
   // A state of a megabyte: it is not written down at every tenth entry.
