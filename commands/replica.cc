@@ -2,11 +2,19 @@
 
 #include <algorithm>
 
+#include "commands/queue_store.h"
 #include "src/base/hash.h"
 #include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
+
+// A plant.
+bool Pops(const StateMachine& machine, BytesView encoded) {
+  if (dynamic_cast<const QueueStore*>(&machine) == nullptr) return false;
+  const std::optional<QueueOp> op = DecodeQueueOp(encoded);
+  return op && std::holds_alternative<PopOp>(*op);
+}
 
 constexpr uint8_t kSaveVersion = 2;
 
@@ -216,7 +224,9 @@ void Replica::ApplyRequest(const Position& at, const LoggedRequest& request, Ses
   if (session->NeedsNoMore(request.seq)) return;
   const RequestId id{entry_.origin, entry_.incarnation, request.seq};
   const std::optional<Reply>* answer = session->requests.Find(request.seq);
-  if (answer != nullptr && !Planted(Mutant::kRepeatDoneTwice)) {
+  const bool waits_twice = Planted(Mutant::kDemandCountedTwice) && answer != nullptr &&
+                           !answer->has_value() && Pops(*machine_, request.op);
+  if (answer != nullptr && !Planted(Mutant::kRepeatDoneTwice) && !waits_twice) {
     if (answer->has_value()) out->Give(id, **answer);
     return;
   }
@@ -253,6 +263,7 @@ void Replica::Keep(size_t first, Effects* out) {
     if (session->second.open.incarnation != answer.request.incarnation) return true;
     std::optional<Reply>* kept = session->second.requests.Find(answer.request.seq);
     if (kept == nullptr) return true;
+    if (Planted(Mutant::kDemandCountedTwice) && kept->has_value()) return true;
     CHECK(!kept->has_value());  // A request is answered once.
     *kept = answer.reply;
     answers_hash_ = HashMix(answers_hash_, HashOf(answer.request, answer.reply));

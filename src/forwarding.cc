@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "commands/queue_ops.h"
 #include "src/base/limits.h"
+#include "src/base/planted.h"
 
 namespace lockstep {
 namespace {
@@ -11,6 +13,15 @@ constexpr size_t kMembersMax = 2 * kNodesMax;  // Of a group: some may be on the
 constexpr size_t kAnswerFrameAnswersMax = 4096;
 // By ReplyCost. One answer may cost more (kReplyCostMax) and then has a frame of its own.
 constexpr size_t kAnswerFrameCostMax = size_t{1} << 20;
+
+// A plant: whether another request has brought the ID of this push here, committed or not.
+bool IsIdSeen(const Group& group, const RequestId& id, BytesView encoded) {
+  static std::map<std::pair<const Group*, Bytes>, RequestId> seen;
+  const std::optional<QueueOp> op = IsShard(group.id()) ? DecodeQueueOp(encoded) : std::nullopt;
+  const auto* push = op ? std::get_if<PushOp>(&*op) : nullptr;
+  if (push == nullptr || push->id.empty()) return false;
+  return seen.try_emplace({&group, Bytes(push->id)}, id).first->second != id;
+}
 
 }  // namespace
 
@@ -161,6 +172,10 @@ Group::Taken Intake::TakeOne(NodeId from, Group& group, const Forward& forward,
     case Forward::Kind::kRead:
       return group.Read(id, request.op);
     case Forward::Kind::kWrite:
+      if (Planted(Mutant::kIdBeforeCommit) && IsIdSeen(group, id, request.op)) {
+        OnAnswer(group, id, Reply::Bulk("0.1"));
+        return Group::Taken::kYes;
+      }
       return group.Write(id, request.op, answered);
     case Forward::Kind::kOpenSession:
       break;

@@ -67,6 +67,32 @@ TEST_F(NodeQueuesTest, ABlockedPopSeesNothingOfAFailover) {
   EXPECT_TRUE(Has(Await(waiting), "hello"));
 }
 
+TEST_F(NodeQueuesTest, ABlockedPopGetsOneMessageThoughItIsAskedForAgainAfterAFailover) {
+  const ClientId waiting = cluster().Connect(other_);
+  cluster().Send(waiting, "DQ.POP mail BLOCK 0");
+  cluster().Run(50);
+  cluster().Kill(leads_);
+  ASSERT_TRUE(Has(cluster().Ask(third_, "DQ.PUSH mail hello"), "."));
+  ASSERT_TRUE(Has(cluster().Ask(third_, "DQ.PUSH mail again"), "."));
+  EXPECT_TRUE(Has(Await(waiting), "hello"));
+  EXPECT_TRUE(Has(cluster().Ask(third_, "DQ.POP mail"), "again"));
+}
+
+TEST_F(NodeQueuesTest, APushIsNotAnsweredBeforeItIsCommittedThoughItsIdIsAskedForAgain) {
+  const ClientId first = cluster().Connect(other_);
+  const ClientId second = cluster().Connect(third_);
+  ASSERT_TRUE(Has(cluster().Ask(other_, "DQ.PUSH mail before"), "."));
+  ASSERT_TRUE(Has(cluster().Ask(third_, "DQ.PUSH mail before"), "."));
+  for (const NodeId id : {other_, third_}) cluster().StopDisk(id, true);
+  for (const ClientId client : {first, second}) cluster().Send(client, "DQ.PUSH mail once ID 7");
+  cluster().Run(1000);
+  EXPECT_EQ(cluster().Take(first) + cluster().Take(second), "");
+  for (const NodeId id : {other_, third_}) cluster().StopDisk(id, false);
+  const Bytes answered = Await(first);
+  EXPECT_TRUE(Has(answered, ".")) << answered;
+  EXPECT_EQ(Await(second), answered);
+}
+
 TEST_F(NodeQueuesTest, WhatWasOnItsWayToAClientThatLeftGoesToTheNext) {
   const ClientId gone = cluster().Connect(other_);
   cluster().Send(gone, "DQ.POP mail BLOCK 0");

@@ -52,6 +52,7 @@ namespace lockstep {
   row(kVictimNotYoungest, "victim-not-youngest")                    \
   /* Queues. */                                                     \
   row(kIdBeforePush, "id-before-push")                              \
+  row(kIdBeforeCommit, "id-before-commit")                          \
   row(kStaleReceipt, "stale-receipt")                               \
   row(kLateAckRefused, "late-ack-refused")                          \
   row(kGroupFreedByNack, "group-freed-by-nack")                     \
@@ -59,6 +60,7 @@ namespace lockstep {
   row(kLeaseEndIsNoFailure, "lease-end-is-no-failure")              \
   row(kDeadForgetError, "dead-forget-error")                        \
   row(kDemandOutlivesSession, "demand-outlives-session")            \
+  row(kDemandCountedTwice, "demand-counted-twice")                  \
   row(kUnheardStaysLeased, "unheard-stays-leased")                  \
   row(kPushForgetsWaiter, "push-forgets-waiter")                    \
   row(kDropsLeased, "drops-leased")                                 \

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "commands/queue_ops.h"
+#include "src/base/hash.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
@@ -65,11 +66,10 @@ void QueueLedger::OnPop(const Bytes& worker, Pop pop) {
   }
 }
 
-bool QueueLedger::SessionsStand(const Asked& asked) const {
-  return std::all_of(asked.sessions.begin(), asked.sessions.end(), [&](const auto& session) {
-    return session.second != 0 && session.second == world_->checker().SessionOf(
-                                                        ShardGroup(session.first), asked.pop.node);
-  });
+bool QueueLedger::SessionStands(const Asked& asked, uint64_t shard) const {
+  const uint64_t session = asked.sessions.at(shard);
+  return session != 0 &&
+         session == world_->checker().SessionOf(ShardGroup(shard), asked.pop.node);
 }
 
 Leases::Standing QueueLedger::StandingOf(uint64_t shard, const Lease& lease) const {
@@ -157,7 +157,8 @@ void QueueLedger::OnPopAnswered(const Bytes& worker, Outcome outcome, bool nothi
   const bool lost = outcome == Outcome::kUnknown;
   const bool many = pop.queues.size() > 1 || spread_.contains(pop.queues.front());
   // What several places gave at one moment, or one session after the other, went back.
-  const bool uncounted = many || !SessionsStand(asked);
+  const uint64_t home = ShardOfSlot(SlotOf(pop.queues.front()), kShards);
+  const bool uncounted = many || !SessionStands(asked, home);
   for (const Bytes& queue : pop.queues) {
     if (uncounted) uncounted_.insert(queue);
     if (lost) unheard_[queue] += pop.count;

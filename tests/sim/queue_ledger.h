@@ -140,7 +140,7 @@ class QueueLedger {
   bool MayBeGone(const Message& message) const;
   Leases::Terms TermsOf(const Message& message) const;
   Leases::Standing StandingOf(uint64_t shard, const Lease& lease) const;
-  bool SessionsStand(const Asked& asked) const;
+  bool SessionStands(const Asked& asked, uint64_t shard) const;
   void CheckLost(std::map<Bytes, uint64_t>* lost);
   void CheckUnseen();
 

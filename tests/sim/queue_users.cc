@@ -134,7 +134,7 @@ class Producer final : public Actor {
       const bool done = outcome == Outcome::kDone;
       world_->queues().OnPushed(push.body, outcome, done ? reply->text : Bytes());
       if (done && Chance(4)) return Delete(push, reply->text);
-      Next(60'000);
+      Next(120'000);
     });
     if (Chance(hang_up_percent_)) HangUpSoon(50'000);
   }
@@ -254,9 +254,9 @@ class Worker final : public Actor {
     Pop pop;
     pop.queues = {queue};
     if (queue != kStrict && Chance(20)) pop.queues.push_back(queue == kPlain ? kGrouped : kPlain);
-    pop.lease_us = Between(100, 3000) * kUsPerMs;
+    pop.lease_us = Between(100, Chance(70) ? 600 : 3000) * kUsPerMs;
     pop.tied = Chance(30);
-    if (Chance(30)) pop.count = static_cast<uint64_t>(Between(2, 5));
+    if (Chance(50)) pop.count = static_cast<uint64_t>(Between(2, 8));
     if (Chance(70)) pop.block_us = Between(50, 2000) * kUsPerMs;
     // What is taken for good and lost on its way leaves its group for those behind it.
     const bool groups = std::count(pop.queues.begin(), pop.queues.end(), kGrouped) > 0;
@@ -311,8 +311,8 @@ class Worker final : public Actor {
   // Mostly in time; now and then past the lease, and past the time when another is at it.
   void WorkOn(std::vector<Row> jobs) {
     int64_t takes_us = Between(0, 50'000);
-    if (Chance(15)) takes_us = 2 * lease_us_;
-    if (Chance(10)) takes_us = lease_us_ + Between(0, 3'000'000);
+    if (Chance(8)) takes_us = 2 * lease_us_;
+    if (Chance(8)) takes_us = lease_us_ + Between(0, 3'000'000);
     world_->events().After(takes_us, [this, jobs = std::move(jobs)] {
       open_ = jobs.size();
       for (const Row& job : jobs) Finish(job);
