@@ -18,8 +18,8 @@ namespace {
 constexpr uint16_t kVersion = 6;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
-constexpr uint64_t kQueuesHash = 1192749730555244316U;
-constexpr uint64_t kQueuesSaved = 12290392518279819723U;
+constexpr uint64_t kQueuesHash = 2094347970701253769U;
+constexpr uint64_t kQueuesSaved = 6995250181209960774U;
 constexpr uint64_t kControlHash = 17542991858758593480U;
 constexpr uint64_t kControlSaved = 14333227985589330374U;
 

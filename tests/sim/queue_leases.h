@@ -1,8 +1,8 @@
 // The leases of one message, as its workers have seen them, and what must hold among them.
 //
 // Receipts number the leases of a message, so what was given in which order no clock and no slow
-// answer blurs; one that nobody saw leaves a gap. What ended a lease is often not known. Then it may
-// have been a failure, and need not: rules are broken only by what neither can explain.
+// answer blurs; one that nobody saw leaves a gap. What ended a lease is often not known. Then it
+// may have been a failure, and need not: rules are broken only by what neither can explain.
 #pragma once
 
 #include <cstdint>

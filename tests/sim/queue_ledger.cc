@@ -108,8 +108,8 @@ void QueueLedger::Deliver(const Row& row, Lease lease) {
             message.id.c_str(), row.receipt.c_str());
   CHECK_SIM(lease.asked_us <= message.deleted_us, "%s is delivered to a worker who asked after it "
             "was deleted", body);
-  CHECK_SIM(lease.asked_us <= message.there_us, "%s is delivered to a worker who asked after it was "
-            "not there any more", body);
+  CHECK_SIM(lease.asked_us <= message.there_us, "%s is delivered to a worker who asked after it "
+            "was not there any more", body);
   CHECK_SIM(world_->FastUs() - message.asked_fast_us >= message.push.delay_us - kSlackUs,
             "%s is delivered before its delay of %ld ms is over", body,
             message.push.delay_us / kUsPerMs);
@@ -179,7 +179,8 @@ void QueueLedger::NotePassedOver(const Bytes& worker, const Asked& asked) {
   bool any = false;
   for (auto& [body, message] : messages_) {
     const Push& push = message.push;
-    if (push.queue != queue || !push.group.empty() || push.delay_us > 0 || push.ttl_us > 0) continue;
+    if (push.queue != queue || !push.group.empty()) continue;
+    if (push.delay_us > 0 || push.ttl_us > 0) continue;
     if (!message.known || message.outcome != Outcome::kDone || message.may_be_deleted) continue;
     if (message.pushed_fast_us >= until_fast_us) continue;
     any = true;

@@ -1,7 +1,7 @@
 // What producers pushed and workers were given, and what must hold between the two.
 //
-//   1. What was acknowledged as pushed is delivered until it is done, deleted, purged, past its TTL,
-//      or dead.
+//   1. What was acknowledged as pushed is delivered until it is done, deleted, purged, past its
+//      TTL, or dead.
 //   2. What was refused, or never asked for, is not delivered; one push is one message.
 //   3. What was acknowledged as done is delivered to nobody any more, whoever asked when.
 //   4. One lease at a time: while a worker surely has a message, nobody else is given it.

@@ -146,7 +146,8 @@ class Producer final : public Actor {
 
   void Delete(const Push& push, const Bytes& id) {
     world_->queues().OnDelete(push.body);
-    session().Call({"DQ.DEL", push.queue, id}, kPatienceUs, [=, this](const Reply* reply, bool sent) {
+    const std::vector<Bytes> argv = {"DQ.DEL", push.queue, id};
+    session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
       const Outcome outcome = OutcomeOf(reply, sent);
       const bool was_there = outcome == Outcome::kDone && reply->integer == 1;
       world_->queues().OnDeleted(push.body, outcome, was_there);
@@ -192,7 +193,8 @@ class Producer final : public Actor {
     const bool in = word == "IN" || word == "ALL";
     const bool out = word == "OUT" || word == "ALL";
     world_->queues().OnPause(queue, in, out);
-    session().Call({"DQ.PAUSE", queue, word}, kPatienceUs, [=, this](const Reply* reply, bool sent) {
+    const std::vector<Bytes> argv = {"DQ.PAUSE", queue, word};
+    session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
       const Outcome outcome = OutcomeOf(reply, sent);
       world_->queues().OnPaused(queue, in, out, outcome);
       then(outcome);
