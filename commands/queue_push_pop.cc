@@ -70,6 +70,8 @@ class PopTask final : public Task {
         acks_(std::move(acks)) {
     if (elsewhere != nullptr) (void)Partitions(context, op_.queues.front()).Follow(*elsewhere);
     if (op_.acks.empty()) return;
+    // It may have waited there until the queue grew: then they are acknowledged, and not again.
+    did_some_ = elsewhere != nullptr;
     const GroupId home = Partitions(context, op_.queues.front()).GroupOf(0);
     acks_.push_back({.group = home, .op = QueueAckOp{op_.queues.front(), op_.acks}.Encode()});
   }
@@ -207,7 +209,9 @@ class PopTask final : public Task {
   }
   // Nothing was changed, it says; but what was to be acknowledged may be.
   Reply Failed(Reply error) const {
-    return did_some_ && !error.text.starts_with("UNBLOCKED") ? PartlyDone(error) : error;
+    if (!did_some_ || error.text.starts_with("UNBLOCKED")) return error;
+    const Bytes what = "what ACK named may be acknowledged, nothing was popped, for: ";
+    return Reply::Error("UNCERTAIN", what + error.text);
   }
 
   std::optional<Reply> FollowElsewhere(const Reply& elsewhere, Next* next) {
@@ -256,7 +260,7 @@ class PopTask final : public Task {
   Reply rows_;                      // Leased, and being acknowledged,
   GroupId from_;                    // from here;
   Reply taken_ = Reply::Array();    // those of them that are.
-  bool did_some_ = false;           // Something was acknowledged.
+  bool did_some_ = false;           // Something may have been acknowledged.
   std::optional<Reply> failed_;     // What of that was refused: the others are waited for.
   std::vector<size_t> refused_;     // Of the rows.
   int turns_ = 0;

@@ -484,6 +484,25 @@ TEST_F(QueueSpreadTest, AnAckOnTheWayIsWaitedForThoughAnotherIsRefused) {
   }
 }
 
+// Its receipts were taken where it waited. When the queue grows it is asked for anew, and finds
+// nothing to acknowledge any more.
+TEST_F(QueueSpreadTest, APopThatAGrowthHasInterruptedDoesNotSayThatNothingWasChanged) {
+  PopOp pop;
+  pop.queues = {kQueue};
+  pop.wait_ms = 0;
+  pop.acks = {{1, 1}};
+  ASSERT_EQ(Ask(Set(2)), Reply::Ok());
+  const Reply grown = Reply::Elsewhere(static_cast<int64_t>(Elsewhere::kSpread),
+                                       here_.Find(kQueue)->spread.Encode());
+  auto task = MakePopTask({&there_, kShards}, pop.Encode(), {}, &grown);
+  Task::Next next;
+  ASSERT_FALSE(task->Begin(&next).has_value());
+  ASSERT_EQ(next.ask.size(), 1u);
+  ASSERT_FALSE(task->OnReply(0, Reply::Integer(0), &next).has_value());
+  const Reply no = Reply::Error("CLUSTERDOWN", "no leader; nothing was changed");
+  EXPECT_EQ(task->OnReply(1, no, &next).value_or(Reply::Nil()).text.substr(0, 9), "UNCERTAIN");
+}
+
 // NOACK, several at once from one of several places: one that could not be taken is back at once,
 // and has not failed, for nobody has seen it.
 TEST_F(QueueSpreadTest, WhatIsRefusedBesideWhatIsTakenGoesBack) {
