@@ -141,6 +141,7 @@ class Producer final : public Actor {
 
   void Again(const Push& push, const std::vector<Bytes>& argv) {
     ++world_->counters()[Count::kPushesAgain];
+    if (Chance(30)) session().HangUp();
     After(200'000, [=, this] { Try(push, argv, true); });
   }
 
@@ -185,6 +186,7 @@ class Producer final : public Actor {
   void EndPause(const Bytes& queue, const std::function<void()>& then) {
     Stop(queue, "NONE", [=, this](Outcome outcome) {
       if (outcome == Outcome::kDone) return then();
+      session().HangUp();  // Another node may be better off.
       After(200'000, [=, this] { EndPause(queue, then); });
     });
   }
@@ -241,7 +243,10 @@ class Worker final : public Actor {
     if (world_->narrating()) world_->Say("%s: %s", owner().c_str(), Joined(argv).c_str());
     session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
       if (world_->narrating()) world_->Say("%s: %s", owner().c_str(), Answered(reply).c_str());
-      const Outcome outcome = OutcomeOf(reply, sent);
+      // Where it has waited it has acknowledged before, and what came when its wait was ended was
+      // given back.
+      const bool waited = reply != nullptr && reply->text.starts_with("UNBLOCKED");
+      const Outcome outcome = waited ? Outcome::kUnknown : OutcomeOf(reply, sent);
       for (const Row& row : acks) Settle(row.receipt, outcome, Told::kEither);
       Take(pop, reply, outcome);
     });

@@ -87,6 +87,14 @@ bool Run::ActorsIdle() const {
                      [](const auto& actor) { return actor->idle(); });
 }
 
+Bytes Run::WhoIsBusy() const {
+  Bytes names;
+  for (const auto& actor : actors_) {
+    if (!actor->idle()) names += actor->owner() + " ";
+  }
+  return names;
+}
+
 void Run::Within(int64_t us, const char* what, const std::function<bool()>& done,
                  const std::function<Bytes()>& why) {
   const int64_t until_us = world_.now_us() + us;
@@ -106,7 +114,8 @@ void Run::Liveness() {
   core_ = nemesis_.Core(world_.swarm().core_only);
   world_.events().RunUntil(world_.now_us() + 2 * kSecond);
   for (const auto& actor : actors_) actor->Stop();
-  Within(60 * kSecond, "a client still has no answer;", [this] { return ActorsIdle(); });
+  Within(60 * kSecond, "a client still has no answer:", [this] { return ActorsIdle(); },
+         [this] { return WhoIsBusy(); });
   ExpectAgreement();
   for (const NodeId node : Serving()) Probe(node);
   Within(10 * kSecond, "a node does not serve;", [this] { return open_probes_ == 0; });

@@ -44,6 +44,7 @@ class Run {
   void ReadAll(const OnRead& on_read);
   void Probe(NodeId node);
   bool ActorsIdle() const;
+  Bytes WhoIsBusy() const;
   // Of the nodes that are whole, those that belong to the cluster.
   std::vector<NodeId> Serving() const;
   // Empty: all of these agree; else what differs.
