@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "commands/lock_table.h"
+#include "commands/queue_store.h"
 #include "src/base/rng.h"
 
 namespace lockstep {
@@ -29,7 +30,10 @@ class ReplicaTest : public testing::Test {
     return ReleaseOp{name, owner, std::nullopt, false}.Encode();
   }
 
-  ReplicaTest() { Open(kNode, {kDisk, 1, 1}); }
+  explicit ReplicaTest(std::unique_ptr<StateMachine> machine = std::make_unique<LockTable>())
+      : replica(std::move(machine)) {
+    Open(kNode, {kDisk, 1, 1});
+  }
 
   // The next entry: a request of node 1's open session. Returns what it was answered, or nothing.
   std::optional<Reply> Send(uint64_t seq, const Bytes& op) {
@@ -80,7 +84,7 @@ class ReplicaTest : public testing::Test {
 
   static constexpr NodeId kNode{1};
   static constexpr DiskId kDisk{77};
-  Replica replica{std::make_unique<LockTable>()};
+  Replica replica;
   Position at{Index{10}, ClusterTime{1'000}};
   uint64_t answered_below = 1;
   IntervalSet answered;
@@ -109,6 +113,31 @@ TEST_F(ReplicaTest, ARequestThatWaitsIsNotAnsweredByItsCopyAndOnceInTheEnd) {
   const Reply granted = effects.answers[0].reply;
   EXPECT_EQ(granted, Token());
   EXPECT_EQ(Send(2, Take("bob", "x", 0)), granted);
+}
+
+class ReplicaOfQueuesTest : public ReplicaTest {
+ protected:
+  ReplicaOfQueuesTest() : ReplicaTest(std::make_unique<QueueStore>(3)) {}
+  static Bytes Push(BytesView body) {
+    PushOp op;
+    op.queue = "mail";
+    op.bodies = {body};
+    return op.Encode();
+  }
+};
+
+// After a failover it comes again: still one POP, and so one message.
+TEST_F(ReplicaOfQueuesTest, APopThatWaitsAndComesAgainGetsOneMessage) {
+  PopOp pop;
+  pop.queues = {"mail"};
+  pop.wait_ms = 0;
+  EXPECT_EQ(Send(1, pop.Encode()), std::nullopt);
+  EXPECT_EQ(Send(1, pop.Encode()), std::nullopt);
+  EXPECT_TRUE(Send(2, Push("hello")).has_value());
+  EXPECT_EQ(effects.answers.size(), 2U) << "of the push, and of the POP";
+  EXPECT_TRUE(Send(3, Push("again")).has_value());
+  EXPECT_EQ(effects.answers.size(), 1U);
+  EXPECT_EQ(replica.Query(at.time, LenQuery{"mail"}.Encode()), Reply::Integer(1));
 }
 
 TEST_F(ReplicaTest, AnswersThatAreNeededNoMoreAreForgottenAndTheirCopiesDropped) {
