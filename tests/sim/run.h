@@ -39,6 +39,8 @@ class Run {
   void LocksEndByTime();
   void BodiesAreThere();
   void QueuesAreEmptied();
+  void Surely(Session* session, const std::vector<Bytes>& argv,
+              const std::function<void(const Reply&)>& then);
   void Drain(Session* session, const Bytes& queue, bool dead);
   using OnRead = std::function<void(const LockCommand&, const LockAnswer&)>;
   void ReadAll(const OnRead& on_read);
