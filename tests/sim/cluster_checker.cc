@@ -73,8 +73,8 @@ void ClusterChecker::CountMoves(const Process& process, GroupId id) {
   if (raft->term() < term || voters == now) return;
   if (term.value != 0) {
     world_->counters()[Count::kCopiesMoved] += static_cast<uint64_t>(
-        std::count_if(now.begin(), now.end(), [&](const raft::Member& member) {
-          return std::find(voters.begin(), voters.end(), member) == voters.end();
+        std::count_if(now.begin(), now.end(), [&before = voters](const raft::Member& member) {
+          return std::find(before.begin(), before.end(), member) == before.end();
         }));
   }
   term = raft->term();
