@@ -186,7 +186,7 @@ TEST_F(ControlMachineTest, AShardIsKeptByThreeMembersOrByAll) {
     return sizes;
   };
   EXPECT_EQ(keepers(), std::set<size_t>{2});
-  for (const uint64_t id : {3, 4, 5}) {
+  for (const uint64_t id : {3U, 4U, 5U}) {
     EXPECT_EQ(Apply(&machine, EncodeAddNode(Node(id))), Reply::Ok());
     EXPECT_EQ(keepers(), std::set<size_t>{kReplicas});
   }

@@ -40,7 +40,7 @@ Bytes ErrorOf(BytesView snapshot) {
 
 TEST(DamagedSnapshotTest, WhatASessionNeedsNoMoreIsToldOnce) {
   EXPECT_EQ(ErrorOf(WithAnswered(6, 9)), "");
-  for (const uint64_t from : {0, 4, 5}) {
+  for (const uint64_t from : {0U, 4U, 5U}) {
     EXPECT_NE(ErrorOf(WithAnswered(from, 9)).find("told twice"), Bytes::npos) << from;
   }
 }
