@@ -17,6 +17,11 @@ GroupId GroupOf(const Context& ctx, BytesView queue) {
   return ShardGroup(ShardOfSlot(SlotOf(SideOf(queue).queue), ctx.host.Shards()));
 }
 
+GroupId PartitionOf(const Context& ctx, BytesView queue, uint32_t partition) {
+  const uint64_t home = ShardOf(GroupOf(ctx, queue));
+  return ShardGroup(ShardOfPartition(home, partition, ctx.host.Shards()));
+}
+
 Spreads::Known* SpreadOf(const Context& ctx, BytesView queue) {
   return ctx.host.spreads().Find(SideOf(queue).queue);
 }
@@ -172,8 +177,7 @@ Action PushWith(Context& ctx, Args& args, PushOp op) {
   op.version = known->spread.version;
   const std::optional<uint32_t> partition = StraightTo(known, op);
   if (!partition) return MakeQueueTask(TaskContext(ctx), op.Encode());
-  const uint64_t home = ShardOf(GroupOf(ctx, op.queue));
-  return Propose{ShardGroup(ShardOfPartition(home, *partition, ctx.host.Shards())), op.Encode()};
+  return Propose{PartitionOf(ctx, op.queue, *partition), op.Encode()};
 }
 
 // From the partition whose turn it is: so the POPs of a pipeline need not wait for each other. Only
@@ -186,10 +190,8 @@ std::optional<Action> PopStraight(const Context& ctx, PopOp op) {
   ++known->pop_turn;
   auto look = MakePopTask(TaskContext(ctx), op.Encode(), {});
   op.version = known->spread.version;
-  const uint64_t home = ShardOf(GroupOf(ctx, op.queues.front()));
-  const uint64_t shard = ShardOfPartition(home, partition, ctx.host.Shards());
-  return Propose{ShardGroup(shard), op.Encode(), false, op.tied.has_value(), true,
-                 std::move(look)};
+  return Propose{PartitionOf(ctx, op.queues.front(), partition), op.Encode(), false,
+                 op.tied.has_value(), true, std::move(look)};
 }
 
 bool IsPopOption(BytesView word) {

@@ -167,35 +167,39 @@ class OfAllTask : public GatherTask {
 class DropTask final : public GatherTask {
  public:
   DropTask(const QueueTaskContext& context, Bytes name, bool force)
-      : name_(std::move(name)), force_(force), drops_(force), partitions_(context, name_) {}
+      : name_(std::move(name)), force_(force), partitions_(context, name_) {
+    if (force) stage_ = Stage::kHome;
+  }
 
   std::optional<Reply> Begin(Next* next) override {
     if (SideOf(name_).dead) return Reply::Integer(0);
     const QueueInfoQuery look{name_, partitions_.version()};
     const DropQueueOp drop{name_, force_, partitions_.version()};
-    reads_ = !drops_;
-    const uint32_t first = drops_ && at_home_ == Home::kDropped ? 1 : 0;
-    const uint32_t end = drops_ && at_home_ == Home::kStands ? 1 : partitions_.count();
+    reads_ = stage_ == Stage::kLook;
+    const uint32_t first = stage_ == Stage::kOthers ? 1 : 0;
+    const uint32_t end = stage_ == Stage::kHome ? 1 : partitions_.count();
     for (uint32_t i = first; i < end; ++i) {
       partitions_.Tell(i, next);
-      next->ask.push_back({.group = partitions_.GroupOf(i), .read = !drops_,
-                           .op = drops_ ? drop.Encode() : look.Encode()});
+      next->ask.push_back({.group = partitions_.GroupOf(i), .read = reads_,
+                           .op = reads_ ? look.Encode() : drop.Encode()});
     }
     Gather(next);
     return std::nullopt;
   }
 
  private:
+  enum class Stage : uint8_t { kLook, kHome, kOthers };
+
   std::optional<Reply> Turn(const Reply& elsewhere) override {
-    did_some_ |= drops_ && std::any_of(answers_.begin(), answers_.end(), DidSomething);
+    did_some_ |= !reads_ && std::any_of(answers_.begin(), answers_.end(), DidSomething);
     if (partitions_.Follow(elsewhere)) return std::nullopt;
     return did_some_ ? PartlyDone(StillMoving()) : StillMoving();
   }
   std::optional<Reply> Merge(std::vector<Reply> answers, Next* next) override {
-    if (drops_) {
+    if (stage_ != Stage::kLook) {
       did_some_ |= std::any_of(answers.begin(), answers.end(), DidSomething);
-      const bool others = at_home_ == Home::kStands && partitions_.count() > 1;
-      at_home_ = Home::kDropped;
+      const bool others = stage_ == Stage::kHome && partitions_.count() > 1;
+      stage_ = Stage::kOthers;
       return others ? Begin(next) : Reply::Integer(did_some_ ? 1 : 0);
     }
     const int64_t messages = MessagesIn(answers);
@@ -205,7 +209,7 @@ class DropTask final : public GatherTask {
                                         Printable(name_).c_str(), messages,
                                         Printable(name_).c_str()));
     }
-    drops_ = true;
+    stage_ = Stage::kHome;
     return Begin(next);
   }
   static int64_t MessagesIn(const std::vector<Reply>& infos) {
@@ -221,10 +225,8 @@ class DropTask final : public GatherTask {
   }
 
   Bytes name_;
-  enum class Home : uint8_t { kStands, kDropped };
   bool force_;
-  bool drops_;  // Else it looks.
-  Home at_home_ = Home::kStands;
+  Stage stage_ = Stage::kLook;
   Partitions partitions_;
 };
 

@@ -2,6 +2,7 @@
 
 from cases import ClusterTest
 from resp import pairs, wait_until
+from server_test import leads_where_it_belongs
 
 QUEUES = 64
 
@@ -33,8 +34,7 @@ class Placement(ClusterTest):
         """Leaders are where the placement wants them, and every node knows."""
         def settled():
             told = [self.leaders(node) for node in self.cluster.nodes]
-            wanted = [shard["leader"] == shard["wanted"] for shard in self.cluster.nodes[0].shards()]
-            return all(each == told[0] for each in told) and all(wanted)
+            return all(each == told[0] for each in told) and leads_where_it_belongs(self.cluster)
 
         wait_until(settled, 60, "all leaders are where they are wanted")
 

@@ -498,18 +498,6 @@ TEST_P(QueueStoreTest, WhatMayFailOnlyOnceIsDeliveredAlone) {
   EXPECT_EQ(q_.Do(op).items.size(), 1u);
 }
 
-TEST_P(QueueStoreTest, ARedriveGivesTheDeadTheirTimeToLiveAnew) {
-  q_.Set("q", "ttl", 60'000);
-  q_.Push("q", "x");
-  q_.Nack("q", q_.Pop("q").receipt, How::kDead);
-  q_.Pass(100'000);
-  EXPECT_EQ(q_.Do(MoveOp{"q!dead", "q", 0}).integer, 1);
-  q_.Pass(59'000);
-  EXPECT_EQ(q_.Len("q"), 1);
-  q_.Pass(2'000);
-  EXPECT_EQ(q_.Len("q"), 0);
-}
-
 TEST_P(QueueStoreTest, ADeadLetterThatIsGivenBackStaysThoughNoMoreAreKept) {
   q_.Push("q", "x");
   q_.Nack("q", q_.Pop("q").receipt, How::kDead);

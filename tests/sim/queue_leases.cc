@@ -11,9 +11,6 @@ namespace {
 using Said = Lease::Said;
 using Told = Lease::Told;
 
-// Stamps are whole milliseconds, cut off at each change of leader.
-constexpr int64_t kSlackUs = 3 * kUsPerMs;
-
 // The least that jitter leaves of it, as queues are set up by default.
 int64_t BackoffUs(int64_t failures) {
   int64_t delay_us = 1'000 * kUsPerMs;
@@ -34,6 +31,10 @@ bool Lease::SurelyFailed() const {
   if (SaidFailure() && told == Told::kCounted) return true;
   if (said == Said::kRelease && told != Told::kNot) return false;
   return !of_dead && followed && stood;
+}
+
+bool Lease::IsDone() const {
+  return noack || (said == Said::kAck && told == Told::kCounted);
 }
 
 void Leases::CheckNew(const Terms& terms, const Lease& lease, bool is_new) const {
@@ -59,7 +60,7 @@ void Leases::Follow(const Terms& terms, Lease* earlier, const Lease& later,
   earlier->followed = true;
   earlier->stood = stands.session && stands.connection;
   earlier->closed = !stands.connection;
-  earlier->over = later.got_fast_us >= earlier->until_fast_us - kSlackUs;
+  earlier->over = later.got_fast_us >= earlier->until_fast_us - kStampSlackUs;
   const bool held = earlier->stood && !earlier->over && earlier->said == Said::kNothing;
   CHECK_SIM(!held, "%s gets lease %lu of %s while %s has lease %lu of it", later.worker.c_str(),
             later.number, terms.body.c_str(), earlier->worker.c_str(), earlier->number);
@@ -109,18 +110,18 @@ void Leases::CheckDue(const Terms& terms, const Lease& one, const Lease& next) {
       if (one.tied && one.closed) return;  // It comes back at once.
     }
   }
-  CHECK_SIM(next.got_fast_us >= due_us - kSlackUs,
+  CHECK_SIM(next.got_fast_us >= due_us - kStampSlackUs,
             "lease %lu of %s is given %ld ms before it is due", next.number, terms.body.c_str(),
             (due_us - next.got_fast_us) / kUsPerMs);
 }
 
 void Leases::CheckAcks(const Terms& terms) const {
   for (const auto& [number, lease] : all_) {
-    const bool done = lease.noack || (lease.said == Said::kAck && lease.told == Told::kCounted);
     const auto next = all_.upper_bound(number);
     if (next == all_.end()) return;
-    CHECK_SIM(!done, "lease %lu of %s was the last that anybody needed, and there is lease %lu",
-              number, terms.body.c_str(), next->first);
+    CHECK_SIM(!lease.IsDone(),
+              "lease %lu of %s was the last that anybody needed, and there is lease %lu", number,
+              terms.body.c_str(), next->first);
     // It was there, and leased to nobody else yet: so that has counted.
     const bool counted = lease.said == Said::kAck && next->first == number + 1 &&
                          next->second.asked_us > lease.told_us;
@@ -137,10 +138,8 @@ bool Leases::MayBeDone() const {
 }
 
 bool Leases::IsDone() const {
-  return std::any_of(all_.begin(), all_.end(), [](const auto& each) {
-    const Lease& lease = each.second;
-    return lease.noack || (lease.said == Said::kAck && lease.told == Told::kCounted);
-  });
+  return std::any_of(all_.begin(), all_.end(),
+                     [](const auto& each) { return each.second.IsDone(); });
 }
 
 bool Leases::MayBeDead() const {

@@ -11,8 +11,12 @@
 
 #include "src/base/bytes.h"
 #include "src/base/ids.h"
+#include "src/base/time.h"
 
 namespace lockstep::sim {
+
+// Stamps are whole milliseconds, cut off at each change of leader.
+constexpr int64_t kStampSlackUs = 3 * kUsPerMs;
 
 struct Lease {
   enum class Said : uint8_t { kNothing, kAck, kFail, kDead, kRelease };
@@ -48,6 +52,7 @@ struct Lease {
   bool SaidFailure() const { return said == Said::kFail || said == Said::kDead; }
   bool MayHaveFailed() const;
   bool SurelyFailed() const;
+  bool IsDone() const;  // Nobody needs another.
 };
 
 class Leases {

@@ -9,7 +9,6 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr int64_t kSlackUs = 3 * kUsPerMs;
 constexpr uint64_t kShards = 3;
 
 ReceiptText Parsed(const Bytes& receipt) {
@@ -110,7 +109,7 @@ void QueueLedger::Deliver(const Row& row, Lease lease) {
             "was deleted", body);
   CHECK_SIM(lease.asked_us <= message.there_us, "%s is delivered to a worker who asked after it "
             "was not there any more", body);
-  CHECK_SIM(world_->FastUs() - message.asked_fast_us >= message.push.delay_us - kSlackUs,
+  CHECK_SIM(world_->FastUs() - message.asked_fast_us >= message.push.delay_us - kStampSlackUs,
             "%s is delivered before its delay of %ld ms is over", body,
             message.push.delay_us / kUsPerMs);
   message.id = IdIn(row.receipt);
@@ -175,7 +174,8 @@ void QueueLedger::NotePassedOver(const Bytes& worker, const Asked& asked) {
   const bool may_be_paused = paused.unknown || paused.may_stop_out_until_us >= asked.asked_us;
   if (asked.pop.queues.size() > 1 || may_be_paused || purges_.contains(queue)) return;
   const int64_t waited_us = spread_.contains(queue) ? 0 : asked.pop.block_us;
-  const int64_t until_fast_us = asked.asked_fast_us + std::max<int64_t>(0, waited_us - kSlackUs);
+  const int64_t until_fast_us =
+      asked.asked_fast_us + std::max<int64_t>(0, waited_us - kStampSlackUs);
   bool any = false;
   for (auto& [body, message] : messages_) {
     const Push& push = message.push;
@@ -311,7 +311,7 @@ bool QueueLedger::MayBePurged(const Message& message) const {
 
 bool QueueLedger::MayBeGone(const Message& message) const {
   const bool expired = message.push.ttl_us > 0 && world_->FastUs() - message.asked_fast_us >=
-                                                      message.push.ttl_us - kSlackUs;
+                                                      message.push.ttl_us - kStampSlackUs;
   return message.may_be_deleted || expired || MayBePurged(message);
 }
 
