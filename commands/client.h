@@ -1,8 +1,12 @@
 // A client's connection as the commands see it. Owned by its session; lives on the node thread.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
+
+#include "cluster/mesi/line.h"
 
 #include "src/base/bytes.h"
 #include "src/base/ids.h"
@@ -53,6 +57,8 @@ struct Client {
   size_t queued_bytes = 0;
   bool dirty_exec = false;  // A command was refused while queueing: EXEC answers EXECABORT.
   bool in_multi() const { return queued >= 0; }
+  // WATCH: what EXEC must find unchanged. Nothing: there was no such key.
+  std::map<Bytes, std::optional<mesi::Version>, std::less<>> watched;
 
   // Waiting: since when, and for what ("lock:jobs"); empty if not blocked.
   Bytes waiting_for;

@@ -14,11 +14,13 @@
 namespace lockstep {
 
 class Host;
+class Keys;
 
 struct Context {
   Client& client;
   Host& host;
   bool in_exec = false;  // Run by EXEC: a command that would block answers at once.
+  Keys* keys = nullptr;  // What the key specs name, held: of a row with on_keys, and only there.
 };
 
 // Says what is to be done. Arity has been checked; arguments are whole.
@@ -95,6 +97,8 @@ struct CommandSpec {
   uint32_t flags = 0;
   uint32_t categories = 0;  // Those that the flags do not say (CategoriesOf).
   Handler handler = nullptr;  // Null: only subcommands.
+  // Runs when all that its key specs name is held at once (commands/keys.h), and answers at once.
+  bool on_keys = false;
   const char* summary = "";
   const char* since = "1.0.0";
   const char* group = "server";  // COMMAND DOCS's group: lock, queue, cache, cluster, server, ...
@@ -114,6 +118,8 @@ std::span<const CommandSpec> ClusterCommands();      // commands/cluster.cc
 std::span<const CommandSpec> PubSubCommands();       // commands/pubsub_commands.cc
 std::span<const CommandSpec> AclCommands();          // commands/acl.cc
 std::span<const CommandSpec> KeyspaceCommands();     // commands/keyspace.cc: DBSIZE SCAN TYPE KEYS
+std::span<const CommandSpec> StringCommands();       // commands/string_table.cc: and on any key
+std::span<const CommandSpec> DcacheCommands();       // commands/dcache.cc
 std::span<const CommandSpec> TransactionCommands();  // commands/transaction.cc: rows only; the
                                                      // dispatcher runs MULTI, EXEC, DISCARD itself.
 

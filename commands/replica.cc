@@ -241,7 +241,10 @@ void Replica::Open(const Position& at, NodeId origin, const SessionName& name, E
   const bool late = known.disk == name.disk &&
                     std::pair(known.boot, known.number) >= std::pair(name.boot, name.number);
   if (late) return;  // A copy that took its time.
+  const bool same_disk = known.disk == name.disk;
   End(at, origin, out);
+  // The process that had the one before is no more, or knows.
+  if (same_disk || known.disk.value == 0) --sessions_ended_;
   sessions_[origin].open = {name, at.index.value};
 }
 
@@ -249,6 +252,8 @@ void Replica::Open(const Position& at, NodeId origin, const SessionName& name, E
 void Replica::End(const Position& at, NodeId origin, Effects* out) {
   Session& session = sessions_[origin];
   const SessionName name = session.open.name;
+  ++sessions_changed_;
+  ++sessions_ended_;
   session = Session();
   session.open.name = name;
   const size_t first = out->answers.size();
@@ -372,6 +377,14 @@ Result<void> Replica::LoadSession(Reader* in, std::map<NodeId, Session>* session
 }
 
 uint64_t Replica::Hash() const { return HashMix(machine_->Hash(), answers_hash_); }
+
+std::vector<NodeId> Replica::Origins() const {
+  std::vector<NodeId> origins;
+  for (const auto& [origin, session] : sessions_) {
+    if (session.open.incarnation != 0) origins.push_back(origin);
+  }
+  return origins;
+}
 
 Replica::OpenSession Replica::SessionOf(NodeId origin) const {
   const auto session = sessions_.find(origin);

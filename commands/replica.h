@@ -98,6 +98,13 @@ class Replica {
     bool operator==(const OpenSession&) const = default;
   };
   OpenSession SessionOf(NodeId origin) const;
+  // Whoever has one.
+  std::vector<NodeId> Origins() const;
+  // Sessions that have ended, or were replaced by one of another disk, as far as was applied here:
+  // whoever had one may not know it yet. Those that a snapshot has passed over count as well.
+  uint64_t sessions_ended() const { return sessions_ended_; }
+  // Changes with any session.
+  uint64_t sessions_changed() const { return sessions_changed_; }
   Index last_place() const { return last_place_; }  // Of all that was applied.
 
   Bytes Save() const;
@@ -152,6 +159,8 @@ class Replica {
   std::unique_ptr<StateMachine> machine_;
   std::map<NodeId, Session> sessions_;
   Index last_place_;           // Of the latest request.
+  uint64_t sessions_ended_ = 0;    // Not part of the state: what this node has seen.
+  uint64_t sessions_changed_ = 0;
   uint64_t answers_hash_ = 0;  // Over all entries and answers so far.
   LoggedRequests entry_;       // Being applied; reused.
 

@@ -17,7 +17,7 @@ constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be 
 constexpr size_t kHandOversMax = 64;      // as those of POPs.
 
 bool IsReplicated(const CommandSpec& leaf) {
-  return (leaf.categories & (kCatLock | kCatKeyspace | kCatQueue)) != 0;
+  return !leaf.on_keys && (leaf.categories & (kCatLock | kCatKeyspace | kCatQueue)) != 0;
 }
 
 // One of the groups that the command asks; of the shards, any.
@@ -282,6 +282,7 @@ Action Dispatcher::Handle(Session* session, const Call& call) const {
 
 void Dispatcher::RunNow(Session* session, const Call& call) {
   Client& client = session->client;
+  if (call.found.leaf().on_keys) return RunOnKeys(session, call);
   const bool was_off = client.reply_mode == Client::ReplyMode::kOff;
   Action action = Handle(session, call);
 

@@ -7,6 +7,7 @@
 
 #include "commands/command.h"
 #include "commands/host.h"
+#include "src/cache.h"
 #include "src/gateway.h"
 #include "src/session.h"
 
@@ -30,6 +31,13 @@ class Dispatcher {
   void StopWaiting(MonoTime now, Session* session, uint64_t slot, bool with_error);
   void GiveUpErrand(MonoTime now, Session::Slot* slot);
 
+  // src/on_keys.cc. What the slot's command wants is held: it is run.
+  void OnHeld(MonoTime now, Session* session, uint64_t slot);
+  // It has waited for long enough.
+  void GiveUpKeys(MonoTime now, Session* session, uint64_t slot);
+  // None until the cluster has formed.
+  void set_cache(Cache* cache) { cache_ = cache; }
+
   // CLIENT PAUSE. Sessions that wait for its end are marked `stalled`.
   void Pause(MonoTime until, bool writes_only);
   void Unpause() { paused_until_ = MonoTime{}; }
@@ -50,6 +58,14 @@ class Dispatcher {
   };
 
   bool Next(MonoTime now, Session* session);
+
+  // src/on_keys.cc
+  void RunOnKeys(Session* session, const Call& call);
+  bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
+  void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
+  void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
+                   std::unique_ptr<WaitingCommand> waiting);
+  Reply ExecHeld(Session* session, const std::vector<std::vector<Bytes>>& queue);
   void WarnOfHttp(MonoTime now, const Session& session);
   bool Execute(MonoTime now, Session* session, std::span<const BytesView> argv);
   std::optional<Reply> Refusal(const Session& session, const Call& call) const;
@@ -80,6 +96,7 @@ class Dispatcher {
                const Reply& reply, const Shown& shown);
 
   // src/transaction.cc
+  static void DiscardQueue(Session* session);
   bool IsTransactionControl(const FoundCommand& found) const;
   bool IsExec(const FoundCommand& found) const;
   bool LeavesMulti(const FoundCommand& found) const;
@@ -90,6 +107,7 @@ class Dispatcher {
   Host* host_;
   Gateway* gateway_;
   std::function<MonoTime()> clock_;
+  Cache* cache_ = nullptr;
   Watch watch_;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;

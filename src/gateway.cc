@@ -461,6 +461,18 @@ NodeId Gateway::LeaderOf(MonoTime now, GroupId group) const {
   return route == routes_.end() ? kNoNode : LeaderSeen(now, route->second).node;
 }
 
+Gateway::LeaderAt Gateway::LeaderAndTermOf(MonoTime now, GroupId group) const {
+  const auto route = routes_.find(group);
+  if (route == routes_.end()) return {};
+  const Leader seen = LeaderSeen(now, route->second);
+  return {seen.node, seen.term};
+}
+
+uint64_t Gateway::IncarnationIn(GroupId group) const {
+  const auto route = routes_.find(group);
+  return route == routes_.end() ? 0 : route->second.incarnation;
+}
+
 const Lead* Gateway::ToldOf(MonoTime now, GroupId group) const {
   const auto route = routes_.find(group);
   if (route == routes_.end() || !LeaderSeen(now, route->second).far) return nullptr;

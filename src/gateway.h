@@ -120,6 +120,14 @@ class Gateway {
   void set_down_reason(Bytes reason) { down_reason_ = std::move(reason); }
   // Who leads, by our own replica or by its own word; kNoNode: not known.
   NodeId LeaderOf(MonoTime now, GroupId group) const;
+  // The same, with the term in which it does.
+  struct LeaderAt {
+    NodeId node;
+    Term term;
+  };
+  LeaderAt LeaderAndTermOf(MonoTime now, GroupId group) const;
+  // The session that is open in the group's log; 0: none, as far as is known here.
+  uint64_t IncarnationIn(GroupId group) const;
   // What the leader has told, if nothing here is newer; null: nothing has come, or our own replica
   // knows as much.
   const Lead* ToldOf(MonoTime now, GroupId group) const;

@@ -110,6 +110,7 @@ void Node::Parts::On(const Tick&) {
     if (group->NextWakeup() <= now) group->Tick(now);
   }
   gateway.Tick(now);
+  if (cache != nullptr && cache->NextWakeup() <= now) cache->Tick(now);
   if (formation != nullptr && birth_persisted) {
     formation->Tick(now);
     if (formation->done()) FinishForming();
@@ -151,6 +152,8 @@ void Node::Parts::Housekeep() {
   GuideMembership();
   FollowPlacement();
   EndSessionsOfLost();
+  FollowCacheOfAll();
+  GiveUpKeys();
   if (now >= next_ping) {
     next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
     for (const PeerAddress& peer : peers.addresses()) {
@@ -199,7 +202,9 @@ Output Node::Parts::Drain(MonoTime at) {
       if (!group->HasWork()) continue;
       group->Drain(now, next_write, &batch);
       NoteLeading(*group);
+      FollowCache(*group);
     }
+    if (cache != nullptr) (void)cache->RunLost(now);
     // An answer may have led to another question.
     if ((runnable.empty() && gateway.asked() == flushed) || budget <= 0) break;
   }
@@ -207,6 +212,10 @@ Output Node::Parts::Drain(MonoTime at) {
     if (group->MaySave() && !exit) group->SaveSome(next_write, &batch);
   }
   intake.Flush();
+  if (cache != nullptr) {
+    cache->Flush(now);
+    out.valid_until = cache->TakeValidUntil();
+  }
   if (now >= next_leads) SendLeads();
   SendHeartbeats();
   CollectClients(&out);
@@ -237,6 +246,7 @@ MonoTime Node::Parts::NextWakeup() const {
     next = std::min(next, at_once ? now : group->NextWakeup());
   }
   if (formation != nullptr && birth_persisted) next = std::min(next, formation->NextWakeup());
+  if (cache != nullptr) next = std::min(next, cache->NextWakeup());
   return next;
 }
 

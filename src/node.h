@@ -9,7 +9,8 @@
 //      reported. A write that fails stops the process: nothing is retried (Rebello et al., ATC
 //      2020).
 //   3. SetHashKey (src/base/hash.h) from the system's entropy before Open.
-//   4. What is for clients and peers may leave at once, whatever the disk does. Bytes for one
+//   4. What is for clients and peers may leave at once, whatever the disk does (but see
+//      Output.valid_until). Bytes for one
 //      client leave in order; frames on one lane to one peer leave in order while the link is up,
 //      and are lost when it is not. Nothing else is promised to the node: links may drop, repeat
 //      and delay.
@@ -114,6 +115,7 @@ struct Output {
     Bytes bytes;
     bool close = false;  // After `bytes` have left. ClientClosed follows all the same.
     bool at_once = false;  // And with it: what has not left by now is thrown away.
+    bool leased = false;   // It shows what may be shown until `valid_until` only.
   };
   struct ToPeer {
     NodeId to;
@@ -121,6 +123,10 @@ struct Output {
     Bytes frames;  // Whole frames, one after the other.
   };
   std::vector<ToClient> clients;
+  // By the shell's clock, read after Drain: if it has come, what is `leased` is not to leave, since
+  // it may be out of date by now, and what was done may have been lost. Then close those clients at
+  // once. It comes when the process was stopped within a turn, for most of a lease.
+  MonoTime valid_until = kNeverMono;
   std::vector<ClientId> stop_reading;  // The client is ahead of us: leave its bytes in the kernel.
   std::vector<ClientId> read_again;
   std::vector<ToPeer> peers;

@@ -123,6 +123,7 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
   for (size_t i = 0; i < session->slots().size(); ++i) {
     Session::Slot& slot = *session->Find(session->FrontNumber() + i);
     if (slot.errand != nullptr) dispatcher.GiveUpErrand(now, &slot);
+    if (slot.waiting != nullptr) cache->Forget({session->client.id, session->FrontNumber() + i});
     if (slot.seq == 0 || (slot.filled && !slot.gives())) continue;
     const bool may_happen = gateway.Abandon(now, slot.group, slot.seq);
     if (may_happen && slot.binds) session->Bind(slot.group);
@@ -201,7 +202,8 @@ void Node::Parts::CollectClients(Output* out) {
     if (session->killed) bytes.clear();
     if (!session->close_told && (close || !bytes.empty())) {
       figures.net_output_bytes += bytes.size();
-      out->clients.push_back({id, std::move(bytes), close, session->killed});
+      out->clients.push_back({id, std::move(bytes), close, session->killed,
+                              std::exchange(session->leased, false)});
       session->close_told = close;
     }
     session->client.output_buffered = session->backlog;

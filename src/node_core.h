@@ -14,6 +14,7 @@
 
 #include "commands/host.h"
 #include "src/base/seq_map.h"
+#include "src/cache.h"
 #include "src/dispatcher.h"
 #include "src/formation.h"
 #include "src/forwarding.h"
@@ -39,7 +40,10 @@ class LogNarrator final : public Narrator {
   Bytes name_;
 };
 
-struct Node::Parts final : public Host, public Group::Listener, public Gateway::Listener {
+struct Node::Parts final : public Host,
+                           public Group::Listener,
+                           public Gateway::Listener,
+                           public Cache::Runner {
   Parts(NodeOptions o, const Self& s, MonoTime at);
 
   // src/node.cc: a turn. --------------------------------------------------------------------------
@@ -145,11 +149,18 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override;
   void OnEvent(const Bytes& channel, const Bytes& payload) override;
   void OnMessage(Group& group, raft::Message message) override;
-  void OnInstalled(Group& group) override { gateway.OnInstalled(group.id()); }
+  void OnInstalled(Group& group) override;
   void OnStateHash(Group& group, Index index, uint64_t hash) override;
   bool OnFetch(Group& group, std::vector<Index> entries) override;
   // Gateway::Listener
   void OnReply(const Gateway::Asker& asker, Reply reply) override;
+
+  // Cache::Runner
+  void OnHeld(const Cache::Ticket& ticket) override;
+  void OpenCache();
+  void FollowCache(const Group& group);
+  void FollowCacheOfAll();
+  void GiveUpKeys();
 
   // src/node_host.cc: Host. ----------------------------------------------------------------------
   MonoTime Now() const override { return now; }
@@ -220,6 +231,7 @@ struct Node::Parts final : public Host, public Group::Listener, public Gateway::
   std::vector<Group*> all_groups;  // The same, side by side.
   Intake intake;
   Gateway gateway;
+  std::unique_ptr<Cache> cache;  // Once the cluster has formed.
   Dispatcher dispatcher;
   PubSub channels;
   Stats figures;

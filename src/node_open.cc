@@ -142,6 +142,7 @@ void Node::Parts::FinishForming() {
     CHECK(added.ok());  // Nothing is read.
   }
   relink = true;  // Who we are has changed.
+  OpenCache();
   FollowMembers();
 }
 
@@ -151,6 +152,7 @@ Result<void> Node::Parts::LoadGroups(StorageReader& storage) {
     Result<void> added = AddGroup(id, &storage);
     if (!added) return added;
   }
+  OpenCache();
   return {};
 }
 

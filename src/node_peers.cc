@@ -51,6 +51,7 @@ void Node::Parts::On(const PeerUp& input) {
   // What a gateway forwards goes out on our bulk lane: no other link says that it will arrive.
   if (input.ours && input.hello.lane == bus::Lane::kBulk) {
     gateway.OnPeerUp(id);
+    if (cache != nullptr) cache->OnPeerUp(id);
     next_leads = now;
   }
   FollowMembers();  // Whoever talks to us may need an answer.
@@ -120,6 +121,10 @@ bool Node::Parts::OnMessage(const Sender& from, const bus::Envelope& envelope) {
     case bus::MessageType::kFetch:
     case bus::MessageType::kFetched:
       return OnFetching(from.node, envelope);
+    case bus::MessageType::kCache:
+      return cache == nullptr || cache->OnFrame(now, from.node, envelope);
+    case bus::MessageType::kCacheLeases:
+      return cache == nullptr || cache->OnLeases(now, from.node, envelope);
     case bus::MessageType::kPing:
       return true;
   }
@@ -218,6 +223,7 @@ bool Node::Parts::OnLeads(NodeId from, const bus::Envelope& envelope) {
   if (!DecodeLeads(&in, &leads)) return false;
   for (const Lead& lead : leads) LeaveIfLetGo(from, lead);
   for (Lead& lead : leads) gateway.OnLead(now, from, std::move(lead));
+  FollowCacheOfAll();
   return true;
 }
 

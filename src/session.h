@@ -32,6 +32,12 @@ struct ExecReply {
   std::vector<size_t> from_group;  // Positions in `replies`, in the order of the batch.
 };
 
+// A command, or those of an EXEC, that waits for its keys.
+struct WaitingCommand {
+  std::vector<std::vector<Bytes>> queue;  // One, but for an EXEC.
+  bool exec = false;
+};
+
 // A command that asks several groups, and what it has asked.
 struct Errand {
   struct Part {
@@ -61,6 +67,7 @@ class Session {
     bool hands_over = false;  // Its answer hands something over: see Propose.
     Reply reply;
     std::unique_ptr<ExecReply> exec;
+    std::unique_ptr<WaitingCommand> waiting;
     std::unique_ptr<Errand> errand;
     // It waits for those before it: its answer points elsewhere, or it is a task to begin.
     bool parked = false;
@@ -97,6 +104,7 @@ class Session {
   std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
   bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
+  bool leased = false;        // Its output shows what is good for a while only (Cache).
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.
   bool dirty = false;         // In the node's list of sessions whose output is to be collected.

@@ -6,16 +6,13 @@
 #include "src/dispatcher.h"
 
 namespace lockstep {
-namespace {
-
-void LeaveMulti(Session* session) {
+void Dispatcher::DiscardQueue(Session* session) {
   session->queue.clear();
   session->queued_bytes = 0;
   session->client.queued = -1;
   session->client.dirty_exec = false;
+  session->client.watched.clear();
 }
-
-}  // namespace
 
 // By the command, not the leaf: SLOWLOG RESET is no RESET.
 bool Dispatcher::IsTransactionControl(const FoundCommand& found) const {
@@ -40,21 +37,26 @@ Reply Dispatcher::RunTransactionControl(Session* session, const Call& call, bool
   }
   if (!client.in_multi()) return Reply::Error("ERR", Bytes(name) + " without MULTI");
   if (name == "EXEC") return Exec(session, call, answered_later);
-  LeaveMulti(session);
+  DiscardQueue(session);
   return Reply::Ok();
 }
 
 // EXEC itself was refused. As in Redis, the transaction is over with it.
 Reply Dispatcher::AbortExec(Session* session, const Reply& why) {
-  LeaveMulti(session);
+  DiscardQueue(session);
   const BytesView sentence = BytesView(why.text).substr(why.text.find(' ') + 1);
   return Reply::Error("EXECABORT", "Transaction discarded because of: " + Bytes(sentence));
 }
 
 Reply Dispatcher::Exec(Session* session, const Call& call, bool* answered_later) {
-  const std::vector<std::vector<Bytes>> queue = std::move(session->queue);
+  std::vector<std::vector<Bytes>> queue = std::move(session->queue);
   const bool dirty = session->client.dirty_exec;
-  LeaveMulti(session);
+  if (!dirty && (WorksOnKeys(queue) || !session->client.watched.empty())) {
+    *answered_later = true;
+    ExecOnKeys(session, call, std::move(queue));
+    return Reply::Nothing();
+  }
+  DiscardQueue(session);
   if (dirty) {
     return Reply::Error("EXECABORT", "Transaction discarded because of previous errors.");
   }

@@ -99,7 +99,8 @@ TEST_F(CommandDocsTest, ListFiltersByPatternCategoryAndModule) {
   EXPECT_EQ(Run({"COMMAND", "LIST", "FILTERBY", "PATTERN", "config|g*"}),
             Reply::Array({Reply::Bulk("config|get")}));
   EXPECT_EQ(Run({"COMMAND", "LIST", "FILTERBY", "ACLCAT", "transaction"}),
-            Reply::Array({Reply::Bulk("discard"), Reply::Bulk("exec"), Reply::Bulk("multi")}));
+            Reply::Array({Reply::Bulk("discard"), Reply::Bulk("exec"), Reply::Bulk("multi"),
+                          Reply::Bulk("unwatch"), Reply::Bulk("watch")}));
   EXPECT_EQ(Run({"COMMAND", "LIST", "FILTERBY", "ACLCAT", "nosuch"}), Reply::Array());
   EXPECT_EQ(Run({"COMMAND", "LIST", "FILTERBY", "MODULE", "x"}), Reply::Array());
   for (const std::vector<Bytes>& words :

@@ -195,7 +195,7 @@ TEST(CommandTableTest, WhatAClientSentIsShownOnlyInPart) {
 
 TEST(CommandTableTest, ScriptingAndReplicationAreNotPretended) {
   for (const char* name : {"EVAL", "FUNCTION", "SCRIPT", "SYNC", "PSYNC", "REPLCONF", "MIGRATE",
-                           "RESTORE", "DUMP", "WATCH"}) {
+                           "RESTORE", "DUMP"}) {
     EXPECT_EQ(Find({name}).command, nullptr) << name;
   }
 }

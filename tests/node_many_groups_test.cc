@@ -43,8 +43,9 @@ TEST_F(NodeManyGroupsTest, TwoNodesAtRestExchangeOneFrameABeatForAllGroups) {
     EXPECT_GE(frames, kBeats - 1);
     EXPECT_LE(frames, 2 * kBeats + kBeats / 2) << "its own beat, and answers to the other's";
   }
-  // Each group commits something now and then, by which its clock and its sessions go on.
-  for (const auto& [pair, frames] : others) EXPECT_LE(frames, 3 * kShards);
+  // Each group commits something now and then, by which its clock and its sessions go on; and the
+  // home of a shard's lines meets each node once.
+  for (const auto& [pair, frames] : others) EXPECT_LE(frames, 5 * kShards);
 }
 
 // And what all of them write in one turn is one batch, which is synced once.

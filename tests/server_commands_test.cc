@@ -154,7 +154,8 @@ TEST_F(ServerTest, CategoriesListTheirCommandsAndSubcommands) {
   EXPECT_NE(std::find(categories.items.begin(), categories.items.end(), Reply::Bulk("lock")),
             categories.items.end());
   EXPECT_EQ(Run({"ACL", "CAT", "transaction"}),
-            Reply::Array({Reply::Bulk("discard"), Reply::Bulk("exec"), Reply::Bulk("multi")}));
+            Reply::Array({Reply::Bulk("discard"), Reply::Bulk("exec"), Reply::Bulk("multi"),
+                          Reply::Bulk("unwatch"), Reply::Bulk("watch")}));
   const Reply admin = Run({"ACL", "CAT", "admin"});
   EXPECT_NE(std::find(admin.items.begin(), admin.items.end(), Reply::Bulk("config|set")),
             admin.items.end());

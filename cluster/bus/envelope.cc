@@ -20,6 +20,8 @@ const char* TypeName(MessageType type) {
     case MessageType::kFormed: return "formed";
     case MessageType::kTransfer: return "transfer";
     case MessageType::kHeartbeats: return "heartbeats";
+    case MessageType::kCache: return "cache";
+    case MessageType::kCacheLeases: return "cache-leases";
   }
   return "unknown";
 }

@@ -26,8 +26,10 @@ enum class MessageType : uint8_t {
   kFetch,        // Asks a group's leader for the data of log entries that a snapshot needs.
   kFetched,      // Some of it.
   kLead,         // Which groups the sender leads, to a node that keeps nothing of them.
+  kCache,        // Messages between a shard's home and one of its caches (cluster/mesi).
+  kCacheLeases,  // Their leases, of all shards between two nodes.
 };
-constexpr MessageType kMessageTypeLast = MessageType::kLead;
+constexpr MessageType kMessageTypeLast = MessageType::kCacheLeases;
 
 // "raft", "forward", ...: for log lines, INFO and metrics.
 const char* TypeName(MessageType type);

@@ -182,6 +182,7 @@ void Raft::State::BecomeLeader() {
   time_since = now;
   time_term = hard.term;
 
+  term_before = log.last().term;
   incoming.reset();
   progress.clear();
   uncommitted_bytes = 0;
@@ -190,6 +191,8 @@ void Raft::State::BecomeLeader() {
   }
   heartbeat_deadline = now + options.heartbeat_us;
   quorum_deadline = kNeverMono;
+  rounds.clear();
+  majority_heard = {};
   OnConfigChanged();
   // Nothing of an older term is committed by counting; this takes all before it along (§5.4.2).
   AppendOwn(EntryKind::kNoop, {});
@@ -204,6 +207,8 @@ void Raft::State::LayDownLeadership() {
   reads.clear();
   if (round_due) ++read_round;  // A position that was given away is not given to another read.
   round_due = false;
+  rounds.clear();
+  majority_heard = {};
   reads_lost = true;
   snapshot_asked = false;
   wants_snapshot = false;

@@ -170,6 +170,12 @@ class Raft {
   // It leads, or was heard within two election timeouts: a node that cannot stand, or was let go
   // of, keeps the name of a leader that may be gone.
   bool HearsLeader(MonoTime now) const;
+  // When the latest round of heartbeats was begun that a quorum has answered in this term: nobody
+  // else was elected before that. 0: none yet, or it does not lead. Only once an entry of the term
+  // has committed.
+  MonoTime MajorityHeard() const;
+  // Of the last entry before its own term, as the leader: in it another may have led. 0: none.
+  Term TermBefore() const;
   bool IsReceiving() const;         // Part of a snapshot is here.
   Index copy() const;               // See HardState.
   Index commit() const;

@@ -22,7 +22,7 @@ uint64_t Raft::State::Read() {
 }
 
 void Raft::State::BeginRound() {
-  if (round_due) ++read_round;
+  if (round_due || heartbeat_due) rounds.push_back({++read_round, now});
   // Who decides alone has nobody to ask.
   const bool ask_for_reads = round_due && !IDecideAlone();
   if (heartbeat_due || ask_for_reads) {
@@ -68,13 +68,16 @@ void Raft::State::ConfirmReads() {
   // Before an entry of this term has committed, older ones may be committed unknown to us (etcd
   // #7331).
   const bool knows_commit = CommittedInThisTerm() || Planted(Mutant::kReadBeforeFirstCommit);
-  if (reads.empty() || !knows_commit) return;
+  if ((reads.empty() && rounds.empty()) || !knows_commit) return;
   const auto confirmed_round =
       ReachedByQuorum<uint64_t>(log.config(), [this](const Member& member) {
         if (IsMe(member) || Planted(Mutant::kReadByDeposedLeader)) return read_round;
         const auto other = progress.find(member.node);
         return other == progress.end() ? uint64_t{0} : other->second.read_position();
       });
+  for (; !rounds.empty() && rounds.front().number <= confirmed_round; rounds.pop_front()) {
+    majority_heard = rounds.front().began;
+  }
   while (!reads.empty() && reads.front().position <= confirmed_round) {
     confirmed.push_back({.position = reads.front().position, .index = reads.front().index});
     reads.pop_front();

@@ -192,6 +192,13 @@ struct Raft::State {
   };
   std::deque<PendingRead> reads;  // One a round; CheckQuorum bounds how long they can pile up.
   uint64_t read_round = 0;        // The last that heartbeats have carried. Never reset.
+  struct Round {
+    uint64_t number = 0;
+    MonoTime began;
+  };
+  std::deque<Round> rounds;  // While leading: those that no quorum has answered yet, in order.
+  Term term_before;          // Of the last entry before this term's first.
+  MonoTime majority_heard;   // Began the latest that one has; 0: none in this term.
   bool round_due = false;  // The last of `reads` waits for the next Drain to begin its round.
 
   std::weak_ptr<const OutgoingSnapshot> outgoing;  // Held by the transfers that use it.

@@ -174,6 +174,7 @@ MonoTime Server::Turn() {
 // The disk first: it works while we talk to the sockets. Nothing here waits for it, see duty 3 in
 // src/node.h.
 void Server::HandOut(Output output) {
+  if (loop_.Now() >= output.valid_until) CloseLeased(&output);
   if (output.sleep_us > 0) ::usleep(static_cast<useconds_t>(output.sleep_us));
   if (output.write_number != 0) storage_->Submit(std::move(output.write), output.write_number);
   HandOutPeers(&output);
@@ -184,6 +185,14 @@ void Server::HandOut(Output output) {
     clients_->StopListening();
     leave_by_ = loop_.Now() + kLastWordsUsMax;
     Leave(loop_.Now());
+  }
+}
+
+void Server::CloseLeased(Output* output) {
+  LOCKSTEP_LOG(kWarn, "this process was stopped for most of a lease: what it was about to answer "
+                      "from its cache may be out of date; those connections are closed");
+  for (Output::ToClient& client : output->clients) {
+    if (client.leased) client = {client.id, {}, true, true, false};
   }
 }
 

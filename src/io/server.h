@@ -46,6 +46,7 @@ class Server final : private NodePort {
 
   MonoTime Turn();
   void HandOut(Output output);
+  static void CloseLeased(Output* output);
   void HandOutPeers(Output* output);
   void TellFigures(MonoTime now);
   void OnPersisted();

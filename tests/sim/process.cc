@@ -247,7 +247,9 @@ void Process::Take(Output output) {
     disk_.Write(output.write_number, std::move(output.write),
                 [this](uint64_t number) { Post(Persisted{number}); });
   }
+  const bool late = LocalNow() >= output.valid_until;
   for (Output::ToClient& to : output.clients) {
+    if (late && to.leased) to = {to.id, {}, true, true, false};
     world_->wires().FromNode(to.id, std::move(to.bytes), to.close);
   }
   for (const ClientId id : output.stop_reading) world_->wires().StopReading(id);

@@ -1,0 +1,376 @@
+#include "cluster/mesi/agent.h"
+
+#include <algorithm>
+
+#include "src/base/check.h"
+#include "src/base/log.h"
+
+namespace lockstep::mesi {
+namespace {
+
+// A lease is asked for again after an eighth of it, and sooner while there is none.
+constexpr int64_t kAskAgainUs = 50 * kUsPerMs;
+// Nobody has wanted anything for so long, and nothing is owned: the lease may end.
+constexpr int64_t kUnusedUs = 300 * kUsPerSecond;
+
+std::optional<AgentEvent> EventOf(MessageType type, bool keeps) {
+  switch (type) {
+    case MessageType::kDataS: return AgentEvent::kDataS;
+    case MessageType::kDataX: return AgentEvent::kDataX;
+    case MessageType::kUpgradeOk: return AgentEvent::kUpgradeOk;
+    case MessageType::kInv: return AgentEvent::kInv;
+    case MessageType::kRecallS: return AgentEvent::kRecallS;
+    case MessageType::kRecallX: return AgentEvent::kRecallX;
+    case MessageType::kWbAck: return keeps ? AgentEvent::kWbAckKeeps : AgentEvent::kWbAck;
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Agent::Agent(const Options& options, Stats* stats, Listener* listener)
+    : options_(options), stats_(stats), listener_(listener) {}
+
+// Sessions ----------------------------------------------------------------------------------------
+
+void Agent::Follow(MonoTime now, NodeId home, Term epoch, bool owes_report) {
+  CHECK(epoch > epoch_ && home != kNoNode && home != options_.self);
+  std::vector<Bytes> owned;  // As the next home is to hear it.
+  Report(now, [&](const Message& message) {
+    Writer out(&owned.emplace_back());
+    EncodeMessage(message, &out);
+  });
+  home_ = home;
+  epoch_ = epoch;
+  owes_report_ = owes_report;
+  OpenSession(now);
+  if (!open_) return;
+  for (const Bytes& one : owned) {
+    Reader in(one);
+    Message message;
+    CHECK(DecodeMessage(&in, &message));
+    channel_->Send(message);
+  }
+  if (!owes_report_) channel_->Send({.type = MessageType::kReportDone});
+  listener_->OnLost();
+}
+
+void Agent::SetIncarnation(MonoTime now, uint64_t incarnation) {
+  if (incarnation == incarnation_) return;
+  incarnation_ = incarnation;
+  if (home_ != kNoNode && home_ != options_.self) StartAnew(now);
+}
+
+// In the same epoch. What we owned is lost: the home has given us up, or will.
+void Agent::StartAnew(MonoTime now) {
+  OpenSession(now);
+  if (open_ && !owes_report_) channel_->Send({.type = MessageType::kReportDone});
+  listener_->OnLost();
+}
+
+// Nobody wants anything of it: the next one who does opens another.
+void Agent::Close() {
+  Drop();
+  open_ = false;
+}
+
+void Agent::FinishReport() {
+  if (!std::exchange(owes_report_, false)) return;
+  if (open_) channel_->Send({.type = MessageType::kReportDone});
+}
+
+void Agent::SayReport(const Message& message) {
+  CHECK(open_ && owes_report_);
+  channel_->Send(message);
+}
+
+// Ends the one before it: what we had is not ours any more.
+void Agent::OpenSession(MonoTime now) {
+  Drop();
+  open_ = incarnation_ != 0;
+  if (!open_) return;
+  session_ = {incarnation_, session_.number + 1};
+  channel_ = std::make_unique<Channel>();
+  lease_asked_ = {};
+  used_ = now;
+  AskForLease(now);
+}
+
+void Agent::Drop() {
+  if (open_) ++stats_->sessions_over;
+  lines_.Clear();
+  written_.clear();
+  asking_ = 0;
+  lease_until_ = {};
+}
+
+void Agent::AskForLease(MonoTime now) {
+  lease_asked_ = now;
+  ask_ = LeaseAsk{.shard = options_.shard,
+                  .epoch = epoch_,
+                  .session = session_,
+                  .sent = now,
+                  .received = channel_->received(),
+                  .said = channel_->said()};
+  next_tick_ = std::min(next_tick_, now + kAskAgainUs);
+}
+
+void Agent::OnGive(MonoTime now, const LeaseGive& give) {
+  if (!open_ || give.epoch != epoch_ || give.session != session_) return;
+  if (give.verdict == LeaseGive::Verdict::kNotHome) return;  // It will be, or another is.
+  const bool sense = give.verdict == LeaseGive::Verdict::kGranted &&
+                     channel_->OnWord(give.received, give.said);
+  if (!sense) {
+    StartAnew(now);
+    return;
+  }
+  const bool had = now < lease_until_;
+  lease_until_ = std::max(lease_until_, give.sent + give.length_us);
+  next_tick_ = std::min(next_tick_, lease_until_);
+  // What came before the lease did was not shown to anybody.
+  if (!had && now < lease_until_) listener_->OnLost();
+}
+
+void Agent::OnPeerUp() {
+  if (open_) channel_->SendAgain();
+}
+
+void Agent::Tick(MonoTime now) {
+  if (now < next_tick_) return;
+  next_tick_ = kNeverMono;
+  if (!open_) return;
+  const bool over = lease_until_.us != 0 && now >= lease_until_;
+  if (over) {
+    if (lines_.size() > 0) {
+      LOCKSTEP_LOG(kInfo, "cache: the lease of shard %lu from node %lu is over: %zu lines dropped",
+                   ShardOf(options_.shard), home_.value, lines_.size());
+    }
+    if (asking_ == 0) return Close();
+    StartAnew(now);
+  }
+  DemoteIdle(now);
+  const bool in_use = lines_.size() > 0 || channel_->kept_bytes() > 0 || owes_report_;
+  const bool idle = now - used_ >= kUnusedUs && written_.empty() && asking_ == 0;
+  if (!in_use || idle) return;
+  const int64_t every = lease_until_.us == 0 ? kAskAgainUs : options_.times.cache_us / 8;
+  if (now - lease_asked_ >= every) AskForLease(now);
+  next_tick_ = std::min(next_tick_, lease_asked_ + every);
+  if (lease_until_.us != 0) next_tick_ = std::min(next_tick_, lease_until_);
+}
+
+// Messages ----------------------------------------------------------------------------------------
+
+bool Agent::OnFrame(MonoTime now, SessionId session, Reader* in) {
+  if (!open_ || session != session_) return true;
+  if (lease_until_.us != 0 && now >= lease_until_) {
+    StartAnew(now);
+    return true;
+  }
+  bool sense = true;
+  const uint64_t number = session_.number;
+  const bool whole = channel_->OnFrame(in, [&](const Message& message) {
+    sense = OnMessage(now, message);
+    return sense && number == session_.number;
+  });
+  if (sense && whole) return true;
+  ++stats_->violations;
+  LOCKSTEP_LOG(kError, "home of shard %lu, node %lu: what it says makes no sense",
+               ShardOf(options_.shard), home_.value);
+  StartAnew(now);
+  return false;
+}
+
+bool Agent::OnMessage(MonoTime now, const Message& message) {
+  const std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
+  if (!event) return false;
+  const Line* line = lines_.Find(message.key);
+  const bool of_grant = *event == AgentEvent::kRecallS || *event == AgentEvent::kRecallX ||
+                        *event == AgentEvent::kWbAck || *event == AgentEvent::kWbAckKeeps;
+  if (of_grant && (line == nullptr || line->gen() != message.gen)) return false;
+  const bool data = *event == AgentEvent::kDataS || *event == AgentEvent::kDataX;
+  if (data && !message.payload) return false;
+  if (*event == AgentEvent::kInv) ++stats_->invs_received;
+  if (*event == AgentEvent::kRecallS || *event == AgentEvent::kRecallX) ++stats_->recalls_received;
+  return Does(now, message.key, *event, &message);
+}
+
+// One transition, and what it asks for. False: it cannot be.
+bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* from) {
+  Line* line = lines_.Find(key);
+  const Copy state = StateOf(line);
+  const AgentStep step = Step(state, event);
+  if (!step.possible) return false;
+  if (line == nullptr && step.next != Copy::kI) line = lines_.Add(key);
+  if (IsAsking(state) != IsAsking(step.next)) asking_ += IsAsking(step.next) ? 1 : size_t{0} - 1;
+  if ((step.actions & kInstall) != 0) Install(now, line, *from);
+  if ((step.actions & kTakeGen) != 0) line->set_gen(from->gen);
+  if (step.next == Copy::kE && state != Copy::kE) Watch(now, line);
+  // The room of an asking line's generation tells when it asked.
+  if ((step.actions & (kSendGetS | kSendGetX)) != 0) {
+    line->set_gen(static_cast<uint64_t>(now.us) & kGenMax);
+  }
+  if (line != nullptr) {
+    SendAbout(now, *line, step.actions);
+    line->set_state(static_cast<uint8_t>(step.next));
+  } else if ((step.actions & kAckInv) != 0) {
+    channel_->Send({.type = MessageType::kInvAck, .key = key});
+  }
+  if ((step.actions & kDropValue) != 0) lines_.ClearValue(line);
+  if (line != nullptr && step.next == Copy::kI) lines_.Remove(line);
+  if ((step.actions & kServe) != 0 && from != nullptr) listener_->OnHeld(key);
+  return true;
+}
+
+void Agent::Install(MonoTime now, Line* line, const Message& message) {
+  const Payload& payload = *message.payload;
+  const MonoTime asked{static_cast<int64_t>(line->gen())};
+  line->set_version(payload.version);
+  if (payload.present) {
+    lines_.SetValue(line, payload.value);
+    const bool reads = message.type == MessageType::kDataS;
+    MonoTime deadline = kNeverMono;
+    // A reader stops before the home lets it expire: it counts from when it asked, and by a clock
+    // that may be the slower one.
+    if (payload.ttl_us) {
+      deadline = reads ? asked + options_.times.Within(*payload.ttl_us) : now + *payload.ttl_us;
+    }
+    lines_.SetDeadline(line, deadline);
+  } else {
+    lines_.ClearValue(line);
+  }
+  line->set_ttl_is_new(false);
+  line->set_gen(message.gen);
+}
+
+// It is owned from now on, and is to go home when nobody writes it.
+void Agent::Watch(MonoTime now, Line* line) {
+  line->set_dirty(true);
+  const MonoTime look_at = now + options_.dirty_us / 3;
+  written_.push_back({look_at, line->gen(), Bytes(line->key())});
+  next_tick_ = std::min(next_tick_, look_at);
+}
+
+void Agent::SendAbout(MonoTime now, const Line& line, uint16_t actions) {
+  Message message{.key = line.key()};
+  if ((actions & (kSendGetS | kSendGetX | kSendGetXHave)) != 0) {
+    message.type = (actions & kSendGetS) != 0 ? MessageType::kGetS : MessageType::kGetX;
+    message.have = (actions & kSendGetXHave) != 0;
+    if (message.have) ++stats_->upgrades;
+    channel_->Send(message);
+  }
+  if ((actions & kAckInv) != 0) {
+    message.type = MessageType::kInvAck;
+    channel_->Send(message);
+  }
+  if ((actions & (kAckRecall | kSendWbEvict | kSendWbDemote)) == 0) return;
+  message.type = (actions & kAckRecall) != 0 ? MessageType::kRecallAck : MessageType::kWriteBack;
+  message.gen = line.gen();
+  message.keeps = (actions & (kKeeping | kSendWbDemote)) != 0;
+  if (message.type == MessageType::kWriteBack) ++stats_->write_backs;
+  // Not of a line that was only granted: the home has its value.
+  if (StateOf(&line) != Copy::kE) message.payload = PayloadOf(now, line);
+  channel_->Send(message);
+}
+
+Payload Agent::PayloadOf(MonoTime now, const Line& line) const {
+  Payload payload{.version = line.version(),
+                  .present = line.present(),
+                  .value = line.value(),
+                  .ttl_is_new = line.ttl_is_new()};
+  if (line.present() && line.deadline() != kNeverMono) {
+    payload.ttl_us = std::max<int64_t>(1, line.deadline() - now);
+  }
+  return payload;
+}
+
+// This node's clients ----------------------------------------------------------------------------
+
+bool Agent::Hold(MonoTime now, BytesView key, bool write) {
+  used_ = now;
+  if (home_ == kNoNode || home_ == options_.self) return false;
+  if (incarnation_ == 0) return false;
+  const bool over = lease_until_.us != 0 && now >= lease_until_;
+  if (!open_ || over) StartAnew(now);
+  if (next_tick_ == kNeverMono) AskForLease(now);
+  Line* line = lines_.Find(key);
+  if (line != nullptr && line->deadline() <= now) {
+    const Copy state = StateOf(line);
+    if (IsWritable(state)) {
+      lines_.ClearValue(line);
+      Wrote(line);
+      ++stats_->expired;
+    } else if (state == Copy::kS) {
+      (void)Does(now, key, AgentEvent::kEvict, nullptr);
+      line = nullptr;
+    } else if (IsReadable(state)) {
+      return false;  // It is on its way to another state, and not to be shown any more.
+    }
+  }
+  const Copy state = StateOf(line);
+  const bool has = write ? IsWritable(state) : IsReadable(state);
+  if (has && now < lease_until_) {
+    lines_.Touch(line);
+    return true;
+  }
+  if (!has) CHECK(Does(now, key, write ? AgentEvent::kStore : AgentEvent::kLoad, nullptr));
+  return false;
+}
+
+void Agent::Wrote(Line* line) {
+  CHECK(IsWritable(StateOf(line)));
+  const Version before = line->version();
+  const bool same = before.epoch == epoch_.value && before.gen == line->gen();
+  CHECK(!same || before.seq < kSeqMax);
+  line->set_version({epoch_.value, line->gen(), same ? before.seq + 1 : 1});
+  line->set_dirty(true);
+  line->set_state(static_cast<uint8_t>(Step(StateOf(line), AgentEvent::kStore).next));
+}
+
+// What was not written since it was last looked at goes home.
+void Agent::DemoteIdle(MonoTime now) {
+  while (!written_.empty() && written_.front().look_at <= now) {
+    Written one = std::move(written_.front());
+    written_.pop_front();
+    Line* line = lines_.Find(one.key);
+    if (line == nullptr || !IsWritable(StateOf(line)) || line->gen() != one.gen) continue;
+    if (line->dirty()) {
+      line->set_dirty(false);
+      one.look_at = now + options_.dirty_us / 3;
+      written_.push_back(std::move(one));
+    } else {
+      CHECK(Does(now, one.key, AgentEvent::kIdle, nullptr));
+    }
+  }
+  if (!written_.empty()) next_tick_ = std::min(next_tick_, written_.front().look_at);
+}
+
+void Agent::Put(BytesView key, BytesView value) {
+  Line* line = lines_.Find(key);
+  CHECK(line != nullptr);
+  lines_.SetValue(line, value);
+  Wrote(line);
+}
+
+void Agent::SetDeadline(BytesView key, MonoTime deadline) {
+  Line* line = lines_.Find(key);
+  CHECK(line != nullptr && line->present());
+  if (line->deadline() == deadline) return;
+  lines_.SetDeadline(line, deadline);
+  line->set_ttl_is_new(true);
+  Wrote(line);
+}
+
+void Agent::Erase(BytesView key) {
+  Line* line = lines_.Find(key);
+  CHECK(line != nullptr);
+  lines_.ClearValue(line);
+  line->set_ttl_is_new(true);
+  Wrote(line);
+}
+
+void Agent::CheckInvariants() const {
+  CHECK(!open_ || channel_ != nullptr);
+  CHECK(open_ || lines_.size() == 0);
+}
+
+}  // namespace lockstep::mesi

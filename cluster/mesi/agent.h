@@ -1,0 +1,165 @@
+// A node's side of a shard whose home is elsewhere: the lines that it caches, in a session with the
+// home.
+//
+// Always true:
+//   1. Nothing is shown after the lease is over by our clock, which counts from when we asked. Who
+//      answers a client looks at lease_until() after it has looked at the lines, and before the
+//      answer leaves.
+//   2. What comes from another session than ours is not for us.
+//   3. When a session ends, everything that we have from the home is dropped. To the next home we
+//      say first what we owned.
+//
+// Not thread-safe; used on the node thread. No clock, no sockets.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "cluster/mesi/agent_table.h"
+#include "cluster/mesi/channel.h"
+#include "cluster/mesi/lease.h"
+#include "cluster/mesi/line_table.h"
+#include "cluster/mesi/stats.h"
+
+namespace lockstep::mesi {
+
+class Agent {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // Clients who wait for the key may look again: now, before anything else happens to it.
+    virtual void OnHeld(BytesView key) = 0;
+    // What was held or asked for is gone, or what was there may be shown now: whoever waits asks
+    // anew, once this turn's events are through.
+    virtual void OnLost() = 0;
+  };
+  struct Options {
+    NodeId self;
+    GroupId shard;
+    int64_t dirty_us = 500 * kUsPerMs;  // dcache-dirty-max-age.
+    LeaseTimes times;
+  };
+  Agent(const Options& options, Stats* stats, Listener* listener);
+
+  // The home to have a session with, from now on: one of a higher epoch than the one before.
+  // `owes_report`: this node was the home before, and says what it had (SayReport, FinishReport).
+  void Follow(MonoTime now, NodeId home, Term epoch, bool owes_report);
+  // The session that this node has in the shard's log: ours is named after it. 0: none yet, and
+  // none is opened here.
+  void SetIncarnation(MonoTime now, uint64_t incarnation);
+  // This node is the home itself: `say` gets the report, and everything is dropped.
+  template <class Say>
+  void MoveHere(MonoTime now, Term epoch, const Say& say) {
+    Report(now, say);
+    Drop();
+    home_ = options_.self;
+    epoch_ = epoch;
+    open_ = owes_report_ = false;
+  }
+  NodeId home() const { return home_; }
+  Term epoch() const { return epoch_; }
+  // Says to the home what this node had as the home before; ends the report with it.
+  void FinishReport();
+  bool owes_report() const { return owes_report_; }
+  bool is_open() const { return open_; }
+  void SayReport(const Message& message);  // Of it.
+  size_t kept_bytes() const { return channel_ == nullptr ? 0 : channel_->kept_bytes(); }
+
+  // For this node's clients. ----------------------------------------------------------------------
+  // Whether they may read (write) the key now. If not it is asked for, and OnHeld or OnLost
+  // follows.
+  bool Hold(MonoTime now, BytesView key, bool write);
+  Line* Find(BytesView key) { return lines_.Find(key); }  // Only what is held.
+  void Put(BytesView key, BytesView value);  // Keeps its deadline.
+  void SetDeadline(BytesView key, MonoTime deadline);
+  void Erase(BytesView key);
+  MonoTime lease_until() const { return lease_until_; }
+
+  // From the home. --------------------------------------------------------------------------------
+  bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
+  void OnGive(MonoTime now, const LeaseGive& give);
+  void OnPeerUp();
+
+  void Tick(MonoTime now);
+  MonoTime NextWakeup() const { return next_tick_; }
+
+  // What is to be said. ---------------------------------------------------------------------------
+  bool HasNews() const { return open_ && channel_->HasNews(); }
+  Channel* channel() { return channel_.get(); }
+  SessionId session() const { return session_; }
+  std::optional<LeaseAsk> TakeAsk() { return std::exchange(ask_, std::nullopt); }
+
+  LineTable& lines() { return lines_; }
+  const LineTable& lines() const { return lines_; }
+  size_t asking() const { return asking_; }
+  void CheckInvariants() const;
+
+ private:
+  struct Written {  // A line that was written under this grant, and is to be looked at then.
+    MonoTime look_at;
+    uint64_t gen = 0;
+    Bytes key;
+  };
+
+  void OpenSession(MonoTime now);
+  void StartAnew(MonoTime now);
+  void Close();
+  void Drop();
+  template <class Say>
+  void Report(MonoTime now, const Say& say);
+  void AskForLease(MonoTime now);
+  bool OnMessage(MonoTime now, const Message& message);
+  bool Does(MonoTime now, BytesView key, AgentEvent event, const Message* from);
+  void Install(MonoTime now, Line* line, const Message& message);
+  void SendAbout(MonoTime now, const Line& line, uint16_t actions);
+  void DemoteIdle(MonoTime now);
+  void Watch(MonoTime now, Line* line);
+  void Wrote(Line* line);
+  Payload PayloadOf(MonoTime now, const Line& line) const;
+  static Copy StateOf(const Line* line) {
+    return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());
+  }
+
+  Options options_;
+  Stats* stats_;
+  Listener* listener_;
+  LineTable lines_;
+  NodeId home_;
+  Term epoch_;
+  SessionId session_;       // The latest that was opened.
+  uint64_t incarnation_ = 0;
+  bool open_ = false;
+  bool owes_report_ = false;  // Of what it had as a home; nothing else is said before it.
+  std::unique_ptr<Channel> channel_;
+  MonoTime lease_until_;
+  MonoTime lease_asked_;
+  MonoTime used_;           // When a client last wanted something of it.
+  size_t asking_ = 0;       // Lines that wait for an answer.
+  std::deque<Written> written_;  // By look_at.
+  std::optional<LeaseAsk> ask_;
+  MonoTime next_tick_ = kNeverMono;
+};
+
+// Owners only: what can be read here the home has, or can have again.
+template <class Say>
+void Agent::Report(MonoTime now, const Say& say) {
+  if (!open_ || now >= lease_until_) return;
+  const bool sure = lease_until_ - now >= options_.times.Outlasts(options_.times.home_us);
+  lines_.ForEach([&](Line* line) {
+    const Copy state = StateOf(line);
+    if (!IsOwned(state)) return;
+    Message message{.type = MessageType::kReport, .key = line->key(), .gen = line->gen()};
+    message.report = IsLeaving(state) ? ReportKind::kLeaving
+                     : sure           ? ReportKind::kSureOwner
+                                      : ReportKind::kOwner;
+    message.epoch = epoch_;
+    message.payload = PayloadOf(now, *line);
+    say(message);
+  });
+}
+
+}  // namespace lockstep::mesi

@@ -1,0 +1,39 @@
+#include "cluster/mesi/channel.h"
+
+#include <utility>
+
+namespace lockstep::mesi {
+
+uint64_t Channel::Send(const Message& message) {
+  Bytes encoded;
+  Writer out(&encoded);
+  EncodeMessage(message, &out);
+  kept_bytes_ += encoded.size();
+  kept_.push_back(std::move(encoded));
+  return said();
+}
+
+void Channel::OnHeard(uint64_t has) {
+  if (has <= heard_) return;
+  heard_ = has;
+  while (first_ <= has) {
+    kept_bytes_ -= kept_.front().size();
+    kept_.pop_front();
+    ++first_;
+  }
+  if (next_ < first_) next_ = first_;
+}
+
+void Channel::Flush(Writer* out, size_t bytes_max) {
+  uint64_t end = next_;
+  size_t bytes = 0;
+  while (end <= said() && (bytes == 0 || bytes < bytes_max)) bytes += kept_[end++ - first_].size();
+  out->Varint(received_);
+  out->Bool(std::exchange(ask_again_, false));
+  out->Varint(next_);
+  out->Varint(end - next_);
+  for (; next_ < end; ++next_) out->Raw(kept_[next_ - first_]);
+  unsaid_bytes_ = 0;
+}
+
+}  // namespace lockstep::mesi

@@ -1,0 +1,87 @@
+// One end of a session: messages in both directions, each once and in order, over links that break,
+// repeat and lose.
+//
+// What was sent is kept until the other end says that it has it; a gap, or a link that is new,
+// makes the sender begin again behind what the other has. The order is what the protocol rests on:
+// an Inv that overtakes the data which it is about leaves a stale copy for ever (IGNITE-627).
+#pragma once
+
+#include <deque>
+
+#include "cluster/mesi/messages.h"
+
+namespace lockstep::mesi {
+
+class Channel {
+ public:
+  // Numbered from 1. Gives its number.
+  uint64_t Send(const Message& message);
+
+  uint64_t said() const { return first_ + kept_.size() - 1; }  // Messages given to Send so far.
+  uint64_t heard() const { return heard_; }   // Of ours the other end has so many.
+  uint64_t received() const { return received_; }
+  size_t kept_bytes() const { return kept_bytes_; }  // That the other end may not have yet.
+
+  // Something waits to be sent, or to be acknowledged soon.
+  bool HasNews() const { return next_ <= said() || ask_again_ || unsaid_bytes_ >= kAckEveryBytes; }
+  // Writes what HasNews: as much as fits in about `bytes_max`, one message at least.
+  void Flush(Writer* out, size_t bytes_max);
+
+  // What is written by Flush. `take(message)` says whether it was taken; if not, it and what
+  // follows it is left: the other end is asked for it again by AskAgain. False: it makes no sense.
+  template <class Take>
+  bool OnFrame(Reader* in, const Take& take) {
+    const uint64_t has = in->Varint();
+    const bool again = in->Bool();
+    uint64_t seq = in->Varint();
+    const size_t n = in->Count(4);
+    if (!in->ok() || has > said()) return false;
+    OnHeard(has);
+    if (again) SendAgain();
+    for (size_t i = 0; i < n; ++i, ++seq) {
+      const size_t before = in->left();
+      Message message;
+      if (!DecodeMessage(in, &message)) return false;
+      if (seq <= received_) continue;
+      if (seq != received_ + 1) {
+        ask_again_ = true;
+        return true;
+      }
+      if (!take(message)) return true;
+      received_ = seq;
+      unsaid_bytes_ += before - in->left();
+    }
+    return in->done();
+  }
+
+  // By a lease's words: what the other end has, and has said.
+  bool OnWord(uint64_t has, uint64_t said_by_other) {
+    if (has > said()) return false;
+    OnHeard(has);
+    if (said_by_other > received_) ask_again_ = true;
+    // All that was under way must have come by now, or it is lost.
+    if (has <= said() && word_before_ == has && next_ > has + 1) SendAgain();
+    word_before_ = has;
+    return true;
+  }
+  void AskAgain() { ask_again_ = true; }
+  // From the first that the other end may lack.
+  void SendAgain() { next_ = first_; }
+
+ private:
+  static constexpr size_t kAckEveryBytes = 64 * 1024;
+
+  void OnHeard(uint64_t has);
+
+  std::deque<Bytes> kept_;   // Encoded; the first is number first_.
+  uint64_t first_ = 1;
+  uint64_t next_ = 1;        // To be written by the next Flush.
+  uint64_t heard_ = 0;
+  uint64_t word_before_ = UINT64_MAX;
+  size_t kept_bytes_ = 0;
+  uint64_t received_ = 0;
+  size_t unsaid_bytes_ = 0;  // Received, and not said so.
+  bool ask_again_ = false;
+};
+
+}  // namespace lockstep::mesi

@@ -1,0 +1,574 @@
+#include "cluster/mesi/home.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/base/log.h"
+
+namespace lockstep::mesi {
+namespace {
+
+// How often what has not been heard is asked for again.
+constexpr int64_t kAskAgainUs = 100 * kUsPerMs;
+
+bool Concerns(const DirLine& dir, uint8_t cache) {
+  if (dir.state == Dir::kU) return false;
+  const bool shares = dir.state == Dir::kSh || dir.state == Dir::kBInv;
+  if (shares && (dir.sharers & BitOf(cache)) != 0) return true;
+  if (!shares && dir.owner == cache) return true;
+  return IsBusy(dir.state) && dir.request.who == cache;
+}
+
+FromOwner OwnerOf(uint8_t number, const Message& message) {
+  return {number, message.gen, message.keeps};
+}
+
+}  // namespace
+
+Home::Home(const Options& options, Stats* stats, Listener* listener)
+    : options_(options), stats_(stats), listener_(listener), silent_(options.awaited),
+      next_tick_(options.began) {}
+
+Home::~Home() = default;
+
+// Recovery ----------------------------------------------------------------------------------------
+
+void Home::OnReport(NodeId from, const Message& report) {
+  if (recovered_ || report.epoch != options_.before) return;
+  if (report.report == ReportKind::kWasHome) {
+    former_spoke_ = true;
+    return;
+  }
+  Candidate& candidate = candidates_[Bytes(report.key)];
+  if (report.report == ReportKind::kFormerOwner) {
+    candidate.recovered.OnFormerOwner(report.owner, report.gen);
+    return;
+  }
+  if (!report.payload) return;
+  Kept* kept = &candidate.formers;
+  if (report.report == ReportKind::kFormer) {
+    candidate.recovered.OnFormerValue();
+  } else {
+    const bool best =
+        candidate.recovered.OnOwner({.node = from,
+                                     .gen = report.gen,
+                                     .leaving = report.report == ReportKind::kLeaving,
+                                     .sure = report.report == ReportKind::kSureOwner});
+    if (!best) return;
+    kept = &candidate.owners;
+  }
+  const Payload& payload = *report.payload;
+  *kept = {payload.version, payload.present, Bytes(payload.value), payload.ttl_us};
+}
+
+void Home::OnReportDone(NodeId from) {
+  silent_.erase(from);
+  next_tick_ = options_.began;  // Look at once.
+}
+
+// Who is silent may show what the home before has granted, as long as its lease lasts; and the home
+// before itself, what it has. It granted nothing to itself: a node that becomes the home drops what
+// it had as a cache.
+void Home::LookAtRecovery(MonoTime now) {
+  if (recovered_) return;
+  MonoTime until = options_.not_before;
+  for (const NodeId node : silent_) {
+    int64_t wait = options_.times.Outlasts(options_.times.home_us);
+    if (node != options_.home_before) wait += options_.times.Outlasts(options_.times.cache_us);
+    until = std::max(until, options_.began + wait);
+  }
+  // Nobody can have had anything: this is the first home.
+  if (options_.before.value == 0) until = options_.began;
+  if (now < until || (silent_.contains(options_.self))) {
+    next_tick_ = std::max(now + 1, std::min(until, now + kAskAgainUs));
+    return;
+  }
+  if (now >= lease_until_) return;
+  AdoptAll(now);
+}
+
+void Home::AdoptAll(MonoTime now) {
+  recovered_ = true;
+  for (const auto& [key, candidate] : candidates_) {
+    const Recovered::Verdict verdict = candidate.recovered.Judge(former_spoke_);
+    if (verdict == Recovered::Verdict::kOwners) Adopt(now, key, candidate.owners);
+    if (verdict == Recovered::Verdict::kFormers) Adopt(now, key, candidate.formers);
+    if (verdict == Recovered::Verdict::kForgotten) ++stats_->forgets;
+  }
+  candidates_.clear();
+  // What they asked for meanwhile was left with them.
+  for (const auto& session : sessions_) {
+    if (session != nullptr) session->channel.AskAgain();
+  }
+  news_ = true;
+  listener_->OnServing();
+}
+
+void Home::Adopt(MonoTime now, BytesView key, const Kept& kept) {
+  if (!kept.present) return;
+  Line* line = lines_.Add(key);
+  line->set_state(static_cast<uint8_t>(Dir::kU));
+  lines_.SetValue(line, kept.value);
+  line->set_version(kept.version);
+  if (kept.ttl_us) lines_.SetDeadline(line, now + *kept.ttl_us);
+}
+
+std::vector<NodeId> Home::Unreported() const {
+  return recovered_ ? std::vector<NodeId>() : std::vector<NodeId>(silent_.begin(), silent_.end());
+}
+
+void Home::OnMajority(MonoTime now, MonoTime heard) {
+  const bool served = MayServe(now);
+  lease_until_ = std::max(lease_until_, heard + options_.times.home_us);
+  if (!recovered_) {
+    next_tick_ = std::min(next_tick_, now);
+  } else if (!served && MayServe(now)) {
+    listener_->OnServing();
+  }
+}
+
+// Leases ------------------------------------------------------------------------------------------
+
+Home::Session* Home::SessionOf(NodeId node) {
+  for (const auto& session : sessions_) {
+    if (session != nullptr && session->node == node) return session.get();
+  }
+  return nullptr;
+}
+
+// Whoever opens a session has dropped what it had in those before. Null: it may not.
+Home::Session* Home::Open(MonoTime now, NodeId node, SessionId id) {
+  Session* session = SessionOf(node);
+  if (session != nullptr && session->id == id) return session;
+  if (session != nullptr) {
+    if (id < session->id) return nullptr;
+    End(now, session);
+  }
+  const auto over = over_.find(node);
+  if (over != over_.end() && id <= over->second) return nullptr;
+  const auto free = std::find(sessions_.begin(), sessions_.end(), nullptr);
+  if (free == sessions_.end()) return nullptr;
+  *free = std::make_unique<Session>();
+  (*free)->node = node;
+  (*free)->id = id;
+  (*free)->number = static_cast<uint8_t>(free - sessions_.begin());
+  return free->get();
+}
+
+void Home::End(MonoTime now, Session* session) {
+  ++stats_->sessions_over;
+  over_[session->node] = session->id;
+  const uint8_t number = session->number;
+  // What is at rest first. What is busy may be granted to our clients then, whose commands want
+  // other lines: none of those may name the session any more. They may add lines, too.
+  std::vector<Bytes> resting, busy;
+  lines_.ForEach([&](Line* line) {
+    const DirLine dir = Load(line, line->key());
+    if (Concerns(dir, number)) (IsBusy(dir.state) ? busy : resting).emplace_back(line->key());
+  });
+  const std::unique_ptr<Session> gone = std::exchange(sessions_[number], nullptr);
+  for (const std::vector<Bytes>* keys : {&resting, &busy}) {
+    for (const Bytes& key : *keys) {
+      DirLine dir = Load(lines_.Find(key), key);
+      const DirStep step = OnGone(&dir, number, &next_gen_);
+      Run(now, key, dir, step, nullptr, nullptr);
+    }
+  }
+}
+
+void Home::SetIncarnation(NodeId node, uint64_t incarnation) {
+  incarnations_[node] = incarnation;
+}
+
+bool Home::MayHaveLease(const Session& session) const {
+  const auto known = incarnations_.find(session.node);
+  return known != incarnations_.end() && known->second != 0 &&
+         known->second == session.id.incarnation;
+}
+
+void Home::OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask) {
+  Session* session = Open(now, from, ask.session);
+  if (session == nullptr || !session->channel.OnWord(ask.received, ask.said)) {
+    gives_.push_back({from, {.shard = options_.shard,
+                             .epoch = options_.epoch,
+                             .session = ask.session,
+                             .verdict = LeaseGive::Verdict::kOver}});
+    return;
+  }
+  session->ask = ask.sent;
+  news_ = true;
+  TryGrant(now, session);
+}
+
+// Not while it has not heard what it is to drop or give back: if it never does, its lease ends.
+void Home::TryGrant(MonoTime now, Session* session) {
+  if (!session->ask || now >= lease_until_ || !MayHaveLease(*session)) return;
+  if (session->channel.heard() < session->last_forward) return;
+  const int64_t length = options_.times.cache_us;
+  session->deadline = std::max(session->deadline, now + options_.times.Outlasts(length));
+  gives_.push_back({session->node, {.shard = options_.shard,
+                                    .epoch = options_.epoch,
+                                    .session = session->id,
+                                    .sent = *std::exchange(session->ask, std::nullopt),
+                                    .length_us = length,
+                                    .received = session->channel.received(),
+                                    .said = session->channel.said()}});
+  next_tick_ = std::min(next_tick_, session->deadline);
+}
+
+void Home::Tick(MonoTime now) {
+  if (now < next_tick_) return;
+  next_tick_ = kNeverMono;
+  LookAtRecovery(now);
+  for (size_t i = 0; i < sessions_.size(); ++i) {
+    Session* session = sessions_[i].get();
+    if (session == nullptr) continue;
+    if (session->deadline.us != 0 && now >= session->deadline) {
+      LOCKSTEP_LOG(kInfo, "cache of node %lu: its lease on shard %lu is over", session->node.value,
+                   ShardOf(options_.shard));
+      End(now, session);
+      continue;
+    }
+    TryGrant(now, session);
+    if (session->deadline.us != 0) next_tick_ = std::min(next_tick_, session->deadline);
+  }
+}
+
+void Home::OnPeerUp(NodeId peer) {
+  if (Session* session = SessionOf(peer)) {
+    session->channel.SendAgain();
+    news_ = true;
+  }
+}
+
+// Messages ----------------------------------------------------------------------------------------
+
+bool Home::OnFrame(MonoTime now, NodeId from, SessionId id, Reader* in) {
+  Session* session = Open(now, from, id);
+  if (session == nullptr) {
+    gives_.push_back({from, {.shard = options_.shard,
+                             .epoch = options_.epoch,
+                             .session = id,
+                             .verdict = LeaseGive::Verdict::kOver}});
+    return true;
+  }
+  bool sense = true;
+  const bool whole = session->channel.OnFrame(in, [&](const Message& message) {
+    bool taken = false;
+    sense = OnMessage(now, session, message, &taken);
+    return sense && taken;
+  });
+  news_ = true;
+  if (!sense || !whole) {
+    ++stats_->violations;
+    LOCKSTEP_LOG(kError, "cache of node %lu: what it says of shard %lu makes no sense",
+                 from.value, ShardOf(options_.shard));
+    End(now, session);
+    return false;
+  }
+  TryGrant(now, session);
+  return true;
+}
+
+bool Home::OnMessage(MonoTime now, Session* session, const Message& message, bool* taken) {
+  *taken = true;
+  switch (message.type) {
+    case MessageType::kReport:
+      if (session->reported) return false;
+      OnReport(session->node, message);
+      return true;
+    case MessageType::kReportDone:
+      session->reported = true;
+      OnReportDone(session->node);
+      return true;
+    default:
+      break;
+  }
+  if (!session->reported) return false;
+  if (!recovered_) {
+    *taken = false;  // It is asked for again when we serve.
+    return true;
+  }
+  if (message.type == MessageType::kGetS || message.type == MessageType::kGetX) {
+    return OnRequestOf(now, session, message);
+  }
+  Line* line = lines_.Find(message.key);
+  DirLine dir = Load(line, message.key);
+  DirStep step;
+  if (message.type == MessageType::kInvAck) {
+    step = OnInvAck(&dir, session->number, &next_gen_);
+  } else if (message.type == MessageType::kRecallAck) {
+    step = OnRecallAck(&dir, OwnerOf(session->number, message), &next_gen_);
+  } else if (message.type == MessageType::kWriteBack) {
+    step = OnWriteBack(&dir, OwnerOf(session->number, message), &next_gen_);
+  } else {
+    return false;
+  }
+  if (!step.possible) return false;
+  Run(now, message.key, dir, step, &message, session);
+  return true;
+}
+
+bool Home::OnRequestOf(MonoTime now, Session* session, const Message& message) {
+  const bool write = message.type == MessageType::kGetX;
+  const Request request{session->number, write, write && message.have};
+  Line* line = lines_.Find(message.key);
+  if (line != nullptr) ExpireIfDue(now, line);
+  DirLine dir = Load(line, message.key);
+  const DirStep step = OnRequest(&dir, request, &next_gen_);
+  if (!step.possible) return false;
+  if ((step.actions & kQueue) != 0) {
+    Busy& busy = busy_.find(message.key)->second;
+    // One request of each cache at a time.
+    if (busy.request.who == session->number) return false;
+    for (const Queued& queued : busy.queue) {
+      if (queued.request.who == session->number && queued.session == session->id) return false;
+    }
+    busy.queue.push_back({request, session->id});
+    return true;
+  }
+  Run(now, message.key, dir, step, &message, session);
+  return true;
+}
+
+// One transition of a line, and what it asks for -------------------------------------------------
+
+DirLine Home::Load(const Line* line, BytesView key) const {
+  DirLine dir;
+  if (line == nullptr) return dir;
+  dir.state = static_cast<Dir>(line->state());
+  if (dir.state == Dir::kSh || dir.state == Dir::kBInv) {
+    dir.sharers = line->sharers();
+  } else if (dir.state != Dir::kU) {
+    dir.owner = line->owner();
+    dir.gen = line->gen();
+  }
+  if (IsBusy(dir.state)) dir.request = busy_.find(key)->second.request;
+  return dir;
+}
+
+// Of an absent key. What its owner writes must be newer.
+Version Home::VersionOfNothing(const DirLine& dir) {
+  return dir.state == Dir::kX ? Version{options_.epoch.value, dir.gen, 0} : NewVersion();
+}
+
+Line* Home::Store(BytesView key, Line* line, const DirLine& dir) {
+  if (line == nullptr && dir.state == Dir::kU) return nullptr;
+  if (line == nullptr) {
+    line = lines_.Add(key);
+    line->set_version(VersionOfNothing(dir));
+  }
+  line->set_state(static_cast<uint8_t>(dir.state));
+  if (dir.state == Dir::kSh || dir.state == Dir::kBInv) {
+    line->set_sharers(dir.sharers);
+  } else if (dir.state != Dir::kU) {
+    line->set_gen(dir.gen);
+    line->set_owner(dir.owner);
+  }
+  if (IsBusy(dir.state)) {
+    auto busy = busy_.find(key);
+    if (busy == busy_.end()) busy = busy_.emplace(Bytes(key), Busy()).first;
+    busy->second.request = dir.request;
+  }
+  return line;
+}
+
+void Home::Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Message* from,
+               Session* speaker) {
+  const int actions = step.actions;
+  Line* line = Store(key, lines_.Find(key), dir);
+  if ((actions & kTakeData) != 0 && from != nullptr && from->payload && line != nullptr) {
+    TakeData(now, line, *from->payload);
+  }
+  if ((actions & kForget) != 0 && line != nullptr) {
+    lines_.ClearValue(line);
+    line->set_version(VersionOfNothing(dir));
+    ++stats_->forgets;
+  }
+  if ((actions & (kWbAck | kWbAckKeeping)) != 0) {
+    Say(speaker, {.type = MessageType::kWbAck,
+                  .key = key,
+                  .gen = from->gen,
+                  .keeps = (actions & kWbAckKeeping) != 0});
+  }
+  if ((actions & kSendInv) != 0) {
+    for (uint8_t i = 0; i < kCaches; ++i) {
+      if ((dir.sharers & BitOf(i)) == 0) continue;
+      ++stats_->invs_sent;
+      Forward(i, {.type = MessageType::kInv, .key = key});
+    }
+  }
+  if ((actions & (kSendRecallS | kSendRecallX)) != 0) {
+    ++stats_->recalls_sent;
+    const bool reads = (actions & kSendRecallS) != 0;
+    Forward(dir.owner, {.type = reads ? MessageType::kRecallS : MessageType::kRecallX,
+                        .key = key,
+                        .gen = dir.gen});
+  }
+  if ((actions & (kGrantS | kGrantX | kGrantUpgrade)) != 0) Grant(now, key, line, dir, actions);
+  if ((actions & kNext) != 0) ServeQueue(now, key);
+  DropIfEmpty(key);
+}
+
+void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions) {
+  if (dir.request.who == kHome) {
+    const auto busy = busy_.find(key);
+    if (busy != busy_.end()) busy->second.home_reads = busy->second.home_writes = false;
+    listener_->OnHeld(key);
+    return;
+  }
+  Session* session = sessions_[dir.request.who].get();
+  CHECK(session != nullptr && line != nullptr);
+  if (line->present()) ExpireIfDue(now, line);
+  Message message{.type = MessageType::kDataS, .key = key};
+  if (dir.request.write) message.gen = dir.gen;
+  if ((actions & kGrantUpgrade) != 0) {
+    message.type = MessageType::kUpgradeOk;
+  } else {
+    if ((actions & kGrantX) != 0) message.type = MessageType::kDataX;
+    message.payload = PayloadOf(now, *line);
+  }
+  Say(session, message);
+}
+
+// Until the line is busy again. A request whose session is over was dropped with it.
+void Home::ServeQueue(MonoTime now, BytesView key) {
+  for (;;) {
+    const auto busy = busy_.find(key);
+    if (busy == busy_.end()) return;
+    Line* line = lines_.Find(key);
+    DirLine dir = Load(line, key);
+    if (IsBusy(dir.state)) return;
+    if (busy->second.queue.empty()) {
+      busy_.erase(busy);
+      return;
+    }
+    const Queued next = busy->second.queue.front();
+    busy->second.queue.pop_front();
+    const Session* session =
+        next.request.who < kCaches ? sessions_[next.request.who].get() : nullptr;
+    if (next.request.who != kHome && (session == nullptr || session->id != next.session)) continue;
+    if (line != nullptr) ExpireIfDue(now, line);
+    const DirStep step = OnRequest(&dir, next.request, &next_gen_);
+    CHECK(step.possible);  // Whoever owns the line asks for nothing, and has nothing queued.
+    Run(now, key, dir, step, nullptr, nullptr);
+  }
+}
+
+void Home::DropIfEmpty(BytesView key) {
+  Line* line = lines_.Find(key);
+  if (line == nullptr || line->present() || line->state() != static_cast<uint8_t>(Dir::kU)) return;
+  if (busy_.find(key) != busy_.end()) return;
+  lines_.Remove(line);
+}
+
+// The home's deadline stands unless the owner has set another: so a line that is passed around
+// keeps its time.
+void Home::TakeData(MonoTime now, Line* line, const Payload& payload) {
+  const MonoTime before = line->deadline();
+  line->set_version(payload.version);
+  if (!payload.present) {
+    lines_.ClearValue(line);
+    return;
+  }
+  const bool was_there = line->present();
+  lines_.SetValue(line, payload.value);
+  if (payload.ttl_is_new || !was_there) {
+    lines_.SetDeadline(line, payload.ttl_us ? now + *payload.ttl_us : kNeverMono);
+  } else {
+    lines_.SetDeadline(line, before);
+  }
+}
+
+Payload Home::PayloadOf(MonoTime now, const Line& line) const {
+  Payload payload{.version = line.version(), .present = line.present(), .value = line.value()};
+  if (line.present() && line.deadline() != kNeverMono) {
+    payload.ttl_us = std::max<int64_t>(1, line.deadline() - now);
+  }
+  return payload;
+}
+
+// Its readers have stopped before: their clocks are told so that they do.
+void Home::ExpireIfDue(MonoTime now, Line* line) {
+  if (!line->present() || line->deadline() > now) return;
+  if (!HomeServes(static_cast<Dir>(line->state()))) return;
+  lines_.ClearValue(line);
+  line->set_version(NewVersion());
+  ++stats_->expired;
+}
+
+void Home::Forward(uint8_t to, const Message& message) {
+  Session* session = sessions_[to].get();
+  CHECK(session != nullptr);
+  session->last_forward = session->channel.Send(message);
+  news_ = true;
+}
+
+void Home::Say(Session* session, const Message& message) {
+  session->channel.Send(message);
+  news_ = true;
+}
+
+// This node's clients ----------------------------------------------------------------------------
+
+bool Home::Hold(MonoTime now, BytesView key, bool write) {
+  if (!MayServe(now)) return false;
+  Line* line = lines_.Find(key);
+  if (line == nullptr) return true;
+  ExpireIfDue(now, line);
+  const auto state = static_cast<Dir>(line->state());
+  if (state == Dir::kU || (state == Dir::kSh && !write)) {
+    lines_.Touch(line);
+    return true;
+  }
+  const Request request{kHome, write, false};
+  if (IsBusy(state)) {
+    Busy& busy = busy_.find(key)->second;
+    bool& asked = write ? busy.home_writes : busy.home_reads;
+    if (!std::exchange(asked, true)) busy.queue.push_back({request, {}});
+    return false;
+  }
+  DirLine dir = Load(line, key);
+  const DirStep step = OnRequest(&dir, request, &next_gen_);
+  CHECK(step.possible && IsBusy(dir.state));
+  Store(key, line, dir);
+  (write ? busy_.find(key)->second.home_writes : busy_.find(key)->second.home_reads) = true;
+  Run(now, key, dir, step, nullptr, nullptr);
+  return false;
+}
+
+void Home::Put(BytesView key, BytesView value) {
+  Line* line = lines_.Find(key);
+  if (line == nullptr) line = lines_.Add(key);
+  CHECK(line->state() == static_cast<uint8_t>(Dir::kU));
+  lines_.SetValue(line, value);
+  line->set_version(NewVersion());
+}
+
+void Home::SetDeadline(BytesView key, MonoTime deadline) {
+  Line* line = lines_.Find(key);
+  CHECK(line != nullptr && line->present() && line->state() == static_cast<uint8_t>(Dir::kU));
+  lines_.SetDeadline(line, deadline);
+  line->set_version(NewVersion());
+}
+
+void Home::Erase(BytesView key) {
+  Line* line = lines_.Find(key);
+  if (line == nullptr) return;
+  CHECK(line->state() == static_cast<uint8_t>(Dir::kU));
+  if (busy_.find(key) != busy_.end()) {
+    lines_.ClearValue(line);
+    line->set_version(NewVersion());
+  } else {
+    lines_.Remove(line);
+  }
+}
+
+void Home::CheckInvariants() const {
+  for (const auto& [key, busy] : busy_) {
+    for (const Queued& queued : busy.queue) CHECK(queued.request.who <= kHome);
+  }
+}
+
+}  // namespace lockstep::mesi

@@ -1,0 +1,216 @@
+// The home of a shard's lines: the leader of its group, for as long as it leads (its term is the
+// epoch). It has the directory, and every value that no cache owns.
+//
+// It begins by asking whoever may have had lines from the home before (Recovered), and serves when
+// all have answered or are out-waited.
+//
+// Always true:
+//   1. A cache shows nothing of ours that we have granted to another meanwhile: it has said that it
+//      dropped it, or its lease is over by our clock, which is later than by its own.
+//   2. A lease is prolonged only for a session that has everything we asked it to drop or give
+//      back: so whoever is cut off, one way or both, is waited for no longer than one lease.
+//   3. We serve and grant only under our own lease: the majority has heard us lead, lately.
+//
+// Not thread-safe; used on the node thread. No clock, no sockets: who owns it says what time it is.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "cluster/mesi/channel.h"
+#include "cluster/mesi/directory.h"
+#include "cluster/mesi/lease.h"
+#include "cluster/mesi/line_table.h"
+#include "cluster/mesi/recovery.h"
+#include "cluster/mesi/stats.h"
+
+namespace lockstep::mesi {
+
+class Home {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // This node's clients who wait for the key may look again: now, before anything else happens to
+    // it.
+    virtual void OnHeld(BytesView key) = 0;
+    virtual void OnServing() = 0;  // It serves from now on, or again.
+  };
+  struct Options {
+    NodeId self;
+    GroupId shard;
+    Term epoch;
+    Term before;            // In which the home before, if any, may have served. 0: there was none.
+    NodeId home_before;     // kNoNode: not known.
+    MonoTime began;         // When we were elected, or later.
+    MonoTime not_before;    // Somebody who is no member any more may have a lease until then.
+    std::set<NodeId> awaited;  // Whoever may have had a session with the home before; us too.
+    LeaseTimes times;
+  };
+  Home(const Options& options, Stats* stats, Listener* listener);
+  ~Home();
+
+  Term epoch() const { return options_.epoch; }
+  Term before() const { return options_.before; }
+  bool recovered() const { return recovered_; }
+  // A majority has heard us lead at `heard`.
+  void OnMajority(MonoTime now, MonoTime heard);
+  bool MayServe(MonoTime now) const { return recovered_ && now < lease_until_; }
+  MonoTime lease_until() const { return lease_until_; }
+
+  // For this node's own clients. ------------------------------------------------------------------
+  // Whether they may read (write) the key now. If not it is asked for, and OnHeld follows, or
+  // OnServing if it is not the key that is in the way.
+  bool Hold(MonoTime now, BytesView key, bool write);
+  // Only what is held.
+  Line* Find(BytesView key) { return lines_.Find(key); }
+  void Put(BytesView key, BytesView value);  // Keeps its deadline.
+  void SetDeadline(BytesView key, MonoTime deadline);
+  void Erase(BytesView key);
+
+  // From caches. False: it makes no sense, the peer is to be cut off. -----------------------------
+  bool OnFrame(MonoTime now, NodeId from, SessionId session, Reader* in);
+  void OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask);
+  void OnReport(NodeId from, const Message& report);  // Of this node's own.
+  void OnReportDone(NodeId from);
+  void OnPeerUp(NodeId peer);
+  // The session that the node has in the shard's log. Only under it are leases given: so whoever
+  // is home next knows who may have one. 0: it has none now.
+  void SetIncarnation(NodeId node, uint64_t incarnation);
+
+  void Tick(MonoTime now);
+  MonoTime NextWakeup() const { return next_tick_; }
+
+  // What is to be said. --------------------------------------------------------------------------
+  struct ToCache {
+    NodeId to;
+    SessionId session;
+    Channel* channel;
+  };
+  template <class Send>
+  void Flush(const Send& send) {
+    if (!std::exchange(news_, false)) return;
+    for (const auto& session : sessions_) {
+      if (session == nullptr) continue;
+      Channel* channel = &session->channel;
+      while (channel->HasNews()) send(ToCache{session->node, session->id, channel});
+    }
+  }
+  bool HasNews() const { return news_; }
+  std::vector<std::pair<NodeId, LeaseGive>> TakeGives() { return std::exchange(gives_, {}); }
+  std::vector<NodeId> Unreported() const;  // Whom to ask again.
+
+  // When it is the home no more: what the next is to hear of what it had.
+  template <class Tell>
+  void Report(MonoTime now, const Tell& tell);
+
+  LineTable& lines() { return lines_; }
+  const LineTable& lines() const { return lines_; }
+  void CheckInvariants() const;
+
+ private:
+  struct Session {
+    NodeId node;
+    SessionId id;
+    uint8_t number = 0;         // Its bit.
+    Channel channel;
+    MonoTime deadline;          // Of its lease, by our clock.
+    uint64_t last_forward = 0;  // The latest Inv or Recall.
+    std::optional<MonoTime> ask;  // Waits until it has that; the latest.
+    bool reported = false;
+  };
+  struct Queued {
+    Request request;
+    SessionId session;
+  };
+  struct Busy {
+    Request request;
+    std::deque<Queued> queue;
+    bool home_reads = false, home_writes = false;  // Asked for.
+  };
+  struct Kept {  // A payload that outlives its message.
+    Version version;
+    bool present = false;
+    Bytes value;
+    std::optional<int64_t> ttl_us;
+  };
+  struct Candidate {
+    Recovered recovered;
+    Kept owners, formers;
+  };
+
+  Session* SessionOf(NodeId node);
+  Session* Open(MonoTime now, NodeId node, SessionId id);
+  void End(MonoTime now, Session* session);
+  void TryGrant(MonoTime now, Session* session);
+  bool OnMessage(MonoTime now, Session* session, const Message& message, bool* taken);
+  bool OnRequestOf(MonoTime now, Session* session, const Message& message);
+  void AdoptAll(MonoTime now);
+  void Adopt(MonoTime now, BytesView key, const Kept& kept);
+  bool MayHaveLease(const Session& session) const;
+  void LookAtRecovery(MonoTime now);
+
+  DirLine Load(const Line* line, BytesView key) const;
+  Line* Store(BytesView key, Line* line, const DirLine& dir);
+  void Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Message* from,
+           Session* speaker);
+  void TakeData(MonoTime now, Line* line, const Payload& payload);
+  void Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions);
+  void Forward(uint8_t to, const Message& message);
+  void Say(Session* session, const Message& message);
+  void ServeQueue(MonoTime now, BytesView key);
+  void DropIfEmpty(BytesView key);
+  void ExpireIfDue(MonoTime now, Line* line);
+  Payload PayloadOf(MonoTime now, const Line& line) const;
+  Version VersionOfNothing(const DirLine& dir);
+  Version NewVersion() { return {options_.epoch.value, ++next_gen_, 0}; }
+
+  Options options_;
+  Stats* stats_;
+  Listener* listener_;
+  LineTable lines_;
+  uint64_t next_gen_ = 0;  // The latest that was given out.
+  std::map<Bytes, Busy, std::less<>> busy_;
+  std::array<std::unique_ptr<Session>, kCaches> sessions_;
+  std::map<NodeId, SessionId> over_;  // The latest session of each that has ended.
+  std::map<NodeId, uint64_t> incarnations_;
+  bool former_spoke_ = false;
+  bool recovered_ = false;
+  std::set<NodeId> silent_;   // Of those awaited: not heard yet.
+  std::map<Bytes, Candidate, std::less<>> candidates_;
+  MonoTime lease_until_;
+  MonoTime next_tick_;
+  std::vector<std::pair<NodeId, LeaseGive>> gives_;
+  bool news_ = false;
+};
+
+template <class Tell>
+void Home::Report(MonoTime now, const Tell& tell) {
+  Message report{.type = MessageType::kReport,
+                 .report = ReportKind::kWasHome,
+                 .epoch = options_.epoch};
+  tell(report);
+  lines_.ForEach([&](Line* line) {
+    const DirLine dir = Load(line, line->key());
+    report.key = line->key();
+    report.payload.reset();
+    if (HomeServes(dir.state) || dir.state == Dir::kBInv) {
+      if (!line->present() || line->deadline() <= now) return;
+      report.report = ReportKind::kFormer;
+      report.payload = PayloadOf(now, *line);
+    } else {
+      if (sessions_[dir.owner] == nullptr) return;
+      report.report = ReportKind::kFormerOwner;
+      report.gen = dir.gen;
+      report.owner = sessions_[dir.owner]->node;
+    }
+    tell(report);
+  });
+}
+
+}  // namespace lockstep::mesi

@@ -1,0 +1,511 @@
+#include "src/cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/hash.h"
+#include "src/base/log.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kFrameBytes = 256 * 1024;
+constexpr int64_t kFenceAgainUs = 100 * kUsPerMs;
+constexpr int64_t kTickUs = 20 * kUsPerMs;
+
+}  // namespace
+
+// One shard. What it was home of it keeps until the next home has asked for it.
+struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
+  Shard(Cache* c, GroupId g)
+      : cache(c), group(g),
+        agent({.self = c->options_.self, .shard = g, .dirty_us = c->options_.dirty_us,
+               .times = c->options_.times},
+              &c->stats_, this) {}
+
+  void OnHeld(BytesView key) override { cache->OnKeyHeld(key); }
+  void OnServing() override { lost = true; }
+  void OnLost() override { lost = true; }
+
+  Cache* cache;
+  GroupId group;
+  mesi::Agent agent;
+  std::unique_ptr<mesi::Home> home;
+  std::unique_ptr<mesi::Home> former;
+  std::vector<Bytes> own_report;  // Of our agent, encoded: since we were elected.
+  bool lost = false;
+  // Whom the shard's group has followed, as far as was heard here.
+  NodeId leader;
+  Term led_in;
+  NodeId leader_before;
+  Term led_before;
+  uint64_t sessions_ended = 0;
+  uint64_t sessions_changed = UINT64_MAX;
+  MonoTime not_before;           // See Home::Options.
+  MonoTime next_fence;
+};
+
+Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now)
+    : options_(options), outbox_(outbox), runner_(runner), started_(now), now_(now) {
+  for (uint64_t i = 0; i < options.shards; ++i) {
+    shards_.push_back(std::make_unique<Shard>(this, ShardGroup(i)));
+    // Before our start there may have been sessions of which our log tells the end, and not when.
+    shards_.back()->not_before = now + options.times.Outlasts(options.times.home_us) +
+                                 options.times.Outlasts(options.times.cache_us);
+  }
+}
+
+Cache::~Cache() = default;
+
+Cache::Shard& Cache::ShardOfKey(BytesView key) const {
+  return *shards_[ShardOfSlot(SlotOf(key), shards_.size())];
+}
+
+Cache::Shard* Cache::ShardOfGroup(GroupId group) const {
+  if (!IsShard(group) || ShardOf(group) >= shards_.size()) return nullptr;
+  return shards_[ShardOf(group)].get();
+}
+
+// Leaders -----------------------------------------------------------------------------------------
+
+void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
+  Shard* shard = ShardOfGroup(group.id());
+  if (shard == nullptr) return;
+  now_ = now;
+  const raft::Raft& raft = group.raft();
+  if (shard->home != nullptr && (!raft.is_leader() || raft.term() != shard->home->epoch())) {
+    LeaveHome(shard);
+  }
+  if (raft.leader() != kNoNode && raft.term() > shard->led_in) {
+    shard->leader_before = std::exchange(shard->leader, raft.leader());
+    shard->led_before = std::exchange(shard->led_in, raft.term());
+  }
+  FollowSessions(now, shard, group);
+  shard->agent.SetIncarnation(now, gateway.IncarnationIn(group.id()));
+  if (raft.is_leader()) {
+    if (shard->agent.epoch() < raft.term()) LeaveAgent(now, shard, raft.term());
+    // But a later home may have called on us, of which our replica has not heard yet.
+    const bool elected =
+        shard->agent.home() == options_.self && shard->agent.epoch() == raft.term();
+    if (shard->home == nullptr && elected && group.IsCurrent()) BecomeHome(now, shard, group);
+    if (shard->home != nullptr) {
+      const MonoTime heard = raft.MajorityHeard();
+      if (heard.us != 0) shard->home->OnMajority(now, heard);
+    }
+    return;
+  }
+  const Gateway::LeaderAt leader = gateway.LeaderAndTermOf(now, group.id());
+  if (leader.node == kNoNode || leader.node == options_.self) return;
+  if (leader.term <= shard->agent.epoch()) return;
+  shard->agent.Follow(now, leader.node, leader.term, shard->former != nullptr);
+  if (shard->former != nullptr) SendReport(now, shard);
+}
+
+// Of a session that ended nobody can say here whether its node knows it.
+void Cache::FollowSessions(MonoTime now, Shard* shard, const Group& group) {
+  const Replica& replica = group.replica();
+  if (replica.sessions_changed() == shard->sessions_changed) return;
+  shard->sessions_changed = replica.sessions_changed();
+  if (replica.sessions_ended() != std::exchange(shard->sessions_ended, replica.sessions_ended())) {
+    OnInstalled(now, group.id());
+  }
+  if (shard->home == nullptr) return;
+  for (const NodeId node : replica.Origins()) {
+    shard->home->SetIncarnation(node, replica.SessionOf(node).incarnation);
+  }
+}
+
+void Cache::OnInstalled(MonoTime now, GroupId group) {
+  Shard* shard = ShardOfGroup(group);
+  if (shard == nullptr) return;
+  const mesi::LeaseTimes& times = options_.times;
+  shard->not_before = now + times.Outlasts(times.home_us) + times.Outlasts(times.cache_us);
+}
+
+void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
+  const raft::Raft& raft = group.raft();
+  const Replica& replica = group.replica();
+  mesi::Home::Options options{.self = options_.self,
+                              .shard = shard->group,
+                              .epoch = raft.term(),
+                              .before = raft.TermBefore(),
+                              .home_before = kNoNode,
+                              .began = now,
+                              .not_before = shard->not_before,
+                              .awaited = {options_.self},
+                              .times = options_.times};
+  if (shard->led_before == options.before) options.home_before = shard->leader_before;
+  for (const NodeId node : replica.Origins()) options.awaited.insert(node);
+  shard->home = std::make_unique<mesi::Home>(options, &stats_, shard);
+  for (const NodeId node : replica.Origins()) {
+    shard->home->SetIncarnation(node, replica.SessionOf(node).incarnation);
+  }
+  shard->next_fence = now;
+  next_tick_ = now;
+  ReportSelf(now, shard);
+}
+
+// Elected: from now on others may count us as the home, and wait for us no longer than for one. So
+// what we have as a cache is shown no more; what we own waits until our home is there to hear it.
+void Cache::LeaveAgent(MonoTime now, Shard* shard, Term epoch) {
+  shard->own_report.clear();
+  shard->agent.MoveHere(now, epoch, [shard](const mesi::Message& message) {
+    Writer out(&shard->own_report.emplace_back());
+    mesi::EncodeMessage(message, &out);
+  });
+  shard->lost = true;
+}
+
+// To ourselves, what we had as a cache, and as a former home.
+void Cache::ReportSelf(MonoTime now, Shard* shard) {
+  mesi::Home* home = shard->home.get();
+  const auto say = [&](const mesi::Message& message) { home->OnReport(options_.self, message); };
+  for (const Bytes& one : shard->own_report) {
+    Reader in(one);
+    mesi::Message message;
+    CHECK(mesi::DecodeMessage(&in, &message));
+    say(message);
+  }
+  if (shard->former != nullptr) shard->former->Report(now, say);
+  shard->former.reset();
+  shard->own_report.clear();
+  home->OnReportDone(options_.self);
+}
+
+// What it has it shows to nobody any more; the next home may ask for it.
+void Cache::LeaveHome(Shard* shard) {
+  shard->former = std::move(shard->home);
+  shard->lost = true;
+  if (!shard->former->recovered()) shard->former.reset();
+}
+
+void Cache::SendReport(MonoTime now, Shard* shard) {
+  mesi::Agent& agent = shard->agent;
+  if (shard->former == nullptr || !agent.owes_report() || !agent.is_open()) return;
+  shard->former->Report(now, [&](const mesi::Message& message) { agent.SayReport(message); });
+  shard->former.reset();
+  agent.FinishReport();
+}
+
+// Commands ----------------------------------------------------------------------------------------
+
+bool Cache::Hold(MonoTime now, BytesView key, bool write) {
+  now_ = now;
+  Shard& shard = ShardOfKey(key);
+  if (shard.home != nullptr) {
+    if (!shard.home->Hold(now, key, write)) return false;
+    Used(shard.home->lease_until());
+    return true;
+  }
+  if (!shard.agent.Hold(now, key, write)) return false;
+  Used(shard.agent.lease_until());
+  return true;
+}
+
+bool Cache::Hold(MonoTime now, std::span<const Want> wants) {
+  bool all = true;
+  for (const Want& want : wants) all &= Hold(now, want.key, want.write);
+  // Asking for one may have cost another, when a lease was found to be over.
+  if (!all || wants.size() < 2) return all;
+  return std::all_of(wants.begin(), wants.end(),
+                     [&](const Want& want) { return Hold(now, want.key, want.write); });
+}
+
+void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants) {
+  ++stats_.misses;
+  const uint64_t number = ++next_number_;
+  for (const Want& want : wants) waiting_for_[want.key].insert(number);
+  waiting_[number] = {ticket, std::move(wants), now};
+  numbers_[ticket] = number;
+}
+
+void Cache::Forget(const Ticket& ticket) {
+  const auto number = numbers_.find(ticket);
+  if (number == numbers_.end()) return;
+  const auto found = waiting_.find(number->second);
+  for (const Want& want : found->second.wants) {
+    const auto on = waiting_for_.find(want.key);
+    if (on == waiting_for_.end()) continue;
+    on->second.erase(number->second);
+    if (on->second.empty()) waiting_for_.erase(on);
+  }
+  waiting_.erase(found);
+  numbers_.erase(number);
+}
+
+std::vector<Cache::Ticket> Cache::WaitingSince(MonoTime before) const {
+  std::vector<Ticket> old;
+  for (const auto& [number, waiting] : waiting_) {
+    if (waiting.since > before) break;
+    old.push_back(waiting.ticket);
+  }
+  return old;
+}
+
+// Those who wait for the key, in the order in which they came; each sees what those before it did.
+void Cache::OnKeyHeld(BytesView key) {
+  const auto on = waiting_for_.find(key);
+  if (on == waiting_for_.end()) return;
+  const std::set<uint64_t> numbers = on->second;
+  for (const uint64_t number : numbers) {
+    const auto found = waiting_.find(number);
+    if (found == waiting_.end() || !Hold(now_, found->second.wants)) continue;
+    const Ticket ticket = found->second.ticket;
+    Forget(ticket);
+    runner_->OnHeld(ticket);
+  }
+}
+
+bool Cache::RunLost(MonoTime now) {
+  now_ = now;
+  bool any = false;
+  std::set<const Shard*> lost;
+  for (const auto& shard : shards_) {
+    if (std::exchange(shard->lost, false)) lost.insert(shard.get());
+  }
+  if (lost.empty()) return false;
+  std::vector<Bytes> keys;
+  for (const auto& [key, tickets] : waiting_for_) {
+    if (lost.contains(&ShardOfKey(key))) keys.push_back(key);
+  }
+  for (const Bytes& key : keys) {
+    any = true;
+    OnKeyHeld(key);
+  }
+  return any;
+}
+
+MonoTime Cache::TakeValidUntil() { return std::exchange(valid_until_, kNeverMono); }
+
+// Keys --------------------------------------------------------------------------------------------
+
+std::optional<Keys::Value> Cache::Find(BytesView key) {
+  Shard& shard = ShardOfKey(key);
+  const mesi::Line* line =
+      shard.home != nullptr ? shard.home->Find(key) : shard.agent.Find(key);
+  if (line == nullptr || !line->present()) return std::nullopt;
+  Value value{line->value(), std::nullopt, line->version()};
+  if (line->deadline() != kNeverMono) {
+    if (line->deadline() <= now_) return std::nullopt;
+    value.ttl_us = line->deadline() - now_;
+  }
+  return value;
+}
+
+void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
+  Shard& shard = ShardOfKey(key);
+  if (shard.home != nullptr) {
+    shard.home->Put(key, value);
+  } else {
+    shard.agent.Put(key, value);
+  }
+  if (expiry.kind != Expiry::Kind::kKeep) Expire(key, expiry);
+}
+
+void Cache::Expire(BytesView key, Expiry expiry) {
+  Shard& shard = ShardOfKey(key);
+  const bool stays = expiry.kind == Expiry::Kind::kNone;
+  const MonoTime deadline = stays ? kNeverMono : now_ + expiry.us;
+  if (shard.home != nullptr) {
+    shard.home->SetDeadline(key, deadline);
+  } else {
+    shard.agent.SetDeadline(key, deadline);
+  }
+}
+
+bool Cache::Erase(BytesView key) {
+  if (!Find(key)) return false;
+  Shard& shard = ShardOfKey(key);
+  if (shard.home != nullptr) {
+    shard.home->Erase(key);
+  } else {
+    shard.agent.Erase(key);
+  }
+  return true;
+}
+
+char Cache::StateOf(BytesView key) const {
+  Shard& shard = ShardOfKey(key);
+  if (shard.home != nullptr) {
+    const mesi::Line* line = shard.home->lines().Find(key);
+    if (line == nullptr) return 'I';
+    switch (static_cast<mesi::Dir>(line->state())) {
+      case mesi::Dir::kU: return 'M';
+      case mesi::Dir::kSh: return 'S';
+      default: return 'I';
+    }
+  }
+  const mesi::Line* line = shard.agent.lines().Find(key);
+  if (line == nullptr) return 'I';
+  switch (static_cast<mesi::Copy>(line->state())) {
+    case mesi::Copy::kM: return 'M';
+    case mesi::Copy::kE: return 'E';
+    case mesi::Copy::kS:
+    case mesi::Copy::kSX:
+    case mesi::Copy::kMS: return 'S';
+    default: return 'I';
+  }
+}
+
+// The bus -----------------------------------------------------------------------------------------
+
+bool Cache::OnFrame(MonoTime now, NodeId from, const bus::Envelope& envelope) {
+  now_ = now;
+  Reader in(envelope.data);
+  const bool from_cache = in.Bool();
+  const mesi::SessionId session = mesi::SessionId::Decode(&in);
+  if (!in.ok()) return false;
+  Shard* shard = ShardOfGroup(envelope.header.group);
+  if (shard == nullptr) return true;
+  if (from_cache) {
+    if (shard->home == nullptr || shard->home->epoch() != envelope.header.term) return true;
+    return shard->home->OnFrame(now, from, session, &in);
+  }
+  mesi::Agent& agent = shard->agent;
+  if (agent.home() != from || agent.epoch() != envelope.header.term) return true;
+  return agent.OnFrame(now, session, &in);
+}
+
+bool Cache::OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope) {
+  now_ = now;
+  Reader in(envelope.data);
+  mesi::Leases leases;
+  if (!mesi::DecodeLeases(&in, &leases)) return false;
+  for (const mesi::LeaseAsk& ask : leases.asks) {
+    Shard* shard = ShardOfGroup(ask.shard);
+    if (shard == nullptr) continue;
+    if (shard->home != nullptr && shard->home->epoch() == ask.epoch) {
+      shard->home->OnAsk(now, from, ask);
+    }
+  }
+  for (const mesi::LeaseGive& give : leases.gives) {
+    Shard* shard = ShardOfGroup(give.shard);
+    if (shard != nullptr && shard->agent.home() == from) shard->agent.OnGive(now, give);
+  }
+  for (const mesi::Fence& fence : leases.fences) {
+    Shard* shard = ShardOfGroup(fence.shard);
+    if (shard == nullptr || from == options_.self || fence.epoch <= shard->agent.epoch()) continue;
+    // Our own replica may still think that we lead: the next home knows better.
+    if (shard->home != nullptr && shard->home->epoch() < fence.epoch) LeaveHome(shard);
+    shard->agent.Follow(now, from, fence.epoch, shard->former != nullptr);
+    if (shard->former != nullptr) SendReport(now, shard);
+  }
+  next_tick_ = std::min(next_tick_, now + kTickUs);
+  return true;
+}
+
+void Cache::OnPeerUp(NodeId peer) {
+  for (const auto& shard : shards_) {
+    if (shard->home != nullptr) shard->home->OnPeerUp(peer);
+    if (shard->agent.home() == peer) shard->agent.OnPeerUp();
+  }
+}
+
+void Cache::Tick(MonoTime now) {
+  now_ = now;
+  next_tick_ = kNeverMono;
+  for (const auto& shard : shards_) {
+    if (shard->home != nullptr) {
+      shard->home->Tick(now);
+      const std::vector<NodeId> silent = shard->home->Unreported();
+      if (!silent.empty() && now >= shard->next_fence) {
+        shard->next_fence = now + kFenceAgainUs;
+        for (const NodeId node : silent) {
+          if (node == options_.self) continue;
+          leases_[node].fences.push_back({shard->group, shard->home->epoch()});
+        }
+      }
+      if (!silent.empty()) next_tick_ = std::min(next_tick_, shard->next_fence);
+      next_tick_ = std::min(next_tick_, shard->home->NextWakeup());
+    } else {
+      shard->agent.Tick(now);
+      SendReport(now, shard.get());
+      next_tick_ = std::min(next_tick_, shard->agent.NextWakeup());
+    }
+  }
+}
+
+MonoTime Cache::NextWakeup() const {
+  MonoTime next = next_tick_;
+  for (const auto& shard : shards_) {
+    next = std::min(next, shard->home != nullptr ? shard->home->NextWakeup()
+                                                 : shard->agent.NextWakeup());
+  }
+  return next;
+}
+
+void Cache::SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
+                      bool from_cache, mesi::Channel* channel) {
+  outbox_->Send(to, bus::Lane::kBulk, bus::MessageType::kCache, shard.group, epoch,
+                [&](Writer* out) {
+                  out->Bool(from_cache);
+                  session.Encode(out);
+                  channel->Flush(out, kFrameBytes);
+                });
+}
+
+void Cache::GatherLeases(Shard* shard) {
+  if (shard->home != nullptr) {
+    for (auto& [node, give] : shard->home->TakeGives()) leases_[node].gives.push_back(give);
+  }
+  if (auto ask = shard->agent.TakeAsk()) leases_[shard->agent.home()].asks.push_back(*ask);
+}
+
+void Cache::Flush(MonoTime now) {
+  now_ = now;
+  for (const auto& shard : shards_) {
+    if (shard->home != nullptr && shard->home->HasNews()) {
+      shard->home->Flush([&](const mesi::Home::ToCache& to) {
+        SendFrame(to.to, *shard, shard->home->epoch(), to.session, false, to.channel);
+      });
+    }
+    mesi::Agent& agent = shard->agent;
+    while (agent.HasNews()) {
+      SendFrame(agent.home(), *shard, agent.epoch(), agent.session(), true, agent.channel());
+    }
+    GatherLeases(shard.get());
+  }
+  for (const auto& [to, leases] : leases_) {
+    outbox_->Send(to, bus::Lane::kControl, bus::MessageType::kCacheLeases, kControlGroup, Term{0},
+                  [&leases = leases](Writer* out) { mesi::EncodeLeases(leases, out); });
+  }
+  leases_.clear();
+}
+
+// For whoever looks ------------------------------------------------------------------------------
+
+size_t Cache::lines() const {
+  size_t lines = 0;
+  for (const auto& shard : shards_) {
+    lines += shard->home != nullptr ? shard->home->lines().size() : shard->agent.lines().size();
+  }
+  return lines;
+}
+
+size_t Cache::bytes() const {
+  size_t bytes = 0;
+  for (const auto& shard : shards_) {
+    bytes += shard->home != nullptr ? shard->home->lines().bytes() : shard->agent.lines().bytes();
+    if (shard->former != nullptr) bytes += shard->former->lines().bytes();
+  }
+  return bytes;
+}
+
+const mesi::Home* Cache::HomeOf(BytesView key) const { return ShardOfKey(key).home.get(); }
+
+const mesi::Agent* Cache::AgentOf(BytesView key) const {
+  const Shard& shard = ShardOfKey(key);
+  return shard.home != nullptr ? nullptr : &shard.agent;
+}
+
+void Cache::CheckInvariants() const {
+  for (const auto& shard : shards_) {
+    if (shard->home != nullptr) {
+      shard->home->CheckInvariants();
+      CHECK(shard->agent.lines().size() == 0);
+    }
+    shard->agent.CheckInvariants();
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,144 @@
+// The coherent cache of this node: of each shard either its home (when this node leads it) or an
+// agent of the home that another node is. Introduces them to the groups, the bus and the clients.
+//
+//   command -> Hold (all its keys at once) -> handler, over Keys
+//                 \-> Wait: its permissions are asked for; when they come, it is run
+//
+// Always true:
+//   1. Of each shard at most one of home and agent has lines, and follows the highest epoch that is
+//      known here.
+//   2. Whatever a command has seen of a line is good until TakeValidUntil(): its answer must have
+//      left by then.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "cluster/mesi/agent.h"
+#include "cluster/mesi/home.h"
+#include "commands/keys.h"
+#include "src/gateway.h"
+#include "src/group.h"
+#include "src/outbox.h"
+
+namespace lockstep {
+
+// A key, and what a command is going to do with it.
+struct Want {
+  Bytes key;
+  bool write = false;
+};
+
+class Cache final : public Keys {
+ public:
+  struct Options {
+    NodeId self;
+    uint64_t shards = 1;
+    int64_t dirty_us = 500 * kUsPerMs;
+    mesi::LeaseTimes times{};
+  };
+  // A command that waits: whose, and which of its slots.
+  struct Ticket {
+    ClientId client;
+    uint64_t slot = 0;
+    auto operator<=>(const Ticket&) const = default;
+  };
+  class Runner {
+   public:
+    virtual ~Runner() = default;
+    // What the command wants is held, now: it is to be run before this returns.
+    virtual void OnHeld(const Ticket& ticket) = 0;
+  };
+
+  Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now);
+  ~Cache() override;
+
+  // Commands. -------------------------------------------------------------------------------------
+  // Whether all of it is held at this instant; else what is lacking is asked for. Views only.
+  bool Hold(MonoTime now, BytesView key, bool write);
+  bool Hold(MonoTime now, std::span<const Want> wants);
+  // After Hold said no: OnHeld follows, or Forget.
+  void Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants);
+  void Forget(const Ticket& ticket);
+  // Those that wait since before then, oldest first.
+  std::vector<Ticket> WaitingSince(MonoTime before) const;
+  void CountHit() { ++stats_.hits; }
+  // Gives until when what was seen since the last call is good.
+  MonoTime TakeValidUntil();
+
+  // Keys. Of what is held.
+  std::optional<Value> Find(BytesView key) override;
+  void Put(BytesView key, BytesView value, Expiry expiry) override;
+  void Expire(BytesView key, Expiry expiry) override;
+  bool Erase(BytesView key) override;
+  char StateOf(BytesView key) const override;
+
+  // The groups. ----------------------------------------------------------------------------------
+  // Of a shard: who leads it, and what its log says of sessions. Cheap when nothing has changed.
+  void Follow(MonoTime now, const Group& group, const Gateway& gateway);
+  void OnInstalled(MonoTime now, GroupId group);  // A snapshot: what it passed over was not seen.
+
+  // The bus. -------------------------------------------------------------------------------------
+  bool OnFrame(MonoTime now, NodeId from, const bus::Envelope& envelope);  // False: no sense.
+  bool OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope);
+  void OnPeerUp(NodeId peer);
+
+  void Tick(MonoTime now);
+  MonoTime NextWakeup() const;
+  // Those who lost what they waited for ask anew. True: something may have been run.
+  bool RunLost(MonoTime now);
+  void Flush(MonoTime now);  // At the end of a turn.
+
+  // For whoever looks. ---------------------------------------------------------------------------
+  const mesi::Stats& stats() const { return stats_; }
+  size_t lines() const;
+  size_t bytes() const;
+  // Whether this node answers for the key as its home, now.
+  const mesi::Home* HomeOf(BytesView key) const;
+  const mesi::Agent* AgentOf(BytesView key) const;
+  void CheckInvariants() const;
+
+ private:
+  struct Shard;
+  struct Waiting {
+    Ticket ticket;
+    std::vector<Want> wants;
+    MonoTime since;
+  };
+
+  Shard& ShardOfKey(BytesView key) const;
+  Shard* ShardOfGroup(GroupId group) const;
+  void BecomeHome(MonoTime now, Shard* shard, const Group& group);
+  void LeaveHome(Shard* shard);
+  void FollowSessions(MonoTime now, Shard* shard, const Group& group);
+  void LeaveAgent(MonoTime now, Shard* shard, Term epoch);
+  void ReportSelf(MonoTime now, Shard* shard);
+  void SendReport(MonoTime now, Shard* shard);
+  void OnKeyHeld(BytesView key);
+  void GatherLeases(Shard* shard);
+  void SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
+                 bool from_cache, mesi::Channel* channel);
+  void Used(MonoTime until) { valid_until_ = std::min(valid_until_, until); }
+
+  Options options_;
+  Outbox* outbox_;
+  Runner* runner_;
+  MonoTime started_;
+  MonoTime now_;
+  mesi::Stats stats_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::map<uint64_t, Waiting> waiting_;  // In the order in which they came,
+  std::map<Bytes, std::set<uint64_t>, std::less<>> waiting_for_;  // as here.
+  std::map<Ticket, uint64_t> numbers_;
+  uint64_t next_number_ = 0;
+  MonoTime valid_until_ = kNeverMono;
+  std::map<NodeId, mesi::Leases> leases_;  // To be sent.
+  MonoTime next_tick_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,53 @@
+// The node's side of its cache: the groups that it follows, the clients that wait for it.
+#include "src/node_core.h"
+
+namespace lockstep {
+namespace {
+
+// A key's home may be away for an election, and one of its caches for a lease, one after the other.
+constexpr int64_t kKeysWaitUs = 5 * kUsPerSecond;
+
+}  // namespace
+
+void Node::Parts::OpenCache() {
+  cache = std::make_unique<Cache>(Cache::Options{.self = me.node, .shards = Shards()}, &outbox,
+                                  this, now);
+  dispatcher.set_cache(cache.get());
+}
+
+void Node::Parts::FollowCache(const Group& group) {
+  if (cache != nullptr && IsShard(group.id())) cache->Follow(now, group, gateway);
+}
+
+void Node::Parts::FollowCacheOfAll() {
+  for (const Group* group : all_groups) FollowCache(*group);
+}
+
+void Node::Parts::OnInstalled(Group& group) {
+  gateway.OnInstalled(group.id());
+  if (cache != nullptr) cache->OnInstalled(now, group.id());
+}
+
+void Node::Parts::OnHeld(const Cache::Ticket& ticket) {
+  Session* session = FindSession(ticket.client);
+  if (session == nullptr) return;
+  dispatcher.OnHeld(now, session, ticket.slot);
+  MakeDirty(session);
+  if (session->parser.buffered() > 0) MakeRunnable(session);
+}
+
+void Node::Parts::GiveUpKeys() {
+  if (cache == nullptr) return;
+  for (const Cache::Ticket& ticket : cache->WaitingSince(now + -kKeysWaitUs)) {
+    Session* session = FindSession(ticket.client);
+    if (session == nullptr) {
+      cache->Forget(ticket);
+      continue;
+    }
+    dispatcher.GiveUpKeys(now, session, ticket.slot);
+    MakeDirty(session);
+    if (session->parser.buffered() > 0) MakeRunnable(session);
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,189 @@
+// Commands that work on keys: all their keys are gathered, with the access that their rows name,
+// and they run at the instant at which all of it is held. What is not held is asked for; meanwhile
+// the connection's next commands wait, so that each takes effect in its turn.
+#include <algorithm>
+#include <utility>
+
+#include "commands/command_keys.h"
+#include "src/dispatcher.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kWantsMax = 1024;  // Of one command, or one EXEC.
+
+Reply NoCacheYet() {
+  return Reply::Error("CLUSTERDOWN", "this node is not part of a formed cluster yet; nothing was "
+                                     "changed; see CLUSTER STATUS");
+}
+
+Reply TooManyKeys() {
+  return Reply::Error("LIMIT", Format("a command or transaction works on at most %zu keys at once; "
+                                      "nothing was changed",
+                                      kWantsMax));
+}
+
+Reply NotHeld() {
+  return Reply::Error("CLUSTERDOWN", "the home of a key could not be reached in time; nothing was "
+                                     "changed; see CLUSTER STATUS");
+}
+
+bool Writes(const KeySpec& spec) { return spec.access != KeySpec::Access::kRO; }
+
+// The key of a command that names one, and first: most do.
+bool HasOneKey(const CommandSpec& leaf) {
+  return leaf.keys.size() == 1 && leaf.keys[0].begin == 1 && !leaf.keys[0].keynum &&
+         leaf.keys[0].last == 0;
+}
+
+// Each key once, to be written if anything writes it. False: the arguments name no keys as the row
+// says; the handler will say what is wrong with them.
+bool AddWants(const CommandSpec& leaf, std::span<const BytesView> argv, std::vector<Want>* wants) {
+  const std::optional<std::vector<KeyAt>> keys = KeysOf(leaf, argv);
+  if (!keys) return false;
+  for (const KeyAt& key : *keys) {
+    if (argv[key.position].size() > kNameBytesMax) return false;
+    wants->push_back({Bytes(argv[key.position]), Writes(*key.spec)});
+  }
+  return true;
+}
+
+void MakeUnique(std::vector<Want>* wants) {
+  std::sort(wants->begin(), wants->end(), [](const Want& a, const Want& b) {
+    return a.key != b.key ? a.key < b.key : a.write > b.write;
+  });
+  wants->erase(std::unique(wants->begin(), wants->end(),
+                           [](const Want& a, const Want& b) { return a.key == b.key; }),
+               wants->end());
+}
+
+std::vector<BytesView> ViewsOf(const std::vector<Bytes>& argv) {
+  return {argv.begin(), argv.end()};
+}
+
+}  // namespace
+
+void Dispatcher::RunOnKeys(Session* session, const Call& call) {
+  const CommandSpec& leaf = call.found.leaf();
+  if (cache_ == nullptr) return Answer(session, call, NoCacheYet());
+  bool held = true;
+  std::vector<Want> wants;
+  if (HasOneKey(leaf) && call.argv[1].size() <= kNameBytesMax) {
+    held = cache_->Hold(call.now, call.argv[1], Writes(leaf.keys[0]));
+    if (!held) wants.push_back({Bytes(call.argv[1]), Writes(leaf.keys[0])});
+  } else if (AddWants(leaf, call.argv, &wants)) {
+    MakeUnique(&wants);
+    if (wants.size() > kWantsMax) return Answer(session, call, TooManyKeys());
+    held = cache_->Hold(call.now, wants);
+  }
+  if (!held) {
+    auto waiting = std::make_unique<WaitingCommand>();
+    waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
+    return WaitForKeys(session, call, std::move(wants), std::move(waiting));
+  }
+  cache_->CountHit();
+  session->leased = true;
+  Context context{session->client, *host_, false, cache_};
+  Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
+  Answer(session, call, std::get<Reply>(leaf.handler(context, args)));
+}
+
+void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
+                             std::unique_ptr<WaitingCommand> waiting) {
+  Session::Slot slot = SlotOf(call);
+  slot.waiting = std::move(waiting);
+  const uint64_t number = session->Open(std::move(slot));
+  cache_->Wait(call.now, {session->client.id, number}, std::move(wants));
+}
+
+void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {
+  Session::Slot* slot = session->Find(number);
+  if (slot == nullptr || slot->filled || slot->waiting == nullptr) return;
+  const std::unique_ptr<WaitingCommand> waiting = std::move(slot->waiting);
+  session->leased = true;
+  if (waiting->exec) {
+    return Complete(now, session, number, ExecHeld(session, waiting->queue));
+  }
+  const std::vector<BytesView> argv = ViewsOf(waiting->queue.front());
+  const FoundCommand found = CommandTable::Get().Find(argv);
+  Context context{session->client, *host_, false, cache_};
+  Args args(argv, found.subcommand != nullptr ? 2 : 1);
+  Complete(now, session, number, std::get<Reply>(found.leaf().handler(context, args)));
+}
+
+void Dispatcher::GiveUpKeys(MonoTime now, Session* session, uint64_t number) {
+  Session::Slot* slot = session->Find(number);
+  if (slot == nullptr || slot->waiting == nullptr) return;
+  cache_->Forget({session->client.id, number});
+  Complete(now, session, number, NotHeld());
+}
+
+// EXEC -------------------------------------------------------------------------------------------
+
+bool Dispatcher::WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const {
+  return std::any_of(queue.begin(), queue.end(), [](const std::vector<Bytes>& argv) {
+    return CommandTable::Get().Find(ViewsOf(argv)).leaf().on_keys;
+  });
+}
+
+// What it watches it must see as it is when it runs.
+void Dispatcher::ExecOnKeys(Session* session, const Call& call,
+                            std::vector<std::vector<Bytes>> queue) {
+  std::vector<Want> wants;
+  for (const std::vector<Bytes>& queued : queue) {
+    const std::vector<BytesView> argv = ViewsOf(queued);
+    const CommandSpec& leaf = CommandTable::Get().Find(argv).leaf();
+    if (leaf.on_keys) (void)AddWants(leaf, argv, &wants);
+  }
+  for (const auto& [key, version] : session->client.watched) wants.push_back({key, false});
+  MakeUnique(&wants);
+  const bool too_many = wants.size() > kWantsMax;
+  if (cache_ == nullptr || too_many) {
+    return Answer(session, call, AbortExec(session, too_many ? TooManyKeys() : NoCacheYet()));
+  }
+  session->client.queued = -1;  // Its commands wait for EXEC no more, but for their keys.
+  if (cache_->Hold(call.now, wants)) {
+    cache_->CountHit();
+    session->leased = true;
+    return Answer(session, call, ExecHeld(session, queue));
+  }
+  auto waiting = std::make_unique<WaitingCommand>();
+  waiting->queue = std::move(queue);
+  waiting->exec = true;
+  WaitForKeys(session, call, std::move(wants), std::move(waiting));
+}
+
+Reply Dispatcher::ExecHeld(Session* session, const std::vector<std::vector<Bytes>>& queue) {
+  const auto watched = std::move(session->client.watched);
+  DiscardQueue(session);
+  for (const auto& [key, version] : watched) {
+    const std::optional<Keys::Value> value = cache_->Find(key);
+    const bool same = value ? version && *version == value->version : !version;
+    if (!same) return Reply::Nil();
+  }
+  Reply replies = Reply::Array();
+  size_t cost = 0;
+  for (const std::vector<Bytes>& queued : queue) {
+    const std::vector<BytesView> argv = ViewsOf(queued);
+    const FoundCommand found = CommandTable::Get().Find(argv);
+    if (cost > kReplyCostMax) {
+      replies.Add(Reply::Error("LIMIT", "the replies before this one take more than 16 MB; this "
+                                        "command was not run"));
+      continue;
+    }
+    Context context{session->client, *host_, true, cache_};
+    Args args(argv, found.subcommand != nullptr ? 2 : 1);
+    Action action = found.leaf().handler(context, args);
+    auto* reply = std::get_if<Reply>(&action);
+    if (reply == nullptr) {
+      replies.Add(Reply::Error("ERR", "a transaction is about keys or about locks, not both; this "
+                                      "command did not happen"));
+      continue;
+    }
+    cost += ReplyCost(*reply);
+    replies.Add(std::move(*reply));
+  }
+  return replies;
+}
+
+}  // namespace lockstep
