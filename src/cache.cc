@@ -57,8 +57,13 @@ Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime no
 
 Cache::~Cache() = default;
 
-Cache::Shard& Cache::ShardOfKey(BytesView key) const {
+Cache::Shard& Cache::FindShard(BytesView key) const {
   return *shards_[ShardOfSlot(SlotOf(key), shards_.size())];
+}
+
+Cache::Shard& Cache::ShardOfKey(BytesView key) const {
+  const bool same = key.data() == latest_.key && key.size() == latest_.size;
+  return same && latest_.shard != nullptr ? *latest_.shard : FindShard(key);
 }
 
 Cache::Shard* Cache::ShardOfGroup(GroupId group) const {
@@ -191,14 +196,14 @@ void Cache::SendReport(MonoTime now, Shard* shard) {
 
 bool Cache::Hold(MonoTime now, BytesView key, bool write) {
   now_ = now;
-  Shard& shard = ShardOfKey(key);
-  if (shard.home != nullptr) {
-    if (!shard.home->Hold(now, key, write)) return false;
-    Used(shard.home->lease_until());
-    return true;
-  }
-  if (!shard.agent.Hold(now, key, write)) return false;
-  Used(shard.agent.lease_until());
+  latest_ = {};
+  Shard& shard = FindShard(key);
+  mesi::Line* line = nullptr;
+  const bool held = shard.home != nullptr ? shard.home->Hold(now, key, write, &line)
+                                          : shard.agent.Hold(now, key, write, &line);
+  if (!held) return false;
+  Used(shard.home != nullptr ? shard.home->lease_until() : shard.agent.lease_until());
+  latest_ = {key.data(), key.size(), &shard, line, true};
   return true;
 }
 
@@ -206,9 +211,12 @@ bool Cache::Hold(MonoTime now, std::span<const Want> wants) {
   bool all = true;
   for (const Want& want : wants) all &= Hold(now, want.key, want.write);
   // Asking for one may have cost another, when a lease was found to be over.
-  if (!all || wants.size() < 2) return all;
-  return std::all_of(wants.begin(), wants.end(),
-                     [&](const Want& want) { return Hold(now, want.key, want.write); });
+  if (all && wants.size() > 1) {
+    all = std::all_of(wants.begin(), wants.end(),
+                      [&](const Want& want) { return Hold(now, want.key, want.write); });
+  }
+  Done();  // The handler has other names for them.
+  return all;
 }
 
 void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants) {
@@ -280,9 +288,7 @@ MonoTime Cache::TakeValidUntil() { return std::exchange(valid_until_, kNeverMono
 // Keys --------------------------------------------------------------------------------------------
 
 std::optional<Keys::Value> Cache::Find(BytesView key) {
-  Shard& shard = ShardOfKey(key);
-  const mesi::Line* line =
-      shard.home != nullptr ? shard.home->Find(key) : shard.agent.Find(key);
+  const mesi::Line* line = FindLine(key);
   if (line == nullptr || !line->present()) return std::nullopt;
   Value value{line->value(), std::nullopt, line->version()};
   if (line->deadline() != kNeverMono) {
@@ -292,20 +298,33 @@ std::optional<Keys::Value> Cache::Find(BytesView key) {
   return value;
 }
 
+const mesi::Line* Cache::FindLine(BytesView key) {
+  if (latest_.line_known && key.data() == latest_.key && key.size() == latest_.size) {
+    return latest_.line;
+  }
+  Shard& shard = ShardOfKey(key);
+  return shard.home != nullptr ? shard.home->Find(key) : shard.agent.Find(key);
+}
+
+MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
+  return expiry.kind == Expiry::Kind::kNone ? kNeverMono : now_ + expiry.us;
+}
+
 void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
+  latest_.line_known = false;  // It may have none yet, or several keys may be one.
+  std::optional<MonoTime> deadline;
+  if (expiry.kind != Expiry::Kind::kKeep) deadline = DeadlineOf(expiry);
   if (shard.home != nullptr) {
-    shard.home->Put(key, value);
+    shard.home->Put(key, value, deadline);
   } else {
-    shard.agent.Put(key, value);
+    shard.agent.Put(key, value, deadline);
   }
-  if (expiry.kind != Expiry::Kind::kKeep) Expire(key, expiry);
 }
 
 void Cache::Expire(BytesView key, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
-  const bool stays = expiry.kind == Expiry::Kind::kNone;
-  const MonoTime deadline = stays ? kNeverMono : now_ + expiry.us;
+  const MonoTime deadline = DeadlineOf(expiry);
   if (shard.home != nullptr) {
     shard.home->SetDeadline(key, deadline);
   } else {
@@ -316,6 +335,7 @@ void Cache::Expire(BytesView key, Expiry expiry) {
 bool Cache::Erase(BytesView key) {
   if (!Find(key)) return false;
   Shard& shard = ShardOfKey(key);
+  latest_.line_known = false;
   if (shard.home != nullptr) {
     shard.home->Erase(key);
   } else {
@@ -399,6 +419,15 @@ void Cache::OnPeerUp(NodeId peer) {
     if (shard->home != nullptr) shard->home->OnPeerUp(peer);
     if (shard->agent.home() == peer) shard->agent.OnPeerUp();
   }
+}
+
+bool Cache::HandOver(MonoTime now) {
+  bool done = true;
+  for (const auto& shard : shards_) {
+    shard->agent.WriteBackAll(now);
+    done &= !shard->agent.OwesHome() && shard->former == nullptr;
+  }
+  return done;
 }
 
 void Cache::Tick(MonoTime now) {

@@ -58,6 +58,9 @@ class Cache final : public Keys {
   Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now);
   ~Cache() override;
 
+  // The command that was run after Hold has ended: what it called its keys may be reused.
+  void Done() { latest_ = {}; }
+
   // Commands. -------------------------------------------------------------------------------------
   // Whether all of it is held at this instant; else what is lacking is asked for. Views only.
   bool Hold(MonoTime now, BytesView key, bool write);
@@ -88,6 +91,10 @@ class Cache final : public Keys {
   bool OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope);
   void OnPeerUp(NodeId peer);
 
+  // Before this node leaves: what it owns goes home, and what it was home of to the next. True: it
+  // is all there.
+  bool HandOver(MonoTime now);
+
   void Tick(MonoTime now);
   MonoTime NextWakeup() const;
   // Those who lost what they waited for ask anew. True: something may have been run.
@@ -112,6 +119,8 @@ class Cache final : public Keys {
   };
 
   Shard& ShardOfKey(BytesView key) const;
+  Shard& FindShard(BytesView key) const;
+  const mesi::Line* FindLine(BytesView key);
   Shard* ShardOfGroup(GroupId group) const;
   void BecomeHome(MonoTime now, Shard* shard, const Group& group);
   void LeaveHome(Shard* shard);
@@ -123,6 +132,7 @@ class Cache final : public Keys {
   void GatherLeases(Shard* shard);
   void SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
                  bool from_cache, mesi::Channel* channel);
+  MonoTime DeadlineOf(const Expiry& expiry) const;
   void Used(MonoTime until) { valid_until_ = std::min(valid_until_, until); }
 
   Options options_;
@@ -137,6 +147,15 @@ class Cache final : public Keys {
   std::map<Ticket, uint64_t> numbers_;
   uint64_t next_number_ = 0;
   MonoTime valid_until_ = kNeverMono;
+  // What was held last, while its command runs: a handler names the same bytes again.
+  struct Latest {
+    const char* key = nullptr;
+    size_t size = 0;
+    Shard* shard = nullptr;
+    mesi::Line* line = nullptr;
+    bool line_known = false;
+  };
+  mutable Latest latest_;
   std::map<NodeId, mesi::Leases> leases_;  // To be sent.
   MonoTime next_tick_;
 };

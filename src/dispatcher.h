@@ -108,6 +108,7 @@ class Dispatcher {
   Gateway* gateway_;
   std::function<MonoTime()> clock_;
   Cache* cache_ = nullptr;
+  MonoTime measured_;  // When the command before has ended, within one Run; 0: not known.
   Watch watch_;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;

@@ -166,7 +166,10 @@ void Node::Parts::HandOver() {
       group->MutableRaft().TransferLeadership(now, successor);
     }
   }
-  if ((leading || gateway.HasEndings()) && now < terminate_by) return;
+  // When nobody else is there, nothing can be handed over.
+  const bool alone = peers.addresses().empty();
+  const bool owes = cache != nullptr && !alone && !cache->HandOver(now);
+  if ((leading || owes || gateway.HasEndings()) && now < terminate_by) return;
   if (!exit)
     LOCKSTEP_LOG(kInfo, "%s", leading ? "gave up handing over: going all the same" : "bye");
   exit = true;

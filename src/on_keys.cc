@@ -85,7 +85,9 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   session->leased = true;
   Context context{session->client, *host_, false, cache_};
   Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
-  Answer(session, call, std::get<Reply>(leaf.handler(context, args)));
+  Reply reply = std::get<Reply>(leaf.handler(context, args));
+  cache_->Done();
+  Answer(session, call, std::move(reply));
 }
 
 void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,

@@ -285,7 +285,7 @@ Payload Agent::PayloadOf(MonoTime now, const Line& line) const {
 
 // This node's clients ----------------------------------------------------------------------------
 
-bool Agent::Hold(MonoTime now, BytesView key, bool write) {
+bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   used_ = now;
   if (home_ == kNoNode || home_ == options_.self) return false;
   if (incarnation_ == 0) return false;
@@ -310,6 +310,7 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write) {
   const bool has = write ? IsWritable(state) : IsReadable(state);
   if (has && now < lease_until_) {
     lines_.Touch(line);
+    if (found != nullptr) *found = line;
     return true;
   }
   if (!has) CHECK(Does(now, key, write ? AgentEvent::kStore : AgentEvent::kLoad, nullptr));
@@ -344,10 +345,28 @@ void Agent::DemoteIdle(MonoTime now) {
   if (!written_.empty()) next_tick_ = std::min(next_tick_, written_.front().look_at);
 }
 
-void Agent::Put(BytesView key, BytesView value) {
+void Agent::WriteBackAll(MonoTime now) {
+  if (!open_) return;
+  lines_.ForEach([&](Line* line) {
+    if (!IsWritable(StateOf(line))) return;
+    CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
+  });
+}
+
+bool Agent::OwesHome() const {
+  return open_ && (channel_->kept_bytes() > 0 || owes_report_ || !written_.empty());
+}
+
+void Agent::Put(BytesView key, BytesView value, std::optional<MonoTime> deadline) {
   Line* line = lines_.Find(key);
   CHECK(line != nullptr);
+  // What the home knows of the time to live is about a value that was there.
+  if (!line->present()) line->set_ttl_is_new(true);
   lines_.SetValue(line, value);
+  if (deadline && *deadline != line->deadline()) {
+    lines_.SetDeadline(line, *deadline);
+    line->set_ttl_is_new(true);
+  }
   Wrote(line);
 }
 

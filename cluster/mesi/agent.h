@@ -72,9 +72,11 @@ class Agent {
   // For this node's clients. ----------------------------------------------------------------------
   // Whether they may read (write) the key now. If not it is asked for, and OnHeld or OnLost
   // follows.
-  bool Hold(MonoTime now, BytesView key, bool write);
+  // `line`, if it is held: the key's.
+  bool Hold(MonoTime now, BytesView key, bool write, Line** line = nullptr);
   Line* Find(BytesView key) { return lines_.Find(key); }  // Only what is held.
-  void Put(BytesView key, BytesView value);  // Keeps its deadline.
+  // Keeps its deadline unless it gets another.
+  void Put(BytesView key, BytesView value, std::optional<MonoTime> deadline);
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
   MonoTime lease_until() const { return lease_until_; }
@@ -83,6 +85,11 @@ class Agent {
   bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
   void OnGive(MonoTime now, const LeaseGive& give);
   void OnPeerUp();
+
+  // Gives up all that it owns: before this node leaves.
+  void WriteBackAll(MonoTime now);
+  // Something that it owns, or has said, the home may not have yet.
+  bool OwesHome() const;
 
   void Tick(MonoTime now);
   MonoTime NextWakeup() const { return next_tick_; }

@@ -53,7 +53,6 @@ constexpr Row kRows[] = {
 
     {kSX, kLoad, kServe, kSX},
     {kSX, kStore, kNothing, kSX},
-    {kSX, kDataX, kInstall | kServe, kE},
     {kSX, kUpgradeOk, kTakeGen | kServe, kE},
     // Somebody else was first: the copy is old, and what we asked for will bring the new one.
     {kSX, kInv, kDropValue | kAckInv, kIX},
@@ -69,8 +68,8 @@ constexpr Row kRows[] = {
     {kMS, kStore, kNothing, kMS},
     {kMS, kRecallS, kNothing, kMS},
     // Here it is not: the home must not take what was sent as the end, since we would go on
-    // reading.
-    {kMS, kRecallX, kAckRecall | kDropValue, kI},
+    // reading. Who waits to write asks anew: no WbAck will come that could remind us.
+    {kMS, kRecallX, kAckRecall | kDropValue | kServe, kI},
     {kMS, kWbAckKeeps, kServe, kS},
 };
 

@@ -512,9 +512,10 @@ void Home::Say(Session* session, const Message& message) {
 
 // This node's clients ----------------------------------------------------------------------------
 
-bool Home::Hold(MonoTime now, BytesView key, bool write) {
+bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (!MayServe(now)) return false;
   Line* line = lines_.Find(key);
+  if (found != nullptr) *found = line;
   if (line == nullptr) return true;
   ExpireIfDue(now, line);
   const auto state = static_cast<Dir>(line->state());
@@ -538,11 +539,12 @@ bool Home::Hold(MonoTime now, BytesView key, bool write) {
   return false;
 }
 
-void Home::Put(BytesView key, BytesView value) {
+void Home::Put(BytesView key, BytesView value, std::optional<MonoTime> deadline) {
   Line* line = lines_.Find(key);
   if (line == nullptr) line = lines_.Add(key);
   CHECK(line->state() == static_cast<uint8_t>(Dir::kU));
   lines_.SetValue(line, value);
+  if (deadline && *deadline != line->deadline()) lines_.SetDeadline(line, *deadline);
   line->set_version(NewVersion());
 }
 

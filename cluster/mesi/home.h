@@ -66,10 +66,12 @@ class Home {
   // For this node's own clients. ------------------------------------------------------------------
   // Whether they may read (write) the key now. If not it is asked for, and OnHeld follows, or
   // OnServing if it is not the key that is in the way.
-  bool Hold(MonoTime now, BytesView key, bool write);
+  // `line`, if it is held: the key's, null if it has none.
+  bool Hold(MonoTime now, BytesView key, bool write, Line** line = nullptr);
   // Only what is held.
   Line* Find(BytesView key) { return lines_.Find(key); }
-  void Put(BytesView key, BytesView value);  // Keeps its deadline.
+  // Keeps its deadline unless it gets another.
+  void Put(BytesView key, BytesView value, std::optional<MonoTime> deadline);
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
 
