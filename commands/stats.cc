@@ -31,12 +31,12 @@ size_t Histogram::BucketOf(uint64_t us) {
   return static_cast<size_t>((shift + 1) * kSteps + ((v >> shift) - kSteps));
 }
 
-void Histogram::Add(uint64_t us) {
+void Histogram::Add(uint64_t us, uint64_t times) {
   const size_t bucket = BucketOf(us);
   if (bucket >= buckets_.size()) buckets_.resize(bucket + 1);
-  ++buckets_[bucket];
-  ++count_;
-  sum_ += us;
+  buckets_[bucket] += times;
+  count_ += times;
+  sum_ += us * times;
 }
 
 uint64_t Histogram::Quantile(double q) const {

@@ -13,7 +13,7 @@ namespace lockstep {
 // Log-linear buckets: 16 per power of two, so a quantile is within 6 %. Microseconds, up to 2^40.
 class Histogram {
  public:
-  void Add(uint64_t us);
+  void Add(uint64_t us, uint64_t times = 1);
   uint64_t count() const { return count_; }
   uint64_t sum() const { return sum_; }
   uint64_t Quantile(double q) const;  // Upper edge of the bucket; 0 if empty.

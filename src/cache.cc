@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kFrameBytes = 256 * 1024;
 constexpr int64_t kFenceAgainUs = 100 * kUsPerMs;
-constexpr int64_t kTickUs = 20 * kUsPerMs;
 
 }  // namespace
 
@@ -24,8 +23,9 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
               &c->stats_, this) {}
 
   void OnHeld(BytesView key) override { cache->OnKeyHeld(key); }
-  void OnServing() override { lost = true; }
-  void OnLost() override { lost = true; }
+  void OnServing() override { Lost(); }
+  void OnLost() override { Lost(); }
+  void Lost() { lost = cache->any_lost_ = true; }
 
   Cache* cache;
   GroupId group;
@@ -77,6 +77,7 @@ void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
   Shard* shard = ShardOfGroup(group.id());
   if (shard == nullptr) return;
   now_ = now;
+  touched_ = true;
   const raft::Raft& raft = group.raft();
   if (shard->home != nullptr && (!raft.is_leader() || raft.term() != shard->home->epoch())) {
     LeaveHome(shard);
@@ -158,7 +159,7 @@ void Cache::LeaveAgent(MonoTime now, Shard* shard, Term epoch) {
     Writer out(&shard->own_report.emplace_back());
     mesi::EncodeMessage(message, &out);
   });
-  shard->lost = true;
+  shard->Lost();
 }
 
 // To ourselves, what we had as a cache, and as a former home.
@@ -180,7 +181,7 @@ void Cache::ReportSelf(MonoTime now, Shard* shard) {
 // What it has it shows to nobody any more; the next home may ask for it.
 void Cache::LeaveHome(Shard* shard) {
   shard->former = std::move(shard->home);
-  shard->lost = true;
+  shard->Lost();
   if (!shard->former->recovered()) shard->former.reset();
 }
 
@@ -201,7 +202,10 @@ bool Cache::Hold(MonoTime now, BytesView key, bool write) {
   mesi::Line* line = nullptr;
   const bool held = shard.home != nullptr ? shard.home->Hold(now, key, write, &line)
                                           : shard.agent.Hold(now, key, write, &line);
-  if (!held) return false;
+  if (!held) {
+    touched_ = true;
+    return false;
+  }
   Used(shard.home != nullptr ? shard.home->lease_until() : shard.agent.lease_until());
   latest_ = {key.data(), key.size(), &shard, line, true};
   return true;
@@ -265,13 +269,13 @@ void Cache::OnKeyHeld(BytesView key) {
 }
 
 bool Cache::RunLost(MonoTime now) {
+  if (!std::exchange(any_lost_, false)) return false;
   now_ = now;
   bool any = false;
   std::set<const Shard*> lost;
   for (const auto& shard : shards_) {
     if (std::exchange(shard->lost, false)) lost.insert(shard.get());
   }
-  if (lost.empty()) return false;
   std::vector<Bytes> keys;
   for (const auto& [key, tickets] : waiting_for_) {
     if (lost.contains(&ShardOfKey(key))) keys.push_back(key);
@@ -371,6 +375,7 @@ char Cache::StateOf(BytesView key) const {
 
 bool Cache::OnFrame(MonoTime now, NodeId from, const bus::Envelope& envelope) {
   now_ = now;
+  touched_ = true;
   Reader in(envelope.data);
   const bool from_cache = in.Bool();
   const mesi::SessionId session = mesi::SessionId::Decode(&in);
@@ -388,6 +393,7 @@ bool Cache::OnFrame(MonoTime now, NodeId from, const bus::Envelope& envelope) {
 
 bool Cache::OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope) {
   now_ = now;
+  touched_ = true;
   Reader in(envelope.data);
   mesi::Leases leases;
   if (!mesi::DecodeLeases(&in, &leases)) return false;
@@ -410,11 +416,11 @@ bool Cache::OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope) {
     shard->agent.Follow(now, from, fence.epoch, shard->former != nullptr);
     if (shard->former != nullptr) SendReport(now, shard);
   }
-  next_tick_ = std::min(next_tick_, now + kTickUs);
   return true;
 }
 
 void Cache::OnPeerUp(NodeId peer) {
+  touched_ = true;
   for (const auto& shard : shards_) {
     if (shard->home != nullptr) shard->home->OnPeerUp(peer);
     if (shard->agent.home() == peer) shard->agent.OnPeerUp();
@@ -422,6 +428,7 @@ void Cache::OnPeerUp(NodeId peer) {
 }
 
 bool Cache::HandOver(MonoTime now) {
+  touched_ = true;
   bool done = true;
   for (const auto& shard : shards_) {
     shard->agent.WriteBackAll(now);
@@ -432,35 +439,28 @@ bool Cache::HandOver(MonoTime now) {
 
 void Cache::Tick(MonoTime now) {
   now_ = now;
-  next_tick_ = kNeverMono;
+  touched_ = true;
   for (const auto& shard : shards_) {
     if (shard->home != nullptr) {
       shard->home->Tick(now);
-      const std::vector<NodeId> silent = shard->home->Unreported();
-      if (!silent.empty() && now >= shard->next_fence) {
-        shard->next_fence = now + kFenceAgainUs;
-        for (const NodeId node : silent) {
-          if (node == options_.self) continue;
-          leases_[node].fences.push_back({shard->group, shard->home->epoch()});
-        }
+      if (now < shard->next_fence) continue;
+      shard->next_fence = now + kFenceAgainUs;
+      for (const NodeId node : shard->home->Unreported()) {
+        if (node == options_.self) continue;
+        leases_[node].fences.push_back({shard->group, shard->home->epoch()});
       }
-      if (!silent.empty()) next_tick_ = std::min(next_tick_, shard->next_fence);
-      next_tick_ = std::min(next_tick_, shard->home->NextWakeup());
     } else {
       shard->agent.Tick(now);
       SendReport(now, shard.get());
-      next_tick_ = std::min(next_tick_, shard->agent.NextWakeup());
     }
   }
 }
 
-MonoTime Cache::NextWakeup() const {
-  MonoTime next = next_tick_;
-  for (const auto& shard : shards_) {
-    next = std::min(next, shard->home != nullptr ? shard->home->NextWakeup()
-                                                 : shard->agent.NextWakeup());
-  }
-  return next;
+MonoTime Cache::WakeupOf(const Shard& shard) const {
+  if (shard.home == nullptr) return shard.agent.NextWakeup();
+  const bool recovered = shard.home->recovered();
+  return recovered ? shard.home->NextWakeup()
+                   : std::min(shard.home->NextWakeup(), shard.next_fence);
 }
 
 void Cache::SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
@@ -481,8 +481,11 @@ void Cache::GatherLeases(Shard* shard) {
 }
 
 void Cache::Flush(MonoTime now) {
+  if (!std::exchange(touched_, false)) return;
   now_ = now;
+  next_tick_ = kNeverMono;
   for (const auto& shard : shards_) {
+    next_tick_ = std::min(next_tick_, WakeupOf(*shard));
     if (shard->home != nullptr && shard->home->HasNews()) {
       shard->home->Flush([&](const mesi::Home::ToCache& to) {
         SendFrame(to.to, *shard, shard->home->epoch(), to.session, false, to.channel);

@@ -96,7 +96,8 @@ class Cache final : public Keys {
   bool HandOver(MonoTime now);
 
   void Tick(MonoTime now);
-  MonoTime NextWakeup() const;
+  // As of the latest Flush: what happens in a turn is looked at in its end.
+  MonoTime NextWakeup() const { return next_tick_; }
   // Those who lost what they waited for ask anew. True: something may have been run.
   bool RunLost(MonoTime now);
   void Flush(MonoTime now);  // At the end of a turn.
@@ -128,6 +129,7 @@ class Cache final : public Keys {
   void LeaveAgent(MonoTime now, Shard* shard, Term epoch);
   void ReportSelf(MonoTime now, Shard* shard);
   void SendReport(MonoTime now, Shard* shard);
+  MonoTime WakeupOf(const Shard& shard) const;
   void OnKeyHeld(BytesView key);
   void GatherLeases(Shard* shard);
   void SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
@@ -158,6 +160,8 @@ class Cache final : public Keys {
   mutable Latest latest_;
   std::map<NodeId, mesi::Leases> leases_;  // To be sent.
   MonoTime next_tick_;
+  bool touched_ = true;    // Something may be to be said, or to be waited for.
+  bool any_lost_ = false;  // One of the shards has.
 };
 
 }  // namespace lockstep

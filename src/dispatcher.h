@@ -57,6 +57,7 @@ class Dispatcher {
     bool muted = false;
   };
 
+  bool RunSome(MonoTime now, Session* session, int64_t* budget);
   bool Next(MonoTime now, Session* session);
 
   // src/on_keys.cc
@@ -90,6 +91,8 @@ class Dispatcher {
   void Proceed(MonoTime now, Session* session, uint64_t slot, std::optional<Reply> done,
                Task::Next next);
   std::vector<size_t> AskParts(MonoTime now, Session* session, uint64_t slot, Task::Next next);
+  void AnswerFast(Session* session, const Call& call, Reply reply);
+  void CloseBatch();
   // `shown`: the call as the slow log may show it, made only if it was slow.
   using Shown = std::function<std::vector<BytesView>()>;
   void Account(const Session& session, size_t leaf, MonoTime started, bool waited,
@@ -109,6 +112,15 @@ class Dispatcher {
   std::function<MonoTime()> clock_;
   Cache* cache_ = nullptr;
   MonoTime measured_;  // When the command before has ended, within one Run; 0: not known.
+  // Commands of one kind that take less than looking at the clock does: they are measured together,
+  // and share what they took.
+  struct Batch {
+    const CommandSpec* leaf = nullptr;
+    uint64_t commands = 0;
+    MonoTime started;
+  };
+  static constexpr uint64_t kBatchMax = 16;
+  Batch batch_;
   Watch watch_;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;

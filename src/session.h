@@ -104,6 +104,7 @@ class Session {
   std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
   bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
+  const void* last_leaf = nullptr;  // The row whose name client.last_command is.
   bool leased = false;        // Its output shows what is good for a while only (Cache).
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.

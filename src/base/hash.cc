@@ -38,6 +38,21 @@ constexpr std::array<uint16_t, 256> MakeCrc16Table() {
 }
 constexpr auto kCrc16Table = MakeCrc16Table();
 
+// Of a byte that so many others follow: eight are looked up at once, and not one after the other
+// (Kounavis & Berry, "Slicing-by-8", 2005).
+constexpr std::array<std::array<uint16_t, 256>, 8> MakeCrc16Slices() {
+  std::array<std::array<uint16_t, 256>, 8> slices{};
+  slices[0] = kCrc16Table;
+  for (size_t follow = 1; follow < 8; ++follow) {
+    for (size_t i = 0; i < 256; ++i) {
+      const unsigned crc = slices[follow - 1][i];
+      slices[follow][i] = static_cast<uint16_t>((crc << 8) ^ kCrc16Table[crc >> 8]);
+    }
+  }
+  return slices;
+}
+constexpr auto kCrc16Slices = MakeCrc16Slices();
+
 }  // namespace
 
 uint64_t Hash64(BytesView data, uint64_t seed) { return XXH64(data.data(), data.size(), seed); }
@@ -78,6 +93,12 @@ uint16_t SlotOf(BytesView key) {
     if (close != BytesView::npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
   }
   unsigned crc = 0;
+  for (; key.size() >= 8; key.remove_prefix(8)) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(key.data());
+    crc = kCrc16Slices[7][bytes[0] ^ (crc >> 8)] ^ kCrc16Slices[6][bytes[1] ^ (crc & 0xff)] ^
+          kCrc16Slices[5][bytes[2]] ^ kCrc16Slices[4][bytes[3]] ^ kCrc16Slices[3][bytes[4]] ^
+          kCrc16Slices[2][bytes[5]] ^ kCrc16Slices[1][bytes[6]] ^ kCrc16Slices[0][bytes[7]];
+  }
   for (const char c : key) {
     crc = ((crc << 8) & 0xffff) ^ kCrc16Table[((crc >> 8) ^ static_cast<uint8_t>(c)) & 0xff];
   }
