@@ -1,4 +1,4 @@
-#include "src/cache.h"
+#include "src/cache_shard.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,37 +13,6 @@ constexpr size_t kFrameBytes = 256 * 1024;
 constexpr int64_t kFenceAgainUs = 100 * kUsPerMs;
 
 }  // namespace
-
-// One shard. What it was home of it keeps until the next home has asked for it.
-struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
-  Shard(Cache* c, GroupId g)
-      : cache(c), group(g),
-        agent({.self = c->options_.self, .shard = g, .dirty_us = c->options_.dirty_us,
-               .times = c->options_.times},
-              &c->stats_, this) {}
-
-  void OnHeld(BytesView key) override { cache->OnKeyHeld(key); }
-  void OnServing() override { Lost(); }
-  void OnLost() override { Lost(); }
-  void Lost() { lost = cache->any_lost_ = true; }
-
-  Cache* cache;
-  GroupId group;
-  mesi::Agent agent;
-  std::unique_ptr<mesi::Home> home;
-  std::unique_ptr<mesi::Home> former;
-  std::vector<Bytes> own_report;  // Of our agent, encoded: since we were elected.
-  bool lost = false;
-  // Whom the shard's group has followed, as far as was heard here.
-  NodeId leader;
-  Term led_in;
-  NodeId leader_before;
-  Term led_before;
-  uint64_t sessions_ended = 0;
-  uint64_t sessions_changed = UINT64_MAX;
-  MonoTime not_before;           // See Home::Options.
-  MonoTime next_fence;
-};
 
 Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now)
     : options_(options), outbox_(outbox), runner_(runner), started_(now), now_(now) {
@@ -481,8 +450,12 @@ void Cache::GatherLeases(Shard* shard) {
 }
 
 void Cache::Flush(MonoTime now) {
-  if (!std::exchange(touched_, false)) return;
   now_ = now;
+  if (bytes_max_ > 0 && bytes() > bytes_max_) {
+    EvictDownTo(now, bytes_max_ - bytes_max_ / 32);  // Lest each write has to wait for one.
+    touched_ = true;
+  }
+  if (!std::exchange(touched_, false)) return;
   next_tick_ = kNeverMono;
   for (const auto& shard : shards_) {
     next_tick_ = std::min(next_tick_, WakeupOf(*shard));

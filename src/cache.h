@@ -91,6 +91,11 @@ class Cache final : public Keys {
   bool OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope);
   void OnPeerUp(NodeId peer);
 
+  // The lines may take so much memory; 0: as much as they want.
+  void set_memory(size_t bytes_max) { bytes_max_ = bytes_max; }
+  // Drops what is over it, and some of what has expired: a little at a time.
+  void Tidy(MonoTime now);
+
   // Before this node leaves: what it owns goes home, and what it was home of to the next. True: it
   // is all there.
   bool HandOver(MonoTime now);
@@ -130,6 +135,7 @@ class Cache final : public Keys {
   void ReportSelf(MonoTime now, Shard* shard);
   void SendReport(MonoTime now, Shard* shard);
   MonoTime WakeupOf(const Shard& shard) const;
+  void EvictDownTo(MonoTime now, size_t bytes_max);
   void OnKeyHeld(BytesView key);
   void GatherLeases(Shard* shard);
   void SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
@@ -159,6 +165,9 @@ class Cache final : public Keys {
   };
   mutable Latest latest_;
   std::map<NodeId, mesi::Leases> leases_;  // To be sent.
+  size_t bytes_max_ = 0;
+  size_t evict_at_ = 0;  // The shard to evict from next,
+  size_t sweep_at_ = 0;  // and to look for what has expired.
   MonoTime next_tick_;
   bool touched_ = true;    // Something may be to be said, or to be waited for.
   bool any_lost_ = false;  // One of the shards has.

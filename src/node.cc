@@ -153,7 +153,7 @@ void Node::Parts::Housekeep() {
   FollowPlacement();
   EndSessionsOfLost();
   FollowCacheOfAll();
-  GiveUpKeys();
+  TidyCache();
   if (now >= next_ping) {
     next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
     for (const PeerAddress& peer : peers.addresses()) {

@@ -10,8 +10,11 @@ constexpr int64_t kKeysWaitUs = 5 * kUsPerSecond;
 }  // namespace
 
 void Node::Parts::OpenCache() {
-  cache = std::make_unique<Cache>(Cache::Options{.self = me.node, .shards = Shards()}, &outbox,
-                                  this, now);
+  cache = std::make_unique<Cache>(Cache::Options{.self = me.node,
+                                                 .shards = Shards(),
+                                                 .dirty_us = settings().dcache_dirty_max_age *
+                                                             kUsPerMs},
+                                  &outbox, this, now);
   dispatcher.set_cache(cache.get());
 }
 
@@ -36,8 +39,16 @@ void Node::Parts::OnHeld(const Cache::Ticket& ticket) {
   if (session->parser.buffered() > 0) MakeRunnable(session);
 }
 
-void Node::Parts::GiveUpKeys() {
+// A node that takes too much memory refuses writes; before it does, the cache makes room.
+void Node::Parts::TidyCache() {
   if (cache == nullptr) return;
+  const Settings& s = settings();
+  cache->set_memory(static_cast<size_t>(s.dcache_memory > 0 ? s.dcache_memory : s.maxmemory / 2));
+  cache->Tidy(now);
+  GiveUpKeys();
+}
+
+void Node::Parts::GiveUpKeys() {
   for (const Cache::Ticket& ticket : cache->WaitingSince(now + -kKeysWaitUs)) {
     Session* session = FindSession(ticket.client);
     if (session == nullptr) {

@@ -160,6 +160,7 @@ struct Node::Parts final : public Host,
   void OpenCache();
   void FollowCache(const Group& group);
   void FollowCacheOfAll();
+  void TidyCache();
   void GiveUpKeys();
 
   // src/node_host.cc: Host. ----------------------------------------------------------------------

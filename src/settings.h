@@ -77,6 +77,8 @@ struct Settings {
   int64_t shards = 64;
   int64_t dq_max_message = int64_t{1} << 20;
   int64_t dq_memory = int64_t{64} << 20;
+  int64_t dcache_dirty_max_age = 500;
+  int64_t dcache_memory = 0;  // 0: half of maxmemory, if that is set.
   bool dq_auto_create = true;
   int64_t raft_window_bytes = int64_t{8} << 20;
   int64_t raft_append_bytes = int64_t{1} << 20;

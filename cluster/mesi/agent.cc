@@ -297,6 +297,7 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
     const Copy state = StateOf(line);
     if (IsWritable(state)) {
       lines_.ClearValue(line);
+      line->set_ttl_is_new(true);  // What is written next does not end when the home thinks.
       Wrote(line);
       ++stats_->expired;
     } else if (state == Copy::kS) {
@@ -343,6 +344,36 @@ void Agent::DemoteIdle(MonoTime now) {
     }
   }
   if (!written_.empty()) next_tick_ = std::min(next_tick_, written_.front().look_at);
+}
+
+bool Agent::EvictOne(MonoTime now) {
+  constexpr size_t kLooks = 64;
+  Line* line = lines_.Victim(kLooks, [](const Line& one) {
+    return StateOf(&one) == Copy::kS || IsWritable(StateOf(&one));
+  });
+  if (line == nullptr) return false;
+  ++stats_->evictions;
+  CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
+  return true;
+}
+
+// What it owns expires here; of what it reads, the home says so.
+size_t Agent::SweepExpired(MonoTime now) {
+  size_t looked = 0;
+  std::vector<Line*> over;
+  sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
+    ++looked;
+    if (line->present() && line->deadline() <= now) over.push_back(line);
+  });
+  for (Line* line : over) {
+    if (StateOf(line) == Copy::kS) CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
+    if (!IsWritable(StateOf(line)) || now >= lease_until_) continue;
+    lines_.ClearValue(line);
+    line->set_ttl_is_new(true);
+    Wrote(line);
+    ++stats_->expired;
+  }
+  return looked;
 }
 
 void Agent::WriteBackAll(MonoTime now) {

@@ -86,6 +86,11 @@ class Agent {
   void OnGive(MonoTime now, const LeaseGive& give);
   void OnPeerUp();
 
+  // Drops the line that was used least of late; one that it owns goes home first. False: none of
+  // those that were looked at may go.
+  bool EvictOne(MonoTime now);
+  // Looks at some lines for those whose time is over. Gives how many it has looked at.
+  size_t SweepExpired(MonoTime now);
   // Gives up all that it owns: before this node leaves.
   void WriteBackAll(MonoTime now);
   // Something that it owns, or has said, the home may not have yet.
@@ -146,6 +151,7 @@ class Agent {
   MonoTime lease_asked_;
   MonoTime used_;           // When a client last wanted something of it.
   size_t asking_ = 0;       // Lines that wait for an answer.
+  uint64_t sweep_ = 0;      // Where SweepExpired goes on.
   std::deque<Written> written_;  // By look_at.
   std::optional<LeaseAsk> ask_;
   MonoTime next_tick_ = kNeverMono;

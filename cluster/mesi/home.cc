@@ -567,6 +567,41 @@ void Home::Erase(BytesView key) {
   }
 }
 
+// A cache's reads are not seen here, so what is shared may be in use however seldom its home is
+// asked (CACHE's inclusive inversion): first what nobody else has.
+bool Home::EvictOne(MonoTime now) {
+  constexpr size_t kLooks = 64;
+  const auto at_rest = [this](const Line& line) { return busy_.find(line.key()) == busy_.end(); };
+  Line* line = lines_.Victim(kLooks, [&](const Line& one) {
+    return one.state() == static_cast<uint8_t>(Dir::kU) && at_rest(one);
+  });
+  if (line != nullptr) {
+    ++stats_->evictions;
+    lines_.Remove(line);
+    return true;
+  }
+  line = lines_.Victim(kLooks, [&](const Line& one) {
+    return one.state() == static_cast<uint8_t>(Dir::kSh) && at_rest(one);
+  });
+  if (line == nullptr || !MayServe(now)) return false;
+  (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
+  return true;
+}
+
+size_t Home::SweepExpired(MonoTime now) {
+  size_t looked = 0;
+  std::vector<Bytes> over;
+  sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
+    ++looked;
+    if (line->present() && line->deadline() <= now) over.emplace_back(line->key());
+  });
+  for (const Bytes& key : over) {
+    ExpireIfDue(now, lines_.Find(key));
+    DropIfEmpty(key);
+  }
+  return looked;
+}
+
 void Home::CheckInvariants() const {
   for (const auto& [key, busy] : busy_) {
     for (const Queued& queued : busy.queue) CHECK(queued.request.who <= kHome);

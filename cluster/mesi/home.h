@@ -75,6 +75,12 @@ class Home {
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
 
+  // Drops the line that was used least of late, rather one that no cache has; caches drop theirs
+  // first. False: none of those that were looked at may go.
+  bool EvictOne(MonoTime now);
+  // Looks at some lines for those whose time is over. Gives how many it has looked at.
+  size_t SweepExpired(MonoTime now);
+
   // From caches. False: it makes no sense, the peer is to be cut off. -----------------------------
   bool OnFrame(MonoTime now, NodeId from, SessionId session, Reader* in);
   void OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask);
@@ -185,6 +191,7 @@ class Home {
   bool recovered_ = false;
   std::set<NodeId> silent_;   // Of those awaited: not heard yet.
   std::map<Bytes, Candidate, std::less<>> candidates_;
+  uint64_t sweep_ = 0;  // Where SweepExpired goes on.
   MonoTime lease_until_;
   MonoTime next_tick_;
   std::vector<std::pair<NodeId, LeaseGive>> gives_;

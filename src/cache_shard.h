@@ -1,0 +1,42 @@
+// One shard of this node's cache. Private to src/cache*.cc.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "src/cache.h"
+
+namespace lockstep {
+
+// What it was home of it keeps until the next home has asked for it.
+struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
+  Shard(Cache* c, GroupId g)
+      : cache(c), group(g),
+        agent({.self = c->options_.self, .shard = g, .dirty_us = c->options_.dirty_us,
+               .times = c->options_.times},
+              &c->stats_, this) {}
+
+  void OnHeld(BytesView key) override { cache->OnKeyHeld(key); }
+  void OnServing() override { Lost(); }
+  void OnLost() override { Lost(); }
+  void Lost() { lost = cache->any_lost_ = true; }
+
+  Cache* cache;
+  GroupId group;
+  mesi::Agent agent;
+  std::unique_ptr<mesi::Home> home;
+  std::unique_ptr<mesi::Home> former;
+  std::vector<Bytes> own_report;  // Of our agent, encoded: since we were elected.
+  bool lost = false;
+  // Whom the shard's group has followed, as far as was heard here.
+  NodeId leader;
+  Term led_in;
+  NodeId leader_before;
+  Term led_before;
+  uint64_t sessions_ended = 0;
+  uint64_t sessions_changed = UINT64_MAX;
+  MonoTime not_before;           // See Home::Options.
+  MonoTime next_fence;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,253 @@
+// The cache of whole nodes: coherent on all of them, whatever becomes of one.
+#include "src/base/hash.h"
+#include "tests/node_fixture.h"
+
+namespace lockstep {
+namespace {
+
+constexpr BytesView kOk = "+OK\r\n";
+constexpr BytesView kNil = "$-1\r\n";
+
+GroupId GroupOf(BytesView key) { return ShardGroup(ShardOfSlot(SlotOf(key), 2)); }
+Bytes Bulk(BytesView text) { return Format("$%zu\r\n", text.size()) + Bytes(text) + "\r\n"; }
+
+class NodeCacheTest : public NodeFixture {
+ protected:
+  void SetUp() override { Begin(""); }
+  void Begin(const Bytes& settings) {
+    Form(3, settings);
+    Settle("k");
+    other_ = cluster().OtherThan(home_);
+    third_ = cluster().OtherThan(home_, other_);
+  }
+  // Until the leader of the key's shard stays, and the cache serves.
+  void Settle(BytesView key) {
+    ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(GroupOf(key)) != kNoNode; }));
+    cluster().Run(8000);
+    home_ = cluster().Leader(GroupOf(key));
+    ASSERT_EQ(cluster().Ask(home_, "SET warm up"), kOk);
+  }
+  Bytes StateAt(NodeId node, BytesView key) {
+    const Bytes reply = cluster().Ask(node, "DCACHE.GET " + Bytes(key) + " META");
+    return reply.size() < 3 ? reply : reply.substr(reply.size() - 3, 1);
+  }
+  Bytes Get(NodeId node, BytesView key = "k") { return cluster().Ask(node, "GET " + Bytes(key)); }
+  Bytes Await(ClientId client, int64_t ms = 10'000) {
+    Bytes reply;
+    cluster().RunUntil([&] { return !(reply += cluster().Take(client)).empty(); }, ms);
+    return reply;
+  }
+  // How long it takes until the line is answered, in milliseconds, and that it is so.
+  int64_t Takes(NodeId node, const Bytes& line, BytesView answer) {
+    const ClientId client = cluster().Connect(node);
+    const MonoTime began = cluster().now();
+    cluster().Send(client, line);
+    EXPECT_EQ(Await(client), answer) << line;
+    return (cluster().now() - began) / kUsPerMs;
+  }
+
+  NodeId home_, other_, third_;  // Of "k".
+};
+
+TEST_F(NodeCacheTest, EveryNodeSeesWhatAnyHasWritten) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k one"), kOk);
+  EXPECT_EQ(StateAt(other_, "k"), "M");
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(Get(node), Bulk("one"));
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(StateAt(node, "k"), "S");
+  EXPECT_EQ(cluster().Ask(third_, "SET k two"), kOk);
+  EXPECT_EQ(StateAt(third_, "k"), "M");
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(Get(node), Bulk("two"));
+  EXPECT_EQ(cluster().Ask(home_, "DEL k"), ":1\r\n");
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(Get(node), kNil);
+}
+
+TEST_F(NodeCacheTest, WhatIsHeldCostsNoMessage) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k v"), kOk);
+  EXPECT_EQ(Get(third_), Bulk("v"));
+  cluster().Run(1000);
+  uint64_t frames = 0;
+  cluster().Lose([&](NodeId, NodeId, const bus::EnvelopeHeader& header) {
+    frames += header.type == bus::MessageType::kCache ? 1 : 0;
+    return false;
+  });
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(Get(third_), Bulk("v"));
+  EXPECT_EQ(frames, 0u);
+}
+
+TEST_F(NodeCacheTest, CountersOfAllNodesAreOne) {
+  std::vector<ClientId> clients;
+  for (int i = 0; i < 30; ++i) clients.push_back(cluster().Connect(NodeId{1 + i % 3ul}));
+  for (int round = 0; round < 20; ++round) {
+    for (const ClientId client : clients) cluster().Send(client, "INCR k");
+    for (const ClientId client : clients) EXPECT_FALSE(Await(client).empty());
+  }
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(Get(node), Bulk("600"));
+}
+
+TEST_F(NodeCacheTest, APipelineTakesEffectInItsOrder) {
+  const ClientId client = cluster().Connect(other_);
+  EXPECT_EQ(cluster().Ask(third_, "SET k 1"), kOk);
+  cluster().Send(client, "GET k\r\nINCR k\r\nSET other x\r\nINCR k\r\nGET k\r\nGET other\r\nPING");
+  Bytes replies;
+  cluster().RunUntil([&] { return Has(replies += cluster().Take(client), "PONG"); });
+  EXPECT_EQ(replies, Bulk("1") + ":2\r\n" + Bytes(kOk) + ":3\r\n" + Bulk("3") + Bulk("x") +
+                         "+PONG\r\n");
+}
+
+TEST_F(NodeCacheTest, AWriteWaitsForANodeThatIsCutOffAsLongAsItsLease) {
+  EXPECT_EQ(cluster().Ask(home_, "SET k old"), kOk);
+  EXPECT_EQ(Get(third_), Bulk("old"));
+  const ClientId reader = cluster().Connect(third_);
+  cluster().CutOff(third_);
+  const int64_t ms = Takes(other_, "SET k new", kOk);
+  EXPECT_GT(ms, 1000);
+  EXPECT_LE(ms, 2100);
+  EXPECT_LE(Takes(other_, "SET k newer", kOk), 20) << "once";
+  // It cannot be asked any more, and has stopped by itself.
+  cluster().Send(reader, "GET k");
+  cluster().Run(100);
+  EXPECT_EQ(cluster().Take(reader), "");
+  cluster().Heal();
+  EXPECT_EQ(Await(reader), Bulk("newer"));
+}
+
+// The home is not heard by one of its readers, but hears it: its lease must not be prolonged.
+TEST_F(NodeCacheTest, ALinkThatIsCutOneWayDelaysAWriteByOneLease) {
+  EXPECT_EQ(cluster().Ask(home_, "SET k old"), kOk);
+  EXPECT_EQ(Get(third_), Bulk("old"));
+  cluster().Cut(home_, third_);
+  const int64_t ms = Takes(other_, "SET k new", kOk);
+  EXPECT_LE(ms, 2100);
+  cluster().Heal();
+  EXPECT_EQ(Get(third_), Bulk("new"));
+}
+
+TEST_F(NodeCacheTest, WhatAnOwnerHasNotWrittenForAWhileOutlivesIt) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k kept"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "SET lost x"), kOk);
+  cluster().Run(510);
+  EXPECT_EQ(cluster().Ask(other_, "SET lost y"), kOk);
+  cluster().KillSilently(other_);
+  EXPECT_EQ(Get(third_), Bulk("kept"));
+  const Bytes lost = Get(third_, "lost");
+  EXPECT_TRUE(lost == kNil || lost == Bulk("y")) << lost << ": never what was before";
+}
+
+TEST_F(NodeCacheTest, ALeaderThatMovesTakesTheValuesWithIt) {
+  for (int i = 0; i < 60; ++i) {
+    const NodeId node{1 + i % 3ul};
+    ASSERT_EQ(cluster().Ask(node, Format("SET key%d v%d PX 600000", i, i)), kOk);
+  }
+  for (int i = 0; i < 20; ++i) Get(NodeId{1 + i % 3ul}, Format("key%d", i));
+  for (const uint64_t shard : {0, 1}) {
+    const NodeId leads = cluster().Leader(ShardGroup(shard));
+    const NodeId next = cluster().OtherThan(leads);
+    cluster().Ask(leads, Format("CLUSTER LEADER shard-%lu %lu", shard, next.value));
+    ASSERT_TRUE(
+        cluster().RunUntil([&] { return cluster().Leader(ShardGroup(shard)) == next; }));
+  }
+  for (int i = 0; i < 60; ++i) {
+    for (const NodeId node : {k1, k2, k3}) {
+      EXPECT_EQ(Get(node, Format("key%d", i)), Bulk(Format("v%d", i)));
+    }
+  }
+  const Bytes ttl = cluster().Ask(other_, "TTL key7");
+  EXPECT_TRUE(ttl > ":580" && ttl <= ":600\r\n") << ttl;
+}
+
+TEST_F(NodeCacheTest, AHomeThatDiesLosesOnlyWhatNobodyElseOwned) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k owned"), kOk);
+  cluster().KillSilently(home_);
+  // An election, and then no longer than a home may think that it is one.
+  EXPECT_LE(Takes(third_, "GET k", Bulk("owned")), 2100);
+  EXPECT_EQ(cluster().Ask(third_, "SET k on"), kOk);
+  EXPECT_EQ(Get(other_), Bulk("on"));
+}
+
+TEST_F(NodeCacheTest, ANodeThatEndsInOrderLosesNothing) {
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(cluster().Ask(NodeId{1 + i % 3ul}, Format("SET key%d v%d", i, i)), kOk);
+  }
+  cluster().node(home_)->Step(cluster().now(), Terminate{});
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().exited(home_); }));
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(Get(third_, Format("key%d", i)), Bulk(Format("v%d", i)));
+}
+
+TEST_F(NodeCacheTest, TransactionsSeeAllTheirKeysAtOneInstant) {
+  const ClientId one = cluster().Connect(other_);
+  EXPECT_EQ(cluster().Ask(one, "MULTI"), kOk);
+  cluster().Ask(one, "SET k 1");
+  cluster().Ask(one, "SET elsewhere 1");
+  cluster().Ask(one, "INCR k");
+  EXPECT_EQ(cluster().Ask(one, "EXEC"), "*3\r\n+OK\r\n+OK\r\n:2\r\n");
+  EXPECT_EQ(cluster().Ask(third_, "MGET k elsewhere"), "*2\r\n" + Bulk("2") + Bulk("1"));
+
+  EXPECT_EQ(cluster().Ask(one, "WATCH k elsewhere"), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "SET elsewhere 5"), kOk);
+  cluster().Ask(one, "MULTI");
+  cluster().Ask(one, "SET k never");
+  EXPECT_EQ(cluster().Ask(one, "EXEC"), "*-1\r\n");
+  EXPECT_EQ(Get(home_), Bulk("2"));
+
+  EXPECT_EQ(cluster().Ask(one, "WATCH k"), kOk);
+  cluster().Ask(one, "MULTI");
+  cluster().Ask(one, "SET k now");
+  EXPECT_EQ(cluster().Ask(one, "EXEC"), "*1\r\n+OK\r\n");
+  EXPECT_EQ(Get(home_), Bulk("now"));
+}
+
+// Trap 15: at no time nil and then the value, whatever the clocks say.
+TEST_F(NodeCacheTest, AKeyEndsOnAllNodesAtOnce) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k v PX 1000"), kOk);
+  bool gone = false;
+  int seen = 0;
+  for (int i = 0; i < 1500; ++i) {
+    const Bytes reply = Get(NodeId{1 + i % 3ul});
+    if (reply == kNil) gone = true;
+    if (reply != kNil) ++seen;
+    ASSERT_TRUE(!gone || reply == kNil) << "after " << i;
+  }
+  EXPECT_TRUE(gone);
+  EXPECT_GT(seen, 100);
+}
+
+TEST_F(NodeCacheTest, ATimeToLiveStaysTheSameHoweverOftenTheKeyMoves) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k 0 PX 100000"), kOk);
+  const MonoTime began = cluster().now();
+  for (int i = 0; i < 300; ++i) cluster().Ask(NodeId{1 + i % 3ul}, "INCR k");
+  const int64_t passed = (cluster().now() - began) / kUsPerMs;
+  const Bytes left = cluster().Ask(home_, "PTTL k");
+  EXPECT_NEAR(std::atoi(left.c_str() + 1), static_cast<int>(100'000 - passed), 10);
+}
+
+class SmallCacheTest : public NodeCacheTest {
+ protected:
+  void SetUp() override { Begin("dcache-memory 2mb\n"); }
+};
+
+TEST_F(SmallCacheTest, MakesRoomAndForgetsButNeverLies) {
+  const Bytes filler(500, 'x');
+  const ClientId client = cluster().Connect(other_);
+  for (int i = 0; i < 20'000; i += 100) {
+    Bytes lines;
+    for (int k = i; k < i + 100; ++k) lines += Format("SET key%d v%d.", k, k) + filler + "\r\n";
+    cluster().Send(client, lines + "PING");
+    Bytes replies;
+    ASSERT_TRUE(cluster().RunUntil(
+        [&] { return Has(replies += cluster().Take(client), "PONG"); }, 60'000));
+    EXPECT_FALSE(Has(replies, "-"));
+  }
+  cluster().Run(2000);
+  int kept = 0;
+  for (int k = 0; k < 20'000; k += 97) {
+    const Bytes reply = Get(third_, Format("key%d", k));
+    if (reply == kNil) continue;
+    EXPECT_TRUE(Has(reply, Format("\nv%d.x", k)));
+    ++kept;
+  }
+  EXPECT_GT(kept, 5);
+  EXPECT_LT(kept, 120);
+}
+
+}  // namespace
+}  // namespace lockstep
