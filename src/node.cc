@@ -82,8 +82,11 @@ NodeId Node::leader(GroupId id) const {
   return parts_->gateway.LeaderOf(parts_->now, id);
 }
 
+const Cache* Node::cache() const { return parts_->cache.get(); }
+
 void Node::CheckInvariants() const {
   for (const auto& [id, group] : parts_->groups) group->CheckInvariants();
+  if (parts_->cache != nullptr) parts_->cache->CheckInvariants();
   parts_->gateway.CheckInvariants();
 }
 

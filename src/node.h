@@ -33,6 +33,7 @@
 
 namespace lockstep {
 
+class Cache;
 class Replica;
 namespace raft {
 class Raft;
@@ -202,6 +203,7 @@ class Node {
   const raft::Raft* group(GroupId id) const;
   NodeId leader(GroupId id) const;  // As far as is known here; kNoNode: nobody is.
   const Replica* replica(GroupId id) const;
+  const Cache* cache() const;  // Null until the cluster has formed.
   void CheckInvariants() const;
 
  private:

@@ -141,6 +141,7 @@ std::unique_ptr<Actor> MakeActor(Work work, World* world, LockChecker* checker, 
   if (auto actor = MakeTransaction(work, world, checker, number)) return actor;
   if (auto actor = MakeBigClient(work, world, checker, number)) return actor;
   if (auto actor = MakeQueueUser(work, world, checker, number)) return actor;
+  if (auto actor = MakeCacheUser(work, world, checker, number)) return actor;
   auto actor = MakeOddClient(work, world, checker, number);
   CHECK(actor != nullptr);
   return actor;

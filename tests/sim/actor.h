@@ -82,6 +82,8 @@ std::unique_ptr<Actor> MakeBigClient(Work work, World* world, LockChecker* check
                                      uint32_t number);
 std::unique_ptr<Actor> MakeQueueUser(Work work, World* world, LockChecker* checker,
                                      uint32_t number);
+std::unique_ptr<Actor> MakeCacheUser(Work work, World* world, LockChecker* checker,
+                                     uint32_t number);
 std::unique_ptr<Actor> MakeOddClient(Work work, World* world, LockChecker* checker,
                                      uint32_t number);
 

@@ -21,6 +21,7 @@ struct CacheOperation {
     kAdd,            // INCR: answers the sum. Absent counts as 0. The time to live stays.
     kCompareAndSet,  // Answers 1 if it was applied, 0 if there was another value or none.
     kAppend,         // Answers the length. Absent counts as empty. The time to live stays.
+    kTake,           // GETDEL: answers what there was, and deletes it.
   };
   enum class Told : uint8_t {
     kUnknown,   // Nothing, or UNCERTAIN: it takes effect at any time after `call_us`, or never.
@@ -39,7 +40,7 @@ struct CacheOperation {
   int64_t ttl_us = 0;  // Write, set if absent, compare and set: the time to live; 0: without end.
 
   Told told = Told::kUnknown;
-  std::optional<Bytes> seen;  // Read, answered: the value, nothing for nil.
+  std::optional<Bytes> seen;  // Read and take, answered: the value, nothing for nil.
   // The others, answered: see Kind. Nothing: it took effect, and the client was not told how (DEL
   // of many keys answers one number for all).
   std::optional<int64_t> number;

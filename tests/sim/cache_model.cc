@@ -52,6 +52,7 @@ bool IsLost(const CacheOperation& operation) {
 bool OnlyLooks(const CacheOperation& operation) {
   switch (operation.kind) {
     case Kind::kRead: return true;
+    case Kind::kTake: return IsAnswered(operation) && !operation.seen;
     case Kind::kDelete:
     case Kind::kSetIfAbsent:
     case Kind::kCompareAndSet: return IsAnswered(operation) && operation.number == 0;
@@ -267,7 +268,7 @@ class Search {
   Bytes Explain(uint32_t returned) const {
     const CacheOperation& target = history_[returned];
     Bytes why = "nothing explains " + Describe(target) + "\n";
-    if (target.kind == Kind::kRead && target.seen) why += ExplainOrigin(*target.seen);
+    if (target.seen) why += ExplainOrigin(*target.seen);
     // What touched the key shortly before or at the same time tells most.
     std::vector<const CacheOperation*> around;
     for (const CacheOperation& operation : history_) {
@@ -296,7 +297,8 @@ class Search {
   Bytes ExplainOrigin(const Bytes& seen) const {
     Bytes text;
     for (const CacheOperation& operation : history_) {
-      const bool writes = operation.kind != Kind::kRead && operation.kind != Kind::kDelete;
+      const bool writes = operation.kind != Kind::kRead && operation.kind != Kind::kDelete &&
+                          operation.kind != Kind::kTake;
       if (!writes || operation.value != seen) continue;
       text += "  it comes from " + Describe(operation) + "\n";
     }
@@ -330,6 +332,7 @@ Bytes DescribeAsked(const CacheOperation& operation) {
     case Kind::kCompareAndSet:
       return "compare and set \"" + Printable(operation.expected) + "\" to " + value;
     case Kind::kAppend: return "append " + value;
+    case Kind::kTake: return "take";
   }
   return "?";
 }
@@ -337,7 +340,7 @@ Bytes DescribeAsked(const CacheOperation& operation) {
 Bytes DescribeTold(const CacheOperation& operation) {
   if (operation.told == Told::kUnknown) return "?";
   if (operation.told == Told::kRefused) return "refused";
-  if (operation.kind != Kind::kRead) {
+  if (operation.kind != Kind::kRead && operation.kind != Kind::kTake) {
     return operation.number ? std::to_string(*operation.number) : "OK";
   }
   return operation.seen ? "\"" + Printable(*operation.seen) + "\"" : "nil";

@@ -24,7 +24,7 @@ bool Fits(const CacheOperation& operation, int64_t number) {
 
 CacheTexts::CacheTexts(const std::vector<CacheOperation>& history) {
   for (const CacheOperation& operation : history) {
-    if (operation.kind == Kind::kRead && operation.seen) named_.insert(*operation.seen);
+    if (operation.seen) named_.insert(*operation.seen);
     if (operation.kind == Kind::kCompareAndSet) named_.insert(operation.expected);
   }
 }
@@ -84,6 +84,7 @@ CacheStep CacheRegister::StepOf(const CacheOperation& operation) {
   if (operation.ttl_us != 0) step.ttl_min_us = step.ttl_max_us = operation.ttl_us;
   switch (operation.kind) {
     case Kind::kRead:
+    case Kind::kTake:
       if (operation.seen) step.value = texts_.Whole(*operation.seen);
       break;
     case Kind::kCompareAndSet: step.expected = texts_.Whole(operation.expected); [[fallthrough]];
@@ -132,6 +133,12 @@ bool CacheRegister::Apply(const CacheStep& step, int64_t at_us, int64_t until_us
   const bool was_there = line->value != kAbsent;
   switch (operation.kind) {
     case Kind::kRead: return line->value == step.value;
+    case Kind::kTake: {
+      const bool fits = operation.told != CacheOperation::Told::kAnswered ||
+                        line->value == step.value;
+      line->Clear();
+      return fits;
+    }
     case Kind::kWrite: Put(step, at_us, until_us, line); return true;
     case Kind::kDelete: line->Clear(); return Fits(operation, was_there);
     case Kind::kSetIfAbsent:

@@ -166,6 +166,8 @@ void ClusterChecker::CheckLeader(const Process& process, GroupId id, const raft:
   if (!is_new) return;
   world_->Say("node %lu leads group %lu in term %lu", process.id().value, id.value,
               raft.term().value);
+  // Its first home has nothing that could be lost.
+  if (IsShard(id) && leader != group.leaders.begin()) world_->cache().OnTrouble();
   if (leader != group.leaders.begin() && std::prev(leader)->second != process.id()) {
     ++world_->counters()[Count::kFailovers];
   }

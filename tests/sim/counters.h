@@ -125,6 +125,11 @@ enum class Count : uint8_t {
   kBodiesRead,
   kBodiesOnDisk,
   kBodiesFetched,
+  kCacheAnswers,
+  kCacheHistories,
+  kCacheKept,
+  kLitmusJudged,
+  kStampsJudged,
   kHistoriesTooHard,  // The only one that may stay zero, and better does.
   kEnd,
 };
@@ -244,6 +249,11 @@ constexpr std::array<const char*, static_cast<size_t>(Count::kEnd)> kCountNames 
     "entries read back from a disk",
     "entries kept behind a snapshot",
     "answers to nodes that lack entries",
+    "commands on keys answered",
+    "histories of keys checked",
+    "of these of keys that may not be forgotten",
+    "litmus tests judged",
+    "reads of several keys that were written together",
     "histories too hard to check",
 };
 

@@ -289,6 +289,7 @@ void Run::QueuesAreEmptied() {
   Within(60 * kSecond, "a queue does not become empty;", [this] { return open_queues_ == 0; },
          [this] { return Format("%zu of them", open_queues_); });
   world_.queues().CheckAll();
+  world_.cache().JudgeAll();
 }
 
 // Leaders go where they are wanted even now: what was refused for that is asked again.

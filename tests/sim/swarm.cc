@@ -59,6 +59,8 @@ Swarm::Swarm(uint64_t seed) {
   DrawWorld(&rng);
   DrawFaults(&rng);
   DrawWork(&rng);
+  Rng cache(seed * 0x9E3779B97F4A7C15ULL + 3);  // Its own: the rest is as it was without it.
+  DrawCache(&cache);
 }
 
 void Swarm::DrawCluster(Rng* rng) {
@@ -112,7 +114,8 @@ void Swarm::DrawWork(Rng* rng) {
   }
   for (;;) {
     uint32_t all = 0;
-    for (uint32_t& n : actors) {
+    for (size_t i = 0; i < kWorksBeforeCache; ++i) {
+      uint32_t& n = actors[i];
       n = Chance(rng, 40) ? static_cast<uint32_t>(rng->Between(1, 3)) : 0;
       all += n;
     }
@@ -135,6 +138,28 @@ void Swarm::DrawWork(Rng* rng) {
   snapshot_entries = std::max<int64_t>(snapshot_entries, 100);
   uncommitted_bytes = 1 << 20;
   log_max_bytes = std::min<int64_t>(log_max_bytes, 8 << 20);  // Or nodes copy little else.
+}
+
+// Clocks do not jump then: the cache rests on their rates.
+void Swarm::DrawCache(Rng* rng) {
+  has_cache_work = Chance(rng, 35);
+  if (!has_cache_work) return;
+  fault_weight[static_cast<size_t>(Fault::kClockJump)] = 0;
+  for (size_t i = 0; i < kWorksBeforeCache; ++i) {  // Or it would take its time.
+    if (Chance(rng, 70)) actors[i] = 0;
+  }
+  uint32_t& producers = actors[static_cast<size_t>(Work::kProducers)];
+  uint32_t& workers = actors[static_cast<size_t>(Work::kWorkers)];
+  if (producers == 0 || workers == 0) producers = workers = 0;
+  for (;;) {
+    uint32_t all = 0;
+    for (size_t i = kWorksBeforeCache; i < kWorks; ++i) {
+      actors[i] = Chance(rng, 50) ? static_cast<uint32_t>(rng->Between(1, 3)) : 0;
+      all += actors[i];
+    }
+    if (all >= 2 && all <= 7) break;
+  }
+  if (fault_every_ms > 0) stall_ppm = Pick<uint64_t>(rng, {0, 20, 100, 500});
 }
 
 }  // namespace lockstep::sim

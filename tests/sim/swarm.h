@@ -62,9 +62,14 @@ enum class Work : uint8_t {
   kPipelines,
   kProducers,
   kWorkers,
+  kCacheUsers,
+  kCounters,
+  kLitmus,
+  kMsets,
   kEnd,
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
+constexpr size_t kWorksBeforeCache = static_cast<size_t>(Work::kCacheUsers);
 
 struct Swarm {
   explicit Swarm(uint64_t seed);
@@ -105,12 +110,15 @@ struct Swarm {
   std::array<uint32_t, kWorks> actors{};  // How many of each.
   int64_t safety_ms = 10'000;
   bool core_only = false;          // At the end only a majority comes back.
+  bool has_cache_work = false;
+  uint64_t stall_ppm = 0;          // How often a process stands still within a turn.
 
  private:
   void DrawCluster(Rng* rng);
   void DrawWorld(Rng* rng);
   void DrawFaults(Rng* rng);
   void DrawWork(Rng* rng);
+  void DrawCache(Rng* rng);
 };
 
 }  // namespace lockstep::sim

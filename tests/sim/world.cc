@@ -36,7 +36,8 @@ World::World(uint64_t seed, bool narrating, Plan plan)
       network_(this),
       wires_(this),
       checker_(this),
-      queues_(this) {
+      queues_(this),
+      cache_(this) {
   g_world = this;
   g_speaker = kNoNode;
   SetLogSink(narrating ? [](LogLevel, BytesView line) { PrintLine(line); } : LogSink(nullptr));

@@ -9,6 +9,7 @@
 #include "src/base/hash.h"
 #include "src/base/ids.h"
 #include "src/base/rng.h"
+#include "tests/sim/cache_ledger.h"
 #include "tests/sim/cluster_checker.h"
 #include "tests/sim/counters.h"
 #include "tests/sim/event_queue.h"
@@ -42,6 +43,7 @@ class World {
   Wires& wires() { return wires_; }
   ClusterChecker& checker() { return checker_; }
   QueueLedger& queues() { return queues_; }
+  CacheLedger& cache() { return cache_; }
 
   bool Chance(uint64_t ppm) { return rng_.ChanceInMillion(ppm); }
   int64_t now_us() const { return events_.now_us(); }
@@ -70,6 +72,7 @@ class World {
   // Since when the cluster may take a node for dead that is not.
   int64_t disturbed_at_fast_us() const { return disturbed_at_fast_us_; }
   void Disturb() {
+    cache_.OnTrouble();
     if (disturbed_at_fast_us_ == INT64_MAX) disturbed_at_fast_us_ = FastUs();
   }
 
@@ -101,6 +104,7 @@ class World {
   Wires wires_;
   ClusterChecker checker_;
   QueueLedger queues_;
+  CacheLedger cache_;
   std::map<NodeId, std::unique_ptr<Process>> processes_;
   int64_t jumped_us_ = 0;
   int64_t disturbed_at_fast_us_ = INT64_MAX;

@@ -1,0 +1,82 @@
+// All that clients asked of the cache and were told, key by key, for the checkers of
+// cache_model.h and cache_litmus.h to judge.
+//
+// Times are the world's. Whether a key may be forgotten is drawn from what has happened to the
+// cluster: as long as nothing has, and the key's shard has kept its home, nothing may be lost.
+#pragma once
+
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "src/base/ids.h"
+#include "tests/sim/cache_history.h"
+#include "tests/sim/cache_litmus.h"
+
+namespace lockstep {
+struct Reply;
+}
+
+namespace lockstep::sim {
+
+class World;
+
+class CacheLedger {
+ public:
+  struct Ticket {
+    Bytes key;
+    size_t number = 0;
+  };
+  using Told = CacheOperation::Told;
+
+  explicit CacheLedger(World* world) : world_(world) {}
+
+  // `asked`: what is to be done; when, and what came of it, is filled in here.
+  Ticket OnCall(const Bytes& key, CacheOperation asked);
+  // `told`: its `told`, `seen` and `number` count.
+  void OnReturn(const Ticket& ticket, const CacheOperation& told);
+  // For explanations only.
+  void OnNode(const Ticket& ticket, NodeId node);
+
+  // Something after which what is not written down may be lost.
+  void OnTrouble() { trouble_us_ = std::min(trouble_us_, NowUs()); }
+
+  // Litmus programs, as they were observed.
+  void Judge(Shape shape, const std::vector<Thread>& program, const Registers& before);
+  // What one MGET saw of keys that are only ever written together.
+  void JudgeStamps(const std::vector<Bytes>& keys, const std::vector<Reply>& values);
+
+  // The names in use: another every few seconds, so that histories stay short.
+  Bytes NameOf(const char* prefix, uint64_t number);
+  // Judges the histories that nobody adds to any more.
+  void JudgeOld();
+  void JudgeAll();
+  // Keys of late, of which none ends by time.
+  std::vector<Bytes> LastKeys(size_t max) const;
+  std::vector<Bytes> WatchedKeys(size_t max) const;
+
+  bool is_used() const { return is_used_; }
+
+ private:
+  struct History {
+    std::vector<CacheOperation> operations;
+    size_t open = 0;
+    bool is_timed = false;
+    int64_t last_call_us = 0;
+  };
+  int64_t NowUs() const;
+  void Judge(const Bytes& key, const History& history);
+  int64_t TtlSlackUs() const;
+
+  World* world_;
+  std::map<Bytes, History> histories_;
+  int64_t trouble_us_ = INT64_MAX;
+  int64_t judged_us_ = 0;
+  bool is_used_ = false;
+};
+
+// What a reply says of whether something took effect.
+CacheOperation::Told ToldBy(const Reply* reply, bool sent);
+
+}  // namespace lockstep::sim

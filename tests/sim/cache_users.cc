@@ -1,0 +1,200 @@
+// Clients of the cache: on any node, a few keys that all of them want.
+#include <algorithm>
+
+#include "tests/sim/actor.h"
+#include "tests/sim/world.h"
+
+namespace lockstep::sim {
+namespace {
+
+using Op = CacheOperation;
+using Kind = CacheOperation::Kind;
+using Told = CacheOperation::Told;
+using Argv = std::vector<Bytes>;
+
+constexpr int64_t kPatienceUs = 8'000'000;
+
+class CacheClient : public Actor {
+ public:
+  CacheClient(World* world, LockChecker* checker, Bytes owner)
+      : Actor(world, checker, std::move(owner)) {}
+
+ protected:
+  using ThenOp = std::function<void(const Op&)>;
+  using Ticket = CacheLedger::Ticket;
+
+  // Unique, and none the beginning of another.
+  Bytes NewValue() { return Format("%s.%lu;", owner().c_str(), ++written_); }
+
+  Ticket Issue(const Bytes& key, Op op) {
+    op.who = owner();
+    return world_->cache().OnCall(key, std::move(op));
+  }
+
+  void Ask(Session* session, const Bytes& key, const Op& op, const Argv& argv, ThenOp then) {
+    const Ticket ticket = Issue(key, op);
+    session->Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
+      Op told = op;
+      Fill(reply, sent, &told);
+      if (world_->narrating()) Tell(argv, reply);
+      world_->cache().OnReturn(ticket, told);
+      then(told);
+    });
+    world_->cache().OnNode(ticket, session->node());
+  }
+
+  static void Fill(const Reply* reply, bool sent, Op* op) {
+    op->told = ToldBy(reply, sent);
+    if (op->told != Told::kAnswered) return;
+    switch (op->kind) {
+      case Kind::kRead:
+      case Kind::kTake:
+        if (!reply->is_nil()) op->seen = reply->text;
+        return;
+      case Kind::kWrite: return;
+      case Kind::kCompareAndSet: op->number = reply->is_nil() ? 0 : 1; return;
+      case Kind::kDelete:
+      case Kind::kSetIfAbsent:
+      case Kind::kAdd:
+      case Kind::kAppend: op->number = reply->integer; return;
+    }
+  }
+
+  void Tell(const Argv& argv, const Reply* reply) {
+    Bytes line;
+    for (const Bytes& arg : argv) line += " " + arg;
+    Bytes answer = reply == nullptr ? "no answer" : reply->text;
+    if (reply != nullptr && reply->is_nil()) answer = "nil";
+    if (reply != nullptr && reply->kind == Reply::Kind::kInteger) {
+      answer = std::to_string(reply->integer);
+    }
+    world_->Say("%s:%s -> %s", owner().c_str(), line.c_str(), answer.c_str());
+  }
+
+  // From time to time through another node.
+  void MayMove(Session* session, uint64_t percent) {
+    if (Chance(percent)) session->HangUp();
+  }
+
+ private:
+  uint64_t written_ = 0;
+};
+
+// A few keys, the first of them much more than the others.
+class CacheUser final : public CacheClient {
+ public:
+  CacheUser(World* world, LockChecker* checker, uint32_t number)
+      : CacheClient(world, checker, Format("cu%u", number)) {}
+
+ private:
+  static uint64_t AnyKey(Rng* rng) {
+    constexpr uint64_t kKeys[] = {0, 0, 0, 0, 0, 1, 1, 1, 2, 3};
+    return kKeys[rng->Below(std::size(kKeys))];
+  }
+
+  // Now and then several at once on one connection.
+  void Round() override {
+    world_->cache().JudgeOld();
+    open_ = Chance(20) ? static_cast<size_t>(Between(2, 5)) : 1;
+    for (size_t n = open_; n > 0; --n) One();
+    if (Chance(hang_up_percent_)) HangUpSoon(20'000);
+  }
+
+  void Done(const Op& op) {
+    if (op.seen) seen_ = *op.seen;
+    if (--open_ > 0) return;
+    MayMove(&session(), op.told == Told::kAnswered ? 4 : 50);
+    Next(op.told == Told::kAnswered ? 30'000 : 100'000);
+  }
+
+  void One() {
+    const Bytes key = world_->cache().NameOf("k", AnyKey(&world_->rng()));
+    const bool counts = key.starts_with("k3");
+    Op op;
+    const int64_t what = Between(0, 99);
+    if (what < 40) return Do(key, op, {"GET", key});
+    op.kind = Kind::kWrite;
+    op.value = counts ? std::to_string(Between(0, 1000)) : NewValue();
+    if (what < 60) return Do(key, op, WithTime({"SET", key, op.value}, &op));
+    if (what < 66) return DoKind(Kind::kDelete, key, op, {"DEL", key});
+    if (what < 73) return DoKind(Kind::kSetIfAbsent, key, op, {"SETNX", key, op.value});
+    if (what < 77) return DoKind(Kind::kTake, key, op, {"GETDEL", key});
+    if (counts) {
+      op.by = 1;
+      return DoKind(Kind::kAdd, key, op, {"INCR", key});
+    }
+    if (what < 86) return DoKind(Kind::kAppend, key, op, {"APPEND", key, op.value});
+    op.kind = Kind::kCompareAndSet;
+    op.expected = seen_;
+    Do(key, op, WithTime({"DCACHE.SET", key, op.value, "IFEQ", seen_}, &op));
+  }
+
+  Argv WithTime(Argv argv, Op* op) {
+    if (Chance(85)) return argv;
+    op->ttl_us = Between(50, 3000) * kUsPerMs;
+    argv.insert(argv.end(), {"PX", std::to_string(op->ttl_us / kUsPerMs)});
+    return argv;
+  }
+
+  void DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv) {
+    op.kind = kind;
+    Do(key, op, argv);
+  }
+
+  void Do(const Bytes& key, const Op& op, const Argv& argv) {
+    Ask(&session(), key, op, argv, [this](const Op& told) { Done(told); });
+  }
+
+  Bytes seen_ = "nothing";  // The latest.
+  size_t open_ = 0;
+};
+
+// Counts on all nodes, and reads what was counted.
+class Counter final : public CacheClient {
+ public:
+  Counter(World* world, LockChecker* checker, uint32_t number)
+      : CacheClient(world, checker, Format("counter%u", number)) {
+    for (int i = 0; i < 2; ++i) others_.push_back(std::make_unique<Session>(world));
+  }
+
+ private:
+  void Round() override {
+    world_->cache().JudgeOld();
+    open_ = 0;
+    const Bytes key = world_->cache().NameOf("n", world_->rng().Below(2));
+    One(&session(), key);
+    for (const auto& other : others_) {
+      if (Chance(30)) One(other.get(), key);
+    }
+  }
+
+  void One(Session* from, const Bytes& key) {
+    ++open_;
+    Op op;
+    if (Chance(75)) op.kind = Kind::kAdd;
+    op.by = Chance(80) ? 1 : Between(2, 9);
+    Argv argv = {"GET", key};
+    if (op.kind == Kind::kAdd && op.by == 1) argv = {"INCR", key};
+    if (op.kind == Kind::kAdd && op.by > 1) argv = {"INCRBY", key, std::to_string(op.by)};
+    Ask(from, key, op, argv, [this, from](const Op& told) {
+      MayMove(from, told.told == Told::kAnswered ? 3 : 50);
+      if (--open_ == 0) Next(told.told == Told::kAnswered ? 20'000 : 100'000);
+    });
+  }
+
+  std::vector<std::unique_ptr<Session>> others_;
+  size_t open_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Actor> MakeCacheUser(Work work, World* world, LockChecker* checker,
+                                     uint32_t number) {
+  if (work == Work::kCacheUsers) return std::make_unique<CacheUser>(world, checker, number);
+  if (work == Work::kCounters) return std::make_unique<Counter>(world, checker, number);
+  if (work == Work::kLitmus) return std::make_unique<CacheUser>(world, checker, 10 + number);
+  if (work == Work::kMsets) return std::make_unique<Counter>(world, checker, 10 + number);
+  return nullptr;
+}
+
+}  // namespace lockstep::sim
