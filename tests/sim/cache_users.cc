@@ -1,84 +1,10 @@
 // Clients of the cache: on any node, a few keys that all of them want.
 #include <algorithm>
 
-#include "tests/sim/actor.h"
-#include "tests/sim/world.h"
+#include "tests/sim/cache_client.h"
 
 namespace lockstep::sim {
 namespace {
-
-using Op = CacheOperation;
-using Kind = CacheOperation::Kind;
-using Told = CacheOperation::Told;
-using Argv = std::vector<Bytes>;
-
-constexpr int64_t kPatienceUs = 8'000'000;
-
-class CacheClient : public Actor {
- public:
-  CacheClient(World* world, LockChecker* checker, Bytes owner)
-      : Actor(world, checker, std::move(owner)) {}
-
- protected:
-  using ThenOp = std::function<void(const Op&)>;
-  using Ticket = CacheLedger::Ticket;
-
-  // Unique, and none the beginning of another.
-  Bytes NewValue() { return Format("%s.%lu;", owner().c_str(), ++written_); }
-
-  Ticket Issue(const Bytes& key, Op op) {
-    op.who = owner();
-    return world_->cache().OnCall(key, std::move(op));
-  }
-
-  void Ask(Session* session, const Bytes& key, const Op& op, const Argv& argv, ThenOp then) {
-    const Ticket ticket = Issue(key, op);
-    session->Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
-      Op told = op;
-      Fill(reply, sent, &told);
-      if (world_->narrating()) Tell(argv, reply);
-      world_->cache().OnReturn(ticket, told);
-      then(told);
-    });
-    world_->cache().OnNode(ticket, session->node());
-  }
-
-  static void Fill(const Reply* reply, bool sent, Op* op) {
-    op->told = ToldBy(reply, sent);
-    if (op->told != Told::kAnswered) return;
-    switch (op->kind) {
-      case Kind::kRead:
-      case Kind::kTake:
-        if (!reply->is_nil()) op->seen = reply->text;
-        return;
-      case Kind::kWrite: return;
-      case Kind::kCompareAndSet: op->number = reply->is_nil() ? 0 : 1; return;
-      case Kind::kDelete:
-      case Kind::kSetIfAbsent:
-      case Kind::kAdd:
-      case Kind::kAppend: op->number = reply->integer; return;
-    }
-  }
-
-  void Tell(const Argv& argv, const Reply* reply) {
-    Bytes line;
-    for (const Bytes& arg : argv) line += " " + arg;
-    Bytes answer = reply == nullptr ? "no answer" : reply->text;
-    if (reply != nullptr && reply->is_nil()) answer = "nil";
-    if (reply != nullptr && reply->kind == Reply::Kind::kInteger) {
-      answer = std::to_string(reply->integer);
-    }
-    world_->Say("%s:%s -> %s", owner().c_str(), line.c_str(), answer.c_str());
-  }
-
-  // From time to time through another node.
-  void MayMove(Session* session, uint64_t percent) {
-    if (Chance(percent)) session->HangUp();
-  }
-
- private:
-  uint64_t written_ = 0;
-};
 
 // A few keys, the first of them much more than the others.
 class CacheUser final : public CacheClient {
@@ -188,13 +114,60 @@ class Counter final : public CacheClient {
 
 }  // namespace
 
+CacheClient::Ticket CacheClient::Issue(const Bytes& key, Op op) {
+  op.who = owner();
+  return world_->cache().OnCall(key, std::move(op));
+}
+
+void CacheClient::Ask(Session* session, const Bytes& key, const Op& op, const Argv& argv,
+                      ThenOp then) {
+  const Ticket ticket = Issue(key, op);
+  session->Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
+    Op told = op;
+    Fill(reply, sent, &told);
+    if (world_->narrating()) Tell(argv, reply);
+    world_->cache().OnReturn(ticket, told);
+    then(told);
+  });
+  world_->cache().OnNode(ticket, session->node());
+}
+
+void CacheClient::Fill(const Reply* reply, bool sent, Op* op) {
+  op->told = ToldBy(reply, sent);
+  if (op->told != Told::kAnswered) return;
+  switch (op->kind) {
+    case Kind::kRead:
+    case Kind::kTake:
+      if (!reply->is_nil()) op->seen = reply->text;
+      return;
+    case Kind::kWrite: return;
+    case Kind::kCompareAndSet: op->number = reply->is_nil() ? 0 : 1; return;
+    case Kind::kDelete:
+    case Kind::kSetIfAbsent:
+    case Kind::kAdd:
+    case Kind::kAppend: op->number = reply->integer; return;
+  }
+}
+
+void CacheClient::Tell(const Argv& argv, const Reply* reply) {
+  Bytes line;
+  for (const Bytes& arg : argv) line += " " + arg;
+  Bytes answer = reply == nullptr ? "no answer" : reply->text;
+  if (reply != nullptr && reply->is_nil()) answer = "nil";
+  if (reply != nullptr && reply->kind == Reply::Kind::kInteger) {
+    answer = std::to_string(reply->integer);
+  }
+  if (reply != nullptr) {
+    for (const Reply& item : reply->items) answer += " " + (item.is_nil() ? "nil" : item.text);
+  }
+  world_->Say("%s:%s -> %s", owner().c_str(), line.c_str(), answer.c_str());
+}
+
 std::unique_ptr<Actor> MakeCacheUser(Work work, World* world, LockChecker* checker,
                                      uint32_t number) {
   if (work == Work::kCacheUsers) return std::make_unique<CacheUser>(world, checker, number);
   if (work == Work::kCounters) return std::make_unique<Counter>(world, checker, number);
-  if (work == Work::kLitmus) return std::make_unique<CacheUser>(world, checker, 10 + number);
-  if (work == Work::kMsets) return std::make_unique<Counter>(world, checker, 10 + number);
-  return nullptr;
+  return MakeSeveralKeysUser(work, world, checker, number);
 }
 
 }  // namespace lockstep::sim

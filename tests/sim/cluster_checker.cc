@@ -6,12 +6,15 @@
 #include "commands/lock_table.h"
 #include "commands/replica.h"
 #include "src/base/hash.h"
+#include "src/cache.h"
+#include "tests/sim/cache_checker.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
 namespace {
 
 constexpr uint64_t kInvariantsEvery = 8;  // Turns, at the most often.
+constexpr uint64_t kCopiesEvery = 20;     // Turns of all nodes.
 constexpr uint64_t kKeptMax = 10'000;     // As src/group.cc has it.
 
 uint64_t HashOf(const raft::Entry& entry) {
@@ -40,6 +43,10 @@ void ClusterChecker::OnTurn(const Process& process) {
     if (process.node()->group(id) != nullptr) CheckGroup(process, id);
   }
   CountAsking(process);
+  if (world_->swarm().has_cache_work) {
+    CountCache(process);
+    if (++turns_ % kCopiesEvery == 0) CheckCopies(world_);
+  }
   for (const GroupId id : kGroups) {
     if (IsShard(id)) CountMoves(process, id);
   }
@@ -57,6 +64,27 @@ void ClusterChecker::CountAsking(const Process& process) {
   counters[Count::kFarRequests] += now.far_requests - before.far_requests;
   counters[Count::kFarAnswersLost] += now.far_answers_lost - before.far_answers_lost;
   counters[Count::kFarSessionsLost] += now.far_sessions_lost - before.far_sessions_lost;
+  before = now;
+}
+
+void ClusterChecker::CountCache(const Process& process) {
+  if (process.node()->cache() == nullptr) return;
+  auto& [instance, before] = cache_stats_[process.id()];
+  if (instance != process.instance()) before = {};
+  instance = process.instance();
+  const mesi::Stats& now = process.node()->cache()->stats();
+  Counters& counters = world_->counters();
+  counters[Count::kCacheHits] += now.hits - before.hits;
+  counters[Count::kCacheMisses] += now.misses - before.misses;
+  counters[Count::kLineUpgrades] += now.upgrades - before.upgrades;
+  counters[Count::kInvalidations] += now.invs_sent - before.invs_sent;
+  counters[Count::kRecalls] += now.recalls_sent - before.recalls_sent;
+  counters[Count::kWriteBacks] += now.write_backs - before.write_backs;
+  counters[Count::kLinesExpired] += now.expired - before.expired;
+  counters[Count::kLinesForgotten] += now.forgets - before.forgets;
+  counters[Count::kCacheLeasesOver] += now.sessions_over - before.sessions_over;
+  CHECK_SIM(now.violations == before.violations, "node %lu hears what makes no sense of its cache",
+            process.id().value);
   before = now;
 }
 
@@ -167,7 +195,10 @@ void ClusterChecker::CheckLeader(const Process& process, GroupId id, const raft:
   world_->Say("node %lu leads group %lu in term %lu", process.id().value, id.value,
               raft.term().value);
   // Its first home has nothing that could be lost.
-  if (IsShard(id) && leader != group.leaders.begin()) world_->cache().OnTrouble();
+  if (IsShard(id) && leader != group.leaders.begin()) {
+    world_->cache().OnTrouble();
+    ++world_->counters()[Count::kHomesMoved];
+  }
   if (leader != group.leaders.begin() && std::prev(leader)->second != process.id()) {
     ++world_->counters()[Count::kFailovers];
   }

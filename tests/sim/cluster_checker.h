@@ -7,12 +7,15 @@
 //      answers (reference.h).
 //   4. Promises are on disk before they are given (durability.h).
 //   5. Each node's own invariants.
+//   6. Of each key of the cache one node may write, or several may read, and what they may read is
+//      the same (cache_checker.h).
 //
 // Knows nodes by group() and replica() only.
 #pragma once
 
 #include <map>
 
+#include "cluster/mesi/stats.h"
 #include "cluster/raft/raft.h"
 #include "src/base/ids.h"
 #include "src/node.h"
@@ -68,6 +71,7 @@ class ClusterChecker {
   void CheckLeader(const Process& process, GroupId id, const raft::Raft& raft, Seen* seen);
   void CheckState(const Process& process, GroupId id, const raft::Raft& raft);
   void CountAsking(const Process& process);
+  void CountCache(const Process& process);
   void CountMoves(const Process& process, GroupId id);
   void CountSnapshots(const raft::Raft& raft, Seen* seen);
   void CheckInvariants(const Process& process);
@@ -77,6 +81,8 @@ class ClusterChecker {
   std::map<GroupId, PerGroup> groups_;
   std::map<std::pair<NodeId, GroupId>, Seen> seen_;
   std::map<NodeId, std::pair<uint64_t, Node::Asking>> asking_;  // By instance, as last seen.
+  std::map<NodeId, std::pair<uint64_t, mesi::Stats>> cache_stats_;  // The same.
+  uint64_t turns_ = 0;
   std::map<std::pair<NodeId, GroupId>, Index> copies_;  // HardState::copy, as last seen.
   std::map<GroupId, std::pair<Term, std::vector<raft::Member>>> voters_;  // The latest known.
   // A process when its replicas were last looked through.

@@ -4,6 +4,8 @@
 //   lockstep-sim --seed N [--keep PARTS]  that seed, or these of its parts (plan.h), narrated
 //   lockstep-sim --seed N --shrink        the fewest of its faults and clients that make it fail
 //   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
+//   lockstep-sim --wrong-clocks PPM ...   with clocks that go worse than is promised, or
+//   lockstep-sim --ignore-leases ...      answers that leave though a lease is over: they must fail
 //   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
@@ -63,9 +65,11 @@ Outcome RunSeed(uint64_t seed, bool narrating, const Plan& plan = {}) {
 
 class Runner {
  public:
+  explicit Runner(Plan plan) : plan_(std::move(plan)) {}
+
   void Add(uint64_t seed) {
     if (running_.size() == kProcesses) WaitForOne();
-    const Child child = StartChild([seed](int pipe) { return RunAndTell(seed, pipe); });
+    const Child child = StartChild([this, seed](int pipe) { return RunAndTell(seed, plan_, pipe); });
     running_[child.pid] = {seed, child.pipe};
   }
 
@@ -84,8 +88,8 @@ class Runner {
     int pipe;
   };
 
-  static bool RunAndTell(uint64_t seed, int pipe) {
-    const Outcome outcome = RunSeed(seed, false);
+  static bool RunAndTell(uint64_t seed, const Plan& plan, int pipe) {
+    const Outcome outcome = RunSeed(seed, false, plan);
     const ssize_t told = write(pipe, &outcome, sizeof outcome);
     return told == static_cast<ssize_t>(sizeof outcome) && outcome.passed;
   }
@@ -140,6 +144,7 @@ class Runner {
     return false;
   }
 
+  const Plan plan_;
   std::map<pid_t, Running> running_;
   Counters counters_;
   uint64_t passed_ = 0;
@@ -191,15 +196,24 @@ std::optional<Asked> Parse(int argc, char** argv) {
       asked.shrink = true;
       continue;
     }
+    if (option == "--ignore-leases") {
+      asked.plan.ignores_valid_until = true;
+      continue;
+    }
     if (++i == argc) return std::nullopt;
     const uint64_t value = std::strtoull(argv[i], nullptr, 10);
     if (option == "--seed" || option == "--check-determinism") {
       asked.seed = value;
       asked.determinism = option != "--seed";
     } else if (option == "--keep") {
-      asked.plan = ParsePlan(argv[i]);
+      const Plan kept = ParsePlan(argv[i]);
+      asked.plan.all = kept.all;
+      asked.plan.kept = kept.kept;
+      asked.plan.roll = kept.roll;
     } else if (option == "--seeds") {
       asked.seeds = value;
+    } else if (option == "--wrong-clocks") {
+      asked.plan.clock_ppm = static_cast<int64_t>(value);
     } else if (option == "--from") {
       asked.from = value;
     } else {
@@ -225,7 +239,7 @@ int main(int argc, char** argv) {
   if (asked->determinism) return CheckDeterminism(*asked->seed);
   if (asked->shrink) return ShrinkSeed(*asked->seed, asked->plan);
   if (asked->seed) return Replay(*asked->seed, asked->plan);
-  Runner runner;
+  Runner runner(asked->plan);
   for (const uint64_t seed : SeedsThatOnceFailed()) runner.Add(seed);
   for (uint64_t seed = asked->from; seed < asked->from + asked->seeds; ++seed) runner.Add(seed);
   return runner.Finish() ? 0 : 1;

@@ -165,7 +165,8 @@ void Nemesis::Terminate(Process* process) {
   ++world_->counters()[Count::kTerminations];
   process->Terminate();
   world_->events().After(kExitWithinUs, [this, process, instance = process->instance()] {
-    CHECK_SIM(process->instance() != instance || !process->running() || stopped_,
+    const bool may_stall = world_->swarm().stall_ppm > 0;  // For as long as it had to end.
+    CHECK_SIM(process->instance() != instance || !process->running() || stopped_ || may_stall,
               "node %lu was told to end, and runs on", process->id().value);
     StartLater(process, 500'000);
   });
@@ -420,6 +421,7 @@ void Nemesis::MoveLeader() {
 void Nemesis::EndFaults() {
   stopped_ = true;
   world_->Say("all faults end");
+  world_->EndStalls();
   world_->network().CalmDown();
   world_->network().MendAll();
   world_->wires().MendAll();
@@ -427,6 +429,7 @@ void Nemesis::EndFaults() {
     Process& process = world_->process(id);
     process.disk().Mend();
     if (process.state() == Process::State::kPaused) process.Resume();
+    process.EndStall();
     if (!process.up() && !membership_.Awaited(id)) process.Start();
   }
 }

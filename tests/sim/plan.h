@@ -1,7 +1,7 @@
 // Which parts of what a seed draws are to happen: all of them, or those that a shrinker has left.
 //
 // Parts have names. "f7" is the seventh fault, "a2" the third client; "drop", "repeat", "reorder",
-// "clocks" and "minority" last for a whole run. A part keeps its name and its time whatever else
+// "clocks", "stalls" and "minority" last for a whole run. A part keeps its name and its time whatever else
 // is left out, since faults are drawn by dice of their own, each by its number. What the others do
 // meanwhile does shift: so a plan may name another roll of the world's dice, "r2".
 #pragma once
@@ -18,6 +18,9 @@ struct Plan {
   std::set<Bytes> kept;     // Unless all.
   uint64_t roll = 0;        // 0: the seed's own dice.
   bool tells_parts = false; // Says which parts happen, and when, as they do.
+  // To see that the checks would notice. Both are to make runs fail.
+  bool ignores_valid_until = false;  // What is leased leaves whenever it does.
+  int64_t clock_ppm = 0;             // Not 0: how wrong a clock may go, beyond what is promised.
 
   bool Has(const Bytes& part) const { return all || kept.contains(part); }
 };

@@ -53,7 +53,8 @@ NodeOptions Process::Options() {
 void Process::Start() {
   CHECK(state_ == State::kDown);
   ++instance_;
-  const int64_t ppm_max = world_->swarm().clock_ppm_max;
+  const int64_t wrong_ppm = world_->plan().clock_ppm;
+  const int64_t ppm_max = wrong_ppm != 0 ? wrong_ppm : world_->swarm().clock_ppm_max;
   clock_ppm_ = world_->rng().Between(-ppm_max, ppm_max);
   started_us_ = world_->now_us();
   clock_base_us_ = world_->rng().Between(1, int64_t{1} << 40);
@@ -91,7 +92,8 @@ void Process::Die() {
   terminating_ = false;
   node_.reset();
   inbox_.clear();
-  turn_scheduled_ = false;
+  turn_scheduled_ = is_within_ = false;
+  output_.reset();
   wakeup_at_us_ = 0;
   ++wakeup_number_;
 }
@@ -138,6 +140,7 @@ void Process::Resume() {
   world_->Say("node %lu goes on", id_.value);
   state_ = State::kRunning;
   turn_scheduled_ = false;
+  if (std::exchange(is_within_, false)) return GoOn();
   ScheduleTurn();
 }
 
@@ -182,12 +185,68 @@ void Process::ScheduleTurn() {
 }
 
 void Process::Turn() {
+  if (inbox_.empty()) {
+    GuardAgainstSpinning();
+  } else {
+    idle_turns_ = 0;
+  }
+  // Now and then the loop gets only so far.
+  steps_left_ = inbox_.size();
+  if (steps_left_ > 1 && world_->Chance(100'000)) {
+    steps_left_ = world_->rng().Below(steps_left_) + 1;
+  }
+  is_ticked_ = false;
+  GoOn();
+}
+
+// Each step at its own time, as in src/io.
+void Process::GoOn() {
   Enter();
-  StepThrough();
-  Output output = node_->Drain(LocalNow());
-  world_->checker().OnTurn(*this);
+  for (; steps_left_ > 0; --steps_left_) {
+    if (StandsStill()) return;
+    Item item = std::move(inbox_.front());
+    inbox_.pop_front();
+    Feed(item, LocalNow());
+  }
+  if (!is_ticked_) {
+    is_ticked_ = true;
+    if (node_->NextWakeup() <= LocalNow()) node_->Step(LocalNow(), Tick{});
+    if (StandsStill()) return;
+  }
+  if (!output_) {
+    output_ = node_->Drain(LocalNow());
+    world_->checker().OnTurn(*this);
+    if (StandsStill()) return;
+  }
+  Finish();
+}
+
+// Stopped by whoever runs the machine, for a moment or for several leases of the cache.
+bool Process::StandsStill() {
+  if (!world_->StallsNow()) return false;
+  is_within_ = turn_scheduled_ = true;
+  const int64_t for_us = world_->Chance(600'000) ? world_->rng().Between(100, 50'000)
+                                                 : world_->rng().Between(50'000, 6'000'000);
+  world_->Say("node %lu stands still within a turn, %ld ms", id_.value, for_us / kUsPerMs);
+  SetSpeaker(kNoNode);
+  world_->events().After(for_us, [this, instance = instance_] {
+    if (instance != instance_ || !is_within_ || !running()) return;
+    is_within_ = turn_scheduled_ = false;
+    GoOn();
+  });
+  return true;
+}
+
+void Process::EndStall() {
+  if (!running() || !is_within_) return;
+  is_within_ = turn_scheduled_ = false;
+  GoOn();
+}
+
+void Process::Finish() {
   SetSpeaker(kNoNode);
   if (cluster_id_.value == 0) NoteIdentity();  // It is found once, and stays.
+  Output output = std::move(*std::exchange(output_, std::nullopt));
   const bool exits = output.exit;
   Take(std::move(output));
   if (exits) {
@@ -196,24 +255,6 @@ void Process::Turn() {
   }
   if (!inbox_.empty()) ScheduleTurn();
   ScheduleWakeup();
-}
-
-void Process::StepThrough() {
-  const MonoTime now = LocalNow();
-  if (inbox_.empty()) {
-    GuardAgainstSpinning();
-  } else {
-    idle_turns_ = 0;
-  }
-  // Now and then the loop gets only so far.
-  size_t n = inbox_.size();
-  if (n > 1 && world_->Chance(100'000)) n = world_->rng().Below(n) + 1;
-  for (; n > 0; --n) {
-    Item item = std::move(inbox_.front());
-    inbox_.pop_front();
-    Feed(item, now);
-  }
-  if (node_->NextWakeup() <= now) node_->Step(now, Tick{});
 }
 
 void Process::GuardAgainstSpinning() {
@@ -247,9 +288,12 @@ void Process::Take(Output output) {
     disk_.Write(output.write_number, std::move(output.write),
                 [this](uint64_t number) { Post(Persisted{number}); });
   }
-  const bool late = LocalNow() >= output.valid_until;
+  const bool late = LocalNow() >= output.valid_until && !world_->plan().ignores_valid_until;
   for (Output::ToClient& to : output.clients) {
-    if (late && to.leased) to = {to.id, {}, true, true, false};
+    if (late && to.leased) {
+      to = {to.id, {}, true, true, false};
+      ++world_->counters()[Count::kStaleTurns];
+    }
     world_->wires().FromNode(to.id, std::move(to.bytes), to.close);
   }
   for (const ClientId id : output.stop_reading) world_->wires().StopReading(id);

@@ -3,11 +3,13 @@
 //
 // What comes for the node waits in the inbox until the loop turns; a turn steps the node through
 // all of it, then drains once. Between any two events the process may crash, stand still, or be
-// told to end.
+// told to end; and within a turn it may stand still between any two steps, and between what it
+// has decided and what it says.
 #pragma once
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/node.h"
@@ -28,6 +30,7 @@ class Process {
   void Crash();
   void Pause();
   void Resume();
+  void EndStall();  // If it stands still within a turn, it goes on.
   void Terminate();  // SIGTERM. Ends by itself, some time later.
   void EmptyDisk();  // Only while down.
   void JumpClock(int64_t us);
@@ -64,7 +67,9 @@ class Process {
   };
   void ScheduleTurn();
   void Turn();
-  void StepThrough();
+  void GoOn();
+  void Finish();
+  bool StandsStill();
   void Feed(Item& item, MonoTime now);
   void Take(Output output);
   void ScheduleWakeup();
@@ -89,7 +94,11 @@ class Process {
   ClusterId cluster_id_;
 
   std::deque<Item> inbox_;
-  bool turn_scheduled_ = false;
+  bool turn_scheduled_ = false;  // Or under way.
+  size_t steps_left_ = 0;        // Of the turn under way,
+  bool is_ticked_ = false;       // which has done the rest,
+  std::optional<Output> output_;  // and has drained.
+  bool is_within_ = false;       // It stands still within.
   int64_t wakeup_at_us_ = 0;  // Earliest scheduled, in the world's time; 0: none.
   uint64_t wakeup_number_ = 0;
   int64_t idle_turns_ = 0;

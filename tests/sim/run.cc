@@ -11,6 +11,7 @@ namespace lockstep::sim {
 namespace {
 
 constexpr int64_t kSecond = kUsPerSecond;
+constexpr size_t kLastKeysMax = 20;
 
 }  // namespace
 
@@ -26,6 +27,7 @@ void Run::Go() {
   FinalReads();
   BodiesAreThere();
   QueuesAreEmptied();
+  KeysAgree();
   LocksEndByTime();
   world_.checker().LookOver();
   locks_.Check();
@@ -289,7 +291,45 @@ void Run::QueuesAreEmptied() {
   Within(60 * kSecond, "a queue does not become empty;", [this] { return open_queues_ == 0; },
          [this] { return Format("%zu of them", open_queues_); });
   world_.queues().CheckAll();
+}
+
+// Twice, since what was in the hands of a node that died may be found to be lost only now.
+void Run::KeysAgree() {
+  if (!world_.swarm().has_cache_work) return;
+  const std::vector<Bytes> keys = world_.cache().LastKeys(kLastKeysMax);
+  ReadEverywhere(keys, [](NodeId, const Bytes&, const Reply&) {});
+  std::map<Bytes, std::pair<NodeId, Reply>> seen;
+  ReadEverywhere(keys, [&](NodeId node, const Bytes& key, const Reply& value) {
+    const auto [first, is_new] = seen.try_emplace(key, node, value);
+    const auto& [other, its] = first->second;
+    CHECK_SIM(its.is_nil() == value.is_nil() && its.text == value.text,
+              "at last nodes %lu and %lu read '%s' as %s and %s", other.value, node.value,
+              key.c_str(), its.text.c_str(), value.text.c_str());
+    if (!is_new) ++world_.counters()[Count::kLastGets];
+  });
   world_.cache().JudgeAll();
+}
+
+void Run::ReadEverywhere(const std::vector<Bytes>& keys, const OnValue& on_value) {
+  for (const NodeId node : Serving()) {
+    probes_.push_back(std::make_unique<Session>(&world_));
+    Session* const session = probes_.back().get();
+    session->Prefer(node);
+    for (const Bytes& key : keys) {
+      ++open_gets_;
+      const CacheLedger::Ticket ticket = world_.cache().OnCall(key, {});
+      world_.cache().OnNode(ticket, node);
+      Surely(session, {"GET", key}, [=, this](const Reply& value) {
+        CacheOperation told;
+        told.told = CacheOperation::Told::kAnswered;
+        if (!value.is_nil()) told.seen = value.text;
+        world_.cache().OnReturn(ticket, told);
+        on_value(node, key, value);
+        --open_gets_;
+      });
+    }
+  }
+  Within(30 * kSecond, "a last GET has no answer;", [this] { return open_gets_ == 0; });
 }
 
 // Leaders go where they are wanted even now: what was refused for that is asked again.

@@ -30,6 +30,7 @@ class Run {
   World& world() { return world_; }
 
  private:
+  using OnValue = std::function<void(NodeId node, const Bytes& key, const Reply& value)>;
   void Setup();
   void SetupActors();
   void Safety();
@@ -39,6 +40,8 @@ class Run {
   void LocksEndByTime();
   void BodiesAreThere();
   void QueuesAreEmptied();
+  void KeysAgree();
+  void ReadEverywhere(const std::vector<Bytes>& keys, const OnValue& on_value);
   void Surely(Session* session, const std::vector<Bytes>& argv,
               const std::function<void(const Reply&)>& then);
   void Drain(Session* session, const Bytes& queue, bool dead);
@@ -64,6 +67,7 @@ class Run {
   std::vector<NodeId> core_;
   size_t open_probes_ = 0;
   size_t open_queues_ = 0;
+  size_t open_gets_ = 0;
 };
 
 }  // namespace lockstep::sim

@@ -57,7 +57,15 @@ void World::LeaveOut() {
   if (swarm_.repeat_ppm > 0 && !Happens("repeat")) swarm_.repeat_ppm = 0;
   if (swarm_.reorder_ppm > 0 && !Happens("reorder")) swarm_.reorder_ppm = 0;
   if (swarm_.clock_ppm_max > 0 && !Happens("clocks")) swarm_.clock_ppm_max = 0;
+  if (swarm_.stall_ppm > 0 && !Happens("stalls")) swarm_.stall_ppm = 0;
   if (swarm_.core_only && !Happens("minority")) swarm_.core_only = false;
+}
+
+bool World::StallsNow() {
+  if (swarm_.stall_ppm == 0 || !Chance(swarm_.stall_ppm)) return false;
+  Disturb();
+  ++counters_[Count::kStalls];
+  return true;
 }
 
 void World::Say(const char* format, ...) {

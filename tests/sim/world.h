@@ -45,6 +45,11 @@ class World {
   QueueLedger& queues() { return queues_; }
   CacheLedger& cache() { return cache_; }
 
+  const Plan& plan() const { return plan_; }
+  // Whether a process is to stand still here.
+  bool StallsNow();
+  void EndStalls() { swarm_.stall_ppm = 0; }
+
   bool Chance(uint64_t ppm) { return rng_.ChanceInMillion(ppm); }
   int64_t now_us() const { return events_.now_us(); }
 
