@@ -64,7 +64,7 @@ void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
         shard->agent.home() == options_.self && shard->agent.epoch() == raft.term();
     if (shard->home == nullptr && elected && group.IsCurrent()) BecomeHome(now, shard, group);
     if (shard->home != nullptr) {
-      const MonoTime heard = raft.MajorityHeard();
+      const MonoTime heard = raft.MajorityHeard(now);
       if (heard.us != 0) shard->home->OnMajority(now, heard);
     }
     return;

@@ -370,7 +370,11 @@ bool Raft::HearsLeader(MonoTime now) const {
   if (state_->leader == kNoNode || is_leader()) return is_leader();
   return now - state_->heard_leader < 2 * state_->options.election_timeout_us;
 }
-MonoTime Raft::MajorityHeard() const { return state_->majority_heard; }
+MonoTime Raft::MajorityHeard(MonoTime now) const {
+  const State& state = *state_;
+  const bool alone = is_leader() && state.IDecideAlone() && state.CommittedInThisTerm();
+  return alone ? now : state.majority_heard;
+}
 Term Raft::TermBefore() const { return state_->term_before; }
 bool Raft::IsReceiving() const {
   return state_->incoming.has_value();

@@ -172,8 +172,8 @@ class Raft {
   bool HearsLeader(MonoTime now) const;
   // When the latest round of heartbeats was begun that a quorum has answered in this term: nobody
   // else was elected before that. 0: none yet, or it does not lead. Only once an entry of the term
-  // has committed.
-  MonoTime MajorityHeard() const;
+  // has committed. Who decides alone needs to hear nobody: then it is `now`.
+  MonoTime MajorityHeard(MonoTime now) const;
   // Of the last entry before its own term, as the leader: in it another may have led. 0: none.
   Term TermBefore() const;
   bool IsReceiving() const;         // Part of a snapshot is here.
