@@ -26,6 +26,10 @@ std::optional<AgentEvent> EventOf(MessageType type, bool keeps) {
   }
 }
 
+// As its owner knows it, and the home a little otherwise: who goes on reading it must ask the home,
+// or he shows it when it is over there.
+bool EndsByItself(const Line& line) { return line.deadline() != kNeverMono; }
+
 }  // namespace
 
 Agent::Agent(const Options& options, Stats* stats, Listener* listener)
@@ -181,9 +185,12 @@ bool Agent::OnFrame(MonoTime now, SessionId session, Reader* in) {
 }
 
 bool Agent::OnMessage(MonoTime now, const Message& message) {
-  const std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
+  std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
   if (!event) return false;
   const Line* line = lines_.Find(message.key);
+  if (event == AgentEvent::kRecallS && line != nullptr && EndsByItself(*line)) {
+    event = AgentEvent::kRecallX;
+  }
   const bool of_grant = *event == AgentEvent::kRecallS || *event == AgentEvent::kRecallX ||
                         *event == AgentEvent::kWbAck || *event == AgentEvent::kWbAckKeeps;
   if (of_grant && (line == nullptr || line->gen() != message.gen)) return false;
@@ -340,7 +347,8 @@ void Agent::DemoteIdle(MonoTime now) {
       one.look_at = now + options_.dirty_us / 3;
       written_.push_back(std::move(one));
     } else {
-      CHECK(Does(now, one.key, AgentEvent::kIdle, nullptr));
+      const bool keeps = !EndsByItself(*line);
+      CHECK(Does(now, one.key, keeps ? AgentEvent::kIdle : AgentEvent::kEvict, nullptr));
     }
   }
   if (!written_.empty()) next_tick_ = std::min(next_tick_, written_.front().look_at);
