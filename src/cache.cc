@@ -12,6 +12,14 @@ namespace {
 constexpr size_t kFrameBytes = 256 * 1024;
 constexpr int64_t kFenceAgainUs = 100 * kUsPerMs;
 
+void TellIncarnations(mesi::Home* home, const Replica& replica) {
+  std::map<NodeId, uint64_t> sessions;
+  for (const NodeId node : replica.Origins()) {
+    sessions[node] = replica.SessionOf(node).incarnation;
+  }
+  home->SetIncarnations(std::move(sessions));
+}
+
 }  // namespace
 
 Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now)
@@ -85,10 +93,7 @@ void Cache::FollowSessions(MonoTime now, Shard* shard, const Group& group) {
   if (replica.sessions_ended() != std::exchange(shard->sessions_ended, replica.sessions_ended())) {
     OnInstalled(now, group.id());
   }
-  if (shard->home == nullptr) return;
-  for (const NodeId node : replica.Origins()) {
-    shard->home->SetIncarnation(node, replica.SessionOf(node).incarnation);
-  }
+  if (shard->home != nullptr) TellIncarnations(shard->home.get(), replica);
 }
 
 void Cache::OnInstalled(MonoTime now, GroupId group) {
@@ -113,9 +118,7 @@ void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
   if (shard->led_before == options.before) options.home_before = shard->leader_before;
   for (const NodeId node : replica.Origins()) options.awaited.insert(node);
   shard->home = std::make_unique<mesi::Home>(options, &stats_, shard);
-  for (const NodeId node : replica.Origins()) {
-    shard->home->SetIncarnation(node, replica.SessionOf(node).incarnation);
-  }
+  TellIncarnations(shard->home.get(), replica);
   shard->next_fence = now;
   next_tick_ = now;
   ReportSelf(now, shard);

@@ -221,6 +221,7 @@ bool Dispatcher::MustWait(const Session& session, const Call& call) const {
   const CommandSpec& leaf = call.found.leaf();
   if (session.idle()) return false;
   if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
+  if (session.slots()[0].waiting != nullptr) return true;  // For keys.
   if (!session.AllSlotsAskLikeThis(AskedBy(leaf))) return true;
   if (session.open_hand_overs() >= kHandOversMax) return true;
   if ((leaf.categories & kCatQueue) != 0) {

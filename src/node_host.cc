@@ -154,6 +154,7 @@ void Node::Parts::ResetClient(Client* client) {
   session->queued_bytes = 0;
   client->queued = -1;
   client->dirty_exec = false;
+  client->watched.clear();
   client->monitor = false;
   client->bus_tap = false;
   client->readonly = false;

@@ -122,6 +122,7 @@ void Dispatcher::GiveUpKeys(MonoTime now, Session* session, uint64_t number) {
   Session::Slot* slot = session->Find(number);
   if (slot == nullptr || slot->waiting == nullptr) return;
   cache_->Forget({session->client.id, number});
+  if (slot->waiting->exec) DiscardQueue(session);
   Complete(now, session, number, NotHeld());
 }
 

@@ -52,6 +52,7 @@ struct Config {
   size_t caches = 2;
   uint8_t stores = 2, losses = 0, moves = 0, crashes = 0, cuts = 0;
   bool reads_exclusive = false;
+  bool ends = false;  // The line has a time to live: an owner does not go on reading it.
   Mutant mutant = Mutant::kNone;
   std::optional<CellChange> cell = {};
   bool values_only = false;  // Only look at what can be read, not at who is known or waits.

@@ -93,7 +93,8 @@ class Model {
     take({Kind::kClientLoads, c});
     if (s.stores > 0) take({Kind::kClientStores, c});
     if (cache.live && StepOf(cache.state, AgentEvent::kEvict).possible) take({Kind::kEvict, c});
-    if (cache.live && StepOf(cache.state, AgentEvent::kIdle).possible) take({Kind::kIdle, c});
+    const bool may_idle = cache.live && !config_.ends;
+    if (may_idle && StepOf(cache.state, AgentEvent::kIdle).possible) take({Kind::kIdle, c});
     if (const auto home = HomeOf(s, c)) {
       const Channel& down = s.homes[*home].down[c];
       const size_t ends = Is(Mutant::kUnordered) ? down.size : std::min<size_t>(down.size, 1);
@@ -113,7 +114,8 @@ class Model {
   void ForEachAnswer(const State& s, uint8_t c, const Take& take) const {
     take({Kind::kFence, c, kNew, false});
     const CacheSide& cache = s.caches[c];
-    if (cache.live && IsOwned(cache.state)) take({Kind::kFence, c, kNew, true});
+    const bool has = IsOwned(cache.state) || IsReadable(cache.state);
+    if (cache.live && has) take({Kind::kFence, c, kNew, true});
     // Without an answer: by time. No home renews its lease any more, and it has stopped by itself.
     const bool over = !s.caches[c].live && !s.homes[kOld].serves();
     if (over || Is(Mutant::kNewHomeWaitsForNoLease)) take({Kind::kLapsed, c, kNew});
@@ -252,7 +254,8 @@ class Model {
                                              AgentEvent::kRecallS,   AgentEvent::kRecallX,
                                              AgentEvent::kWbAck,     AgentEvent::kWbAckKeeps};
     const auto at = static_cast<size_t>(message.says) - static_cast<size_t>(Says::kDataS);
-    Does(s, c, kEvents[at], message);
+    const bool drops = config_.ends && kEvents[at] == AgentEvent::kRecallS;
+    Does(s, c, drops ? AgentEvent::kRecallX : kEvents[at], message);
   }
 
   void Does(State* s, uint8_t c, AgentEvent event, const Message& message) const {
@@ -540,11 +543,15 @@ class Model {
     const CacheSide& cache = s->caches[c];
     HomeSide* home = &s->homes[kNew];
     const bool counts = cache.live && cache.epoch + 1 == home->epoch;
+    const bool sure = outlasts || Is(Mutant::kAllOwnersAreSure);
     if (counts && IsOwned(cache.state)) {
       const bool owner = IsWritable(cache.state) || Is(Mutant::kLeavingIsTrusted);
       const auto kind = owner ? Report::Kind::kOwner : Report::Kind::kLeaving;
-      const bool sure = outlasts || Is(Mutant::kAllOwnersAreSure);
       s->reports.Push({kind, c, cache.gen, sure, cache.version});
+    }
+    const bool reads = IsReadable(cache.state) && !IsWritable(cache.state);
+    if (counts && reads && sure) {
+      s->reports.Push({Report::Kind::kReads, c, 0, sure, cache.version});
     }
     if (outlasts) s->outlast |= static_cast<uint8_t>(BitOf(c));
     EndSession(s, c);
@@ -586,7 +593,7 @@ class Model {
   // What the new home takes over, if anything.
   std::optional<Version> Judge(const State& s) const {
     Recovered recovered;
-    Version owners, formers;
+    Version owners, readers, formers;
     for (const Report& report : s.reports) {
       covered_->reports |= static_cast<uint8_t>(1 << static_cast<int>(report.kind));
       const bool any = Is(Mutant::kAnyKnownOwner);
@@ -597,6 +604,8 @@ class Model {
       } else if (report.kind == Report::Kind::kHomeHad) {
         recovered.OnFormerValue();
         formers = report.version;
+      } else if (report.kind == Report::Kind::kReads) {
+        if (recovered.OnReader()) readers = report.version;
       } else {
         const bool leaving = report.kind == Report::Kind::kLeaving;
         const bool best = recovered.OnOwner({node, gen, leaving, report.sure});
@@ -606,7 +615,7 @@ class Model {
     using enum Recovered::Verdict;
     const Recovered::Verdict verdict = recovered.Judge(s.former_spoke);
     if (verdict == kForgotten) return {};
-    return verdict == kOwners ? owners : formers;
+    return verdict == kOwners ? owners : verdict == kReaders ? readers : formers;
   }
 
   // To forget is always allowed, but not when the home before, or an owner that is sure, has said
@@ -615,7 +624,8 @@ class Model {
     std::optional<Report> known;
     for (const Report& report : s.reports) {
       if (report.kind == Report::Kind::kHomeHad) return true;
-      if (report.kind == Report::Kind::kOwner && report.sure && !s.former_spoke) return true;
+      const bool has = report.kind == Report::Kind::kOwner || report.kind == Report::Kind::kReads;
+      if (has && report.sure && !s.former_spoke) return true;
       if (report.kind == Report::Kind::kOwnerKnown) known = report;
     }
     return known && std::any_of(s.reports.begin(), s.reports.end(), [&](const Report& report) {

@@ -117,7 +117,7 @@ struct HomeSide {
 
 // What a new home was told, in the order of arrival.
 struct Report {
-  enum class Kind : uint8_t { kOwner, kLeaving, kHomeHad, kOwnerKnown };
+  enum class Kind : uint8_t { kOwner, kLeaving, kHomeHad, kOwnerKnown, kReads };
   Kind kind = Kind::kOwner;
   uint8_t who = 0;
   uint8_t gen = 0;
@@ -135,7 +135,7 @@ struct State {
   uint8_t awaited = 0;            // By a recovering home: caches, and the home before.
   uint8_t outlast = 0;            // The leases of these outlast the home before.
   bool former_spoke = false;      // The home before has answered.
-  Fifo<Report, kCachesMax + 2> reports;
+  Fifo<Report, 2 * kCachesMax + 2> reports;
   bool has_relic = false;  // For one mutant: what a home that was cut off still has.
   Version relic;
   // What may still happen.
@@ -347,9 +347,9 @@ void PackState(Bits& bits, size_t caches, State& s) {
   bits(s.awaited, 4);
   bits(s.outlast, 3);
   bits(s.former_spoke, 1);
-  bits(s.reports.size, 3);
+  bits(s.reports.size, 4);
   for (Report& report : s.reports) {
-    bits(report.kind, 2);
+    bits(report.kind, 3);
     bits(report.who, 7);
     bits(report.gen, 4);
     bits(report.sure, 1);

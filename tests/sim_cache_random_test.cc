@@ -265,6 +265,10 @@ class Replay {
         operation->number = held_.has_value();
         Put({}, 0);
         break;
+      case Kind::kTake:
+        operation->seen = held_;
+        Put({}, 0);
+        break;
       case Kind::kSetIfAbsent:
         operation->number = !held_;
         if (!held_) Put(operation->value, operation->ttl_us);

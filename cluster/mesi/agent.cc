@@ -11,6 +11,7 @@ namespace {
 // A lease is asked for again after an eighth of it, and sooner while there is none.
 constexpr int64_t kAskAgainUs = 50 * kUsPerMs;
 // Nobody has wanted anything for so long, and nothing is owned: the lease may end.
+constexpr uint64_t kSeqWorn = kSeqMax - (uint64_t{1} << 24);  // No one command writes so often.
 constexpr int64_t kUnusedUs = 300 * kUsPerSecond;
 
 std::optional<AgentEvent> EventOf(MessageType type, bool keeps) {
@@ -194,7 +195,8 @@ bool Agent::OnMessage(MonoTime now, const Message& message) {
   const bool of_grant = *event == AgentEvent::kRecallS || *event == AgentEvent::kRecallX ||
                         *event == AgentEvent::kWbAck || *event == AgentEvent::kWbAckKeeps;
   if (of_grant && (line == nullptr || line->gen() != message.gen)) return false;
-  const bool data = *event == AgentEvent::kDataS || *event == AgentEvent::kDataX;
+  const bool data = *event == AgentEvent::kDataS || *event == AgentEvent::kDataX ||
+                    *event == AgentEvent::kUpgradeOk;
   if (data && !message.payload) return false;
   if (*event == AgentEvent::kInv) ++stats_->invs_received;
   if (*event == AgentEvent::kRecallS || *event == AgentEvent::kRecallX) ++stats_->recalls_received;
@@ -210,7 +212,11 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
   if (line == nullptr && step.next != Copy::kI) line = lines_.Add(key);
   if (IsAsking(state) != IsAsking(step.next)) asking_ += IsAsking(step.next) ? 1 : size_t{0} - 1;
   if ((step.actions & kInstall) != 0) Install(now, line, *from);
-  if ((step.actions & kTakeGen) != 0) line->set_gen(from->gen);
+  if ((step.actions & kTakeGen) != 0) {
+    line->set_gen(from->gen);
+    line->set_ttl_is_new(false);
+    if (line->present()) lines_.SetDeadline(line, DeadlineOf(now, *from->payload));
+  }
   if (step.next == Copy::kE && state != Copy::kE) Watch(now, line);
   // The room of an asking line's generation tells when it asked.
   if ((step.actions & (kSendGetS | kSendGetX)) != 0) {
@@ -234,19 +240,30 @@ void Agent::Install(MonoTime now, Line* line, const Message& message) {
   line->set_version(payload.version);
   if (payload.present) {
     lines_.SetValue(line, payload.value);
+    // A reader counts from when it asked.
     const bool reads = message.type == MessageType::kDataS;
-    MonoTime deadline = kNeverMono;
-    // A reader stops before the home lets it expire: it counts from when it asked, and by a clock
-    // that may be the slower one.
-    if (payload.ttl_us) {
-      deadline = reads ? asked + options_.times.Within(*payload.ttl_us) : now + *payload.ttl_us;
-    }
-    lines_.SetDeadline(line, deadline);
+    lines_.SetDeadline(line, DeadlineOf(reads ? asked : now, payload));
   } else {
     lines_.ClearValue(line);
   }
   line->set_ttl_is_new(false);
-  line->set_gen(message.gen);
+  // Who reads keeps when it asked there.
+  if (message.type == MessageType::kDataX) line->set_gen(message.gen);
+}
+
+MonoTime Agent::DeadlineOf(MonoTime from, const Payload& payload) {
+  return payload.ttl_us ? from + *payload.ttl_us : kNeverMono;
+}
+
+// Whether it may not be shown any more. A reader stops before the home lets the line expire: it has
+// counted from when it asked, and its clock may be the slower one. So nothing has to be said when a
+// line expires.
+bool Agent::IsOver(MonoTime now, const Line& line) const {
+  if (line.deadline() == kNeverMono) return false;
+  const Copy state = StateOf(&line);
+  if (state != Copy::kS && state != Copy::kSX) return line.deadline() <= now;
+  const MonoTime asked{static_cast<int64_t>(line.gen())};
+  return asked + options_.times.Within(line.deadline() - asked) <= now;
 }
 
 // It is owned from now on, and is to go home when nobody writes it.
@@ -300,7 +317,7 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (!open_ || over) StartAnew(now);
   if (next_tick_ == kNeverMono) AskForLease(now);
   Line* line = lines_.Find(key);
-  if (line != nullptr && line->deadline() <= now) {
+  if (line != nullptr && IsOver(now, *line)) {
     const Copy state = StateOf(line);
     if (IsWritable(state)) {
       lines_.ClearValue(line);
@@ -314,6 +331,10 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
       return false;  // It is on its way to another state, and not to be shown any more.
     }
   }
+  // A line may be written so often under one grant; long before, it goes home for another.
+  const bool is_worn = line != nullptr && write && IsWritable(StateOf(line)) &&
+                       line->version().gen == line->gen() && line->version().seq >= kSeqWorn;
+  if (is_worn) CHECK(Does(now, key, AgentEvent::kEvict, nullptr));
   const Copy state = StateOf(line);
   const bool has = write ? IsWritable(state) : IsReadable(state);
   if (has && now < lease_until_) {
@@ -371,10 +392,13 @@ size_t Agent::SweepExpired(MonoTime now) {
   std::vector<Line*> over;
   sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
     ++looked;
-    if (line->present() && line->deadline() <= now) over.push_back(line);
+    if (line->present() && IsOver(now, *line)) over.push_back(line);
   });
   for (Line* line : over) {
-    if (StateOf(line) == Copy::kS) CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
+    if (StateOf(line) == Copy::kS) {
+      CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
+      continue;
+    }
     if (!IsWritable(StateOf(line)) || now >= lease_until_) continue;
     lines_.ClearValue(line);
     line->set_ttl_is_new(true);

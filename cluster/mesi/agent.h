@@ -132,6 +132,8 @@ class Agent {
   void Watch(MonoTime now, Line* line);
   void Wrote(Line* line);
   Payload PayloadOf(MonoTime now, const Line& line) const;
+  static MonoTime DeadlineOf(MonoTime from, const Payload& payload);
+  bool IsOver(MonoTime now, const Line& line) const;
   static Copy StateOf(const Line* line) {
     return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());
   }
@@ -157,20 +159,27 @@ class Agent {
   MonoTime next_tick_ = kNeverMono;
 };
 
-// Owners only: what can be read here the home has, or can have again.
+// What it has and what counts: see Recovered. A copy that may be read is the latest value, too, as
+// long as the lease lasts: nobody can have written before this cache has dropped it. So it says all
+// of them if its lease outlasts the home before; that one may be dead, and its values with it.
 template <class Say>
 void Agent::Report(MonoTime now, const Say& say) {
   if (!open_ || now >= lease_until_) return;
   const bool sure = lease_until_ - now >= options_.times.Outlasts(options_.times.home_us);
   lines_.ForEach([&](Line* line) {
     const Copy state = StateOf(line);
-    if (!IsOwned(state)) return;
-    Message message{.type = MessageType::kReport, .key = line->key(), .gen = line->gen()};
-    message.report = IsLeaving(state) ? ReportKind::kLeaving
-                     : sure           ? ReportKind::kSureOwner
-                                      : ReportKind::kOwner;
-    message.epoch = epoch_;
+    Message message{.type = MessageType::kReport, .key = line->key(), .epoch = epoch_};
     message.payload = PayloadOf(now, *line);
+    if (IsOwned(state)) {
+      message.gen = line->gen();
+      message.report = IsLeaving(state) ? ReportKind::kLeaving
+                       : sure           ? ReportKind::kSureOwner
+                                        : ReportKind::kOwner;
+      say(message);
+    }
+    const bool reads = IsReadable(state) && !IsWritable(state);
+    if (!reads || !sure || !line->present() || IsOver(now, *line)) return;
+    message.report = ReportKind::kReader;
     say(message);
   });
 }

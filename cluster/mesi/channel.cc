@@ -1,5 +1,6 @@
 #include "cluster/mesi/channel.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lockstep::mesi {
@@ -16,8 +17,10 @@ uint64_t Channel::Send(const Message& message) {
 void Channel::OnHeard(uint64_t has) {
   if (has <= heard_) return;
   heard_ = has;
+  words_ = 0;
   while (first_ <= has) {
     kept_bytes_ -= kept_.front().size();
+    under_way_ -= std::min(under_way_, kept_.front().size());
     kept_.pop_front();
     ++first_;
   }
@@ -27,7 +30,14 @@ void Channel::OnHeard(uint64_t has) {
 void Channel::Flush(Writer* out, size_t bytes_max) {
   uint64_t end = next_;
   size_t bytes = 0;
-  while (end <= said() && (bytes == 0 || bytes < bytes_max)) bytes += kept_[end++ - first_].size();
+  // A large one goes alone: two of the largest are more than a frame may hold.
+  while (end <= said() && MaySend()) {
+    const size_t one = kept_[end - first_].size();
+    if (bytes > 0 && bytes + one > bytes_max) break;
+    bytes += one;
+    ++end;
+  }
+  under_way_ += bytes;
   out->Varint(received_);
   out->Bool(std::exchange(ask_again_, false));
   out->Varint(next_);

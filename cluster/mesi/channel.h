@@ -22,8 +22,8 @@ class Channel {
   uint64_t received() const { return received_; }
   size_t kept_bytes() const { return kept_bytes_; }  // That the other end may not have yet.
 
-  // Something waits to be sent, or to be acknowledged soon.
-  bool HasNews() const { return next_ <= said() || ask_again_ || unsaid_bytes_ >= kAckEveryBytes; }
+  // Something waits to be sent, and may be; or to be acknowledged soon.
+  bool HasNews() const { return MaySend() || ask_again_ || unsaid_bytes_ >= kAckEveryBytes; }
   // Writes what HasNews: as much as fits in about `bytes_max`, one message at least.
   void Flush(Writer* out, size_t bytes_max);
 
@@ -59,17 +59,29 @@ class Channel {
     if (has > said()) return false;
     OnHeard(has);
     if (said_by_other > received_) ask_again_ = true;
-    // All that was under way must have come by now, or it is lost.
-    if (has <= said() && word_before_ == has && next_ > has + 1) SendAgain();
+    // What was under way at the word before, and for two more, must have come by now.
+    words_ = has == word_before_ ? words_ + 1 : 0;
     word_before_ = has;
+    if (words_ >= kWordsToWait && next_ > has + 1) SendAgain();
     return true;
   }
   void AskAgain() { ask_again_ = true; }
   // From the first that the other end may lack.
-  void SendAgain() { next_ = first_; }
+  void SendAgain() {
+    next_ = first_;
+    under_way_ = 0;
+    words_ = 0;
+  }
 
  private:
   static constexpr size_t kAckEveryBytes = 64 * 1024;
+  // Beyond what the other end has: more would stand before other things in the link, or break it.
+  static constexpr size_t kWindowBytes = 4 * 1024 * 1024;
+  static constexpr int kWordsToWait = 4;
+
+  bool MaySend() const {
+    return next_ <= said() && (under_way_ == 0 || under_way_ < kWindowBytes);
+  }
 
   void OnHeard(uint64_t has);
 
@@ -78,6 +90,8 @@ class Channel {
   uint64_t next_ = 1;        // To be written by the next Flush.
   uint64_t heard_ = 0;
   uint64_t word_before_ = UINT64_MAX;
+  int words_ = 0;            // That have said nothing new since.
+  size_t under_way_ = 0;     // Bytes sent, and not heard of yet.
   size_t kept_bytes_ = 0;
   uint64_t received_ = 0;
   size_t unsaid_bytes_ = 0;  // Received, and not said so.

@@ -103,8 +103,7 @@ DirStep OnInvAck(DirLine* line, uint8_t who, uint64_t* next_gen) {
 DirStep OnRecallAck(DirLine* line, const FromOwner& from, uint64_t* next_gen) {
   const bool ours = line->owner == from.who && line->gen == from.gen;
   if (!ours || (line->state != kBRS && line->state != kBRX)) return kImpossible;
-  // An owner that is asked for its value alone keeps it for reading.
-  if (from.keeps != (line->state == kBRS)) return kImpossible;
+  if (from.keeps && line->state == kBRX) return kImpossible;
   return Grant(line, line->request, from.keeps ? BitOf(from.who) : 0, kTakeData, next_gen);
 }
 

@@ -49,6 +49,9 @@ void Home::OnReport(NodeId from, const Message& report) {
   Kept* kept = &candidate.formers;
   if (report.report == ReportKind::kFormer) {
     candidate.recovered.OnFormerValue();
+  } else if (report.report == ReportKind::kReader) {
+    if (!candidate.recovered.OnReader()) return;
+    kept = &candidate.readers;
   } else {
     const bool best =
         candidate.recovered.OnOwner({.node = from,
@@ -93,6 +96,7 @@ void Home::AdoptAll(MonoTime now) {
   for (const auto& [key, candidate] : candidates_) {
     const Recovered::Verdict verdict = candidate.recovered.Judge(former_spoke_);
     if (verdict == Recovered::Verdict::kOwners) Adopt(now, key, candidate.owners);
+    if (verdict == Recovered::Verdict::kReaders) Adopt(now, key, candidate.readers);
     if (verdict == Recovered::Verdict::kFormers) Adopt(now, key, candidate.formers);
     if (verdict == Recovered::Verdict::kForgotten) ++stats_->forgets;
   }
@@ -153,6 +157,9 @@ Home::Session* Home::Open(MonoTime now, NodeId node, SessionId id) {
   (*free)->node = node;
   (*free)->id = id;
   (*free)->number = static_cast<uint8_t>(free - sessions_.begin());
+  // It may never be given a lease; what it is granted must be had back all the same.
+  (*free)->deadline = now + options_.times.Outlasts(options_.times.cache_us);
+  next_tick_ = std::min(next_tick_, (*free)->deadline);
   return free->get();
 }
 
@@ -177,18 +184,14 @@ void Home::End(MonoTime now, Session* session) {
   }
 }
 
-void Home::SetIncarnation(NodeId node, uint64_t incarnation) {
-  incarnations_[node] = incarnation;
-}
-
 bool Home::MayHaveLease(const Session& session) const {
   const auto known = incarnations_.find(session.node);
-  return known != incarnations_.end() && known->second != 0 &&
-         known->second == session.id.incarnation;
+  return known != incarnations_.end() && known->second == session.id.incarnation;
 }
 
 void Home::OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask) {
   Session* session = Open(now, from, ask.session);
+  if (session != nullptr && session->dead) return;
   if (session == nullptr || !session->channel.OnWord(ask.received, ask.said)) {
     gives_.push_back({from, {.shard = options_.shard,
                              .epoch = options_.epoch,
@@ -224,14 +227,14 @@ void Home::Tick(MonoTime now) {
   for (size_t i = 0; i < sessions_.size(); ++i) {
     Session* session = sessions_[i].get();
     if (session == nullptr) continue;
-    if (session->deadline.us != 0 && now >= session->deadline) {
+    if (now >= session->deadline) {
       LOCKSTEP_LOG(kInfo, "cache of node %lu: its lease on shard %lu is over", session->node.value,
                    ShardOf(options_.shard));
       End(now, session);
       continue;
     }
     TryGrant(now, session);
-    if (session->deadline.us != 0) next_tick_ = std::min(next_tick_, session->deadline);
+    next_tick_ = std::min(next_tick_, session->deadline);
   }
 }
 
@@ -253,6 +256,7 @@ bool Home::OnFrame(MonoTime now, NodeId from, SessionId id, Reader* in) {
                              .verdict = LeaseGive::Verdict::kOver}});
     return true;
   }
+  if (session->dead) return true;
   bool sense = true;
   const bool whole = session->channel.OnFrame(in, [&](const Message& message) {
     bool taken = false;
@@ -264,7 +268,8 @@ bool Home::OnFrame(MonoTime now, NodeId from, SessionId id, Reader* in) {
     ++stats_->violations;
     LOCKSTEP_LOG(kError, "cache of node %lu: what it says of shard %lu makes no sense",
                  from.value, ShardOf(options_.shard));
-    End(now, session);
+    session->dead = true;  // Its lease is not over: what it can show, nobody may change yet.
+    session->ask.reset();
     return false;
   }
   TryGrant(now, session);
@@ -424,7 +429,9 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
   Message message{.type = MessageType::kDataS, .key = key};
   if (dir.request.write) message.gen = dir.gen;
   if ((actions & kGrantUpgrade) != 0) {
-    message.type = MessageType::kUpgradeOk;
+    message.type = MessageType::kUpgradeOk;  // It has the value, but not the time as we know it.
+    message.payload = PayloadOf(now, *line);
+    message.payload->value = {};
   } else {
     if ((actions & kGrantX) != 0) message.type = MessageType::kDataX;
     message.payload = PayloadOf(now, *line);

@@ -87,9 +87,11 @@ class Home {
   void OnReport(NodeId from, const Message& report);  // Of this node's own.
   void OnReportDone(NodeId from);
   void OnPeerUp(NodeId peer);
-  // The session that the node has in the shard's log. Only under it are leases given: so whoever
-  // is home next knows who may have one. 0: it has none now.
-  void SetIncarnation(NodeId node, uint64_t incarnation);
+  // The sessions that nodes have in the shard's log, all of them. Only under these are leases
+  // given: so whoever is home next knows who may have one.
+  void SetIncarnations(std::map<NodeId, uint64_t> incarnations) {
+    incarnations_ = std::move(incarnations);
+  }
 
   void Tick(MonoTime now);
   MonoTime NextWakeup() const { return next_tick_; }
@@ -131,6 +133,7 @@ class Home {
     uint64_t last_forward = 0;  // The latest Inv or Recall.
     std::optional<MonoTime> ask;  // Waits until it has that; the latest.
     bool reported = false;
+    bool dead = false;  // It has said what makes no sense: waited for, and not heard.
   };
   struct Queued {
     Request request;
@@ -149,7 +152,7 @@ class Home {
   };
   struct Candidate {
     Recovered recovered;
-    Kept owners, formers;
+    Kept owners, readers, formers;
   };
 
   Session* SessionOf(NodeId node);

@@ -1,5 +1,6 @@
 #include "cluster/mesi/messages.h"
 
+#include "cluster/mesi/line_table.h"
 #include "src/base/limits.h"
 
 namespace lockstep::mesi {
@@ -47,6 +48,7 @@ void DecodePayload(Reader* in, int flags, Payload* out) {
   out->present = (flags & kPresent) != 0;
   out->ttl_is_new = (flags & kTtlIsNew) != 0;
   if (out->present) out->value = in->String();
+  if (out->value.size() > kLineValueBytesMax) in->Fail();
   if ((flags & kHasTtl) != 0) {
     const uint64_t us = in->Varint();
     if (us > static_cast<uint64_t>(kTtlUsMax)) in->Fail();

@@ -48,6 +48,7 @@ enum class ReportKind : uint8_t {
   kOwner,
   kSureOwner,    // Its lease outlasts the home before.
   kLeaving,
+  kReader,       // Its lease outlasts the home before.
   kFormer,       // The speaker was the home before, and this is its value.
   kFormerOwner,  // Whom it knew as the line's owner.
   kWasHome,      // Of no line: it was the home in this epoch, and says all that it had.

@@ -12,10 +12,13 @@
 //   - when the home before does not speak, if its lease was to last longer than that home can have
 //     been one: then it cannot have been given up. That it was giving the line up by itself must
 //     not be: the home may have taken it, and given it on.
+// A cache that may read the line has the latest value just as surely while its lease lasts, also
+// one that goes on reading what it gives up (MS): it counts when the home before does not speak.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "src/base/ids.h"
 
@@ -37,18 +40,24 @@ class Recovered {
     owner_ = owner;
     return true;
   }
+  // It could read it, and its lease outlasts the home before. True: its value is to be kept.
+  bool OnReader() { return !std::exchange(has_reader_, true); }
   // The home before had the latest value: U, Sh, and B_INV, since nothing was granted yet.
   void OnFormerValue() { former_has_value_ = true; }
   // It knew this owner: X, B_RS, B_RX.
   void OnFormerOwner(NodeId node, uint64_t gen) { known_ = {node, gen}; }
 
-  enum class Verdict : uint8_t { kForgotten, kOwners, kFormers };
+  enum class Verdict : uint8_t { kForgotten, kOwners, kReaders, kFormers };
   // When all have spoken. `former_spoke`: the home of the epoch before was among them.
   Verdict Judge(bool former_spoke) const {
     if (former_has_value_) return Verdict::kFormers;
-    if (!owner_) return Verdict::kForgotten;
-    const bool known = known_ && known_->node == owner_->node && known_->gen == owner_->gen;
-    const bool counts = former_spoke ? known : owner_->sure && !owner_->leaving;
+    if (former_spoke) {
+      const bool known = owner_ && known_ && known_->node == owner_->node &&
+                         known_->gen == owner_->gen;
+      return known ? Verdict::kOwners : Verdict::kForgotten;
+    }
+    if (has_reader_) return Verdict::kReaders;
+    const bool counts = owner_ && owner_->sure && !owner_->leaving;
     return counts ? Verdict::kOwners : Verdict::kForgotten;
   }
 
@@ -59,6 +68,7 @@ class Recovered {
   };
   std::optional<Owner> owner_;
   std::optional<Known> known_;
+  bool has_reader_ = false;
   bool former_has_value_ = false;
 };
 
