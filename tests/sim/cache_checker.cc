@@ -85,4 +85,31 @@ void CheckCopies(World* world) {
   }
 }
 
+Bytes DescribeCopies(World* world, const Bytes& key) {
+  Bytes text;
+  for (const auto& [id, process] : world->processes()) {
+    if (!process->up() || process->node()->cache() == nullptr) continue;
+    process->Enter();
+    const Cache& cache = *process->node()->cache();
+    const MonoTime now = process->LocalNow();
+    text += Format("\n  node %lu: ", id.value);
+    if (const mesi::Home* home = cache.HomeOf(key)) {
+      const mesi::Line* line = Find(home->lines(), key);
+      const auto state = line == nullptr ? mesi::Dir::kU : static_cast<mesi::Dir>(line->state());
+      text += Format("home of epoch %lu, %s, its lease for %ld ms, %s", home->epoch().value,
+                     home->recovered() ? "recovered" : "waits for", 
+                     (home->lease_until() - now) / kUsPerMs, mesi::NameOf(state));
+      for (const NodeId node : home->Unreported()) text += Format(" node %lu", node.value);
+      continue;
+    }
+    const mesi::Agent& agent = *cache.AgentOf(key);
+    const mesi::Line* line = Find(agent.lines(), key);
+    const auto state = line == nullptr ? mesi::Copy::kI : static_cast<mesi::Copy>(line->state());
+    text += Format("cache of node %lu in epoch %lu, %s, its lease for %ld ms, %s, %zu asked for",
+                   agent.home().value, agent.epoch().value, agent.is_open() ? "open" : "closed",
+                   (agent.lease_until() - now) / kUsPerMs, mesi::NameOf(state), agent.asking());
+  }
+  return text;
+}
+
 }  // namespace lockstep::sim

@@ -2,6 +2,8 @@
 // now, each by its own clock.
 #pragma once
 
+#include "src/base/bytes.h"
+
 namespace lockstep::sim {
 
 class World;
@@ -9,5 +11,8 @@ class World;
 // Throws Failure if a node may write what another may write or read, or two may read different
 // values.
 void CheckCopies(World* world);
+
+// How each node has the key. One line a node.
+Bytes DescribeCopies(World* world, const Bytes& key);
 
 }  // namespace lockstep::sim

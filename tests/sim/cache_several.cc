@@ -214,7 +214,10 @@ class Stamper final : public CacheClient {
     session().Call({"GET", keys_.front()}, kPatienceUs, [=, this](const Reply* reply, bool sent) {
       const Told told = ToldBy(reply, sent);
       const bool same = socket.value == 0 || socket == session().socket();
-      if (told != Told::kAnswered || !is_watching_ || !same) return Done(told);
+      if (told != Told::kAnswered || !is_watching_ || !same) {
+        session().HangUp();  // It may be watching.
+        return Done(told);
+      }
       Op first;
       first.kind = reply->is_nil() ? Kind::kSetIfAbsent : Kind::kCompareAndSet;
       if (!reply->is_nil()) first.expected = reply->text;

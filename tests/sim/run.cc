@@ -6,6 +6,7 @@
 #include "cluster/raft/raft.h"
 #include "commands/control_machine.h"
 #include "commands/replica.h"
+#include "tests/sim/cache_checker.h"
 
 namespace lockstep::sim {
 namespace {
@@ -316,7 +317,8 @@ void Run::ReadEverywhere(const std::vector<Bytes>& keys, const OnValue& on_value
     Session* const session = probes_.back().get();
     session->Prefer(node);
     for (const Bytes& key : keys) {
-      ++open_gets_;
+      const Bytes name = Format("%s@%lu", key.c_str(), node.value);
+      open_gets_.insert(name);
       const CacheLedger::Ticket ticket = world_.cache().OnCall(key, {});
       world_.cache().OnNode(ticket, node);
       Surely(session, {"GET", key}, [=, this](const Reply& value) {
@@ -325,17 +327,21 @@ void Run::ReadEverywhere(const std::vector<Bytes>& keys, const OnValue& on_value
         if (!value.is_nil()) told.seen = value.text;
         world_.cache().OnReturn(ticket, told);
         on_value(node, key, value);
-        --open_gets_;
+        open_gets_.erase(name);
       });
     }
   }
-  Within(30 * kSecond, "a last GET has no answer;", [this] { return open_gets_ == 0; });
+  Within(30 * kSecond, "a last GET has no answer:", [this] { return open_gets_.empty(); },
+         [this] {
+           const Bytes& first = *open_gets_.begin();
+           return first + DescribeCopies(&world_, first.substr(0, first.find('@')));
+         });
 }
 
 // Leaders go where they are wanted even now: what was refused for that is asked again.
 void Run::Surely(Session* session, const std::vector<Bytes>& argv,
                  const std::function<void(const Reply&)>& then) {
-  session->Call(argv, 9 * kSecond, [=, this](const Reply* reply, bool) {
+  session->Call(argv, 29 * kSecond, [=, this](const Reply* reply, bool) {
     const bool again = reply != nullptr && (reply->text.starts_with("CLUSTERDOWN") ||
                                             reply->text.starts_with("TRYAGAIN"));
     if (reply != nullptr && !reply->is_error()) return then(*reply);

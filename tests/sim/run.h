@@ -67,7 +67,7 @@ class Run {
   std::vector<NodeId> core_;
   size_t open_probes_ = 0;
   size_t open_queues_ = 0;
-  size_t open_gets_ = 0;
+  std::set<Bytes> open_gets_;
 };
 
 }  // namespace lockstep::sim

@@ -120,6 +120,7 @@ void Wires::CloseClientSide(ClientId id, int64_t after_us) {
 
 void Wires::FromNode(ClientId id, Bytes bytes, bool close) {
   Socket& socket = sockets_.at(id);
+  if (std::exchange(socket.closing, socket.closing || close)) return;  // Gone, as in src/io.
   socket.backlog += bytes.size();
   int64_t delay_us = world_->rng().Between(30, 300);
   if (socket.lazy) {

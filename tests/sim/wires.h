@@ -55,6 +55,7 @@ class Wires {
     ClientEnd* end = nullptr;
     bool client_open = true;
     bool node_open = false;
+    bool closing = false;    // By the node's side.
     bool reading = true;
     bool lazy = false;       // Its client reads slowly.
     bool cut = false;        // Bytes were lost on it, so none that follow arrive.
