@@ -17,6 +17,22 @@ constexpr uint64_t kInvariantsEvery = 8;  // Turns, at the most often.
 constexpr uint64_t kCopiesEvery = 20;     // Turns of all nodes.
 constexpr uint64_t kKeptMax = 10'000;     // As src/group.cc has it.
 
+// Of this many shards, which every simulated cluster has.
+constexpr uint64_t kShards = 3;
+
+// Some key that is kept there.
+const Bytes& KeyOfShard(uint64_t shard) {
+  static const std::vector<Bytes> kKeys = [] {
+    std::vector<Bytes> keys(kShards);
+    for (uint64_t n = 0; n < 100; ++n) {
+      const Bytes key = std::to_string(n);
+      keys[ShardOfSlot(SlotOf(key), kShards)] = key;
+    }
+    return keys;
+  }();
+  return kKeys[shard];
+}
+
 uint64_t HashOf(const raft::Entry& entry) {
   uint64_t hash = HashMix(entry.id.term.value, entry.id.index.value);
   hash = HashMix(hash, static_cast<uint64_t>(entry.time.ms));
@@ -86,6 +102,19 @@ void ClusterChecker::CountCache(const Process& process) {
   CHECK_SIM(now.violations == before.violations, "node %lu hears what makes no sense of its cache",
             process.id().value);
   before = now;
+  CountAdopted(process);
+}
+
+// What a home has in the turn in which it begins to serve.
+void ClusterChecker::CountAdopted(const Process& process) {
+  for (const GroupId id : kGroups) {
+    if (!IsShard(id)) continue;
+    const mesi::Home* home = process.node()->cache()->HomeOf(KeyOfShard(ShardOf(id)));
+    Term& epoch = serving_[{process.id(), id}];
+    if (home == nullptr || !home->recovered() || home->epoch() == epoch) continue;
+    epoch = home->epoch();
+    world_->counters()[Count::kLinesAdopted] += home->lines().size();
+  }
 }
 
 // Copies of a shard that another node has taken over, as its leaders see it.

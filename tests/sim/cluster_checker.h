@@ -72,6 +72,7 @@ class ClusterChecker {
   void CheckState(const Process& process, GroupId id, const raft::Raft& raft);
   void CountAsking(const Process& process);
   void CountCache(const Process& process);
+  void CountAdopted(const Process& process);
   void CountMoves(const Process& process, GroupId id);
   void CountSnapshots(const raft::Raft& raft, Seen* seen);
   void CheckInvariants(const Process& process);
@@ -82,6 +83,7 @@ class ClusterChecker {
   std::map<std::pair<NodeId, GroupId>, Seen> seen_;
   std::map<NodeId, std::pair<uint64_t, Node::Asking>> asking_;  // By instance, as last seen.
   std::map<NodeId, std::pair<uint64_t, mesi::Stats>> cache_stats_;  // The same.
+  std::map<std::pair<NodeId, GroupId>, Term> serving_;  // Homes that serve, by epoch.
   uint64_t turns_ = 0;
   std::map<std::pair<NodeId, GroupId>, Index> copies_;  // HardState::copy, as last seen.
   std::map<GroupId, std::pair<Term, std::vector<raft::Member>>> voters_;  // The latest known.

@@ -145,6 +145,7 @@ enum class Count : uint8_t {
   kLinesForgotten,
   kCacheLeasesOver,
   kHomesMoved,
+  kLinesAdopted,
   kLastGets,
   kHistoriesTooHard,  // The only one that may stay zero, and better does.
   kEnd,
@@ -285,6 +286,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::kEnd)> kCountNames 
     "lines forgotten",
     "sessions of caches over",
     "homes of lines moved",
+    "lines that a home took over from the one before",
     "last reads of a key that agree on all nodes",
     "histories too hard to check",
 };

@@ -216,14 +216,15 @@ void Process::GoOn() {
   if (!output_) {
     output_ = node_->Drain(LocalNow());
     world_->checker().OnTurn(*this);
-    if (StandsStill()) return;
+    // Above all between what it has looked up and what it says of it.
+    if (StandsStill(output_->valid_until == kNeverMono ? 1 : 30)) return;
   }
   Finish();
 }
 
 // Stopped by whoever runs the machine, for a moment or for several leases of the cache.
-bool Process::StandsStill() {
-  if (!world_->StallsNow()) return false;
+bool Process::StandsStill(uint64_t times) {
+  if (!world_->StallsNow(times)) return false;
   is_within_ = turn_scheduled_ = true;
   const int64_t for_us = world_->Chance(600'000) ? world_->rng().Between(100, 50'000)
                                                  : world_->rng().Between(50'000, 6'000'000);

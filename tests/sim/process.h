@@ -69,7 +69,7 @@ class Process {
   void Turn();
   void GoOn();
   void Finish();
-  bool StandsStill();
+  bool StandsStill(uint64_t times = 1);  // So many times as likely.
   void Feed(Item& item, MonoTime now);
   void Take(Output output);
   void ScheduleWakeup();

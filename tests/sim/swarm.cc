@@ -159,7 +159,7 @@ void Swarm::DrawCache(Rng* rng) {
     }
     if (all >= 2 && all <= 7) break;
   }
-  if (fault_every_ms > 0) stall_ppm = Pick<uint64_t>(rng, {0, 20, 100, 500});
+  if (fault_every_ms > 0) stall_ppm = Pick<uint64_t>(rng, {0, 10, 30, 100});
 }
 
 }  // namespace lockstep::sim

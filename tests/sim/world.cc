@@ -61,8 +61,8 @@ void World::LeaveOut() {
   if (swarm_.core_only && !Happens("minority")) swarm_.core_only = false;
 }
 
-bool World::StallsNow() {
-  if (swarm_.stall_ppm == 0 || !Chance(swarm_.stall_ppm)) return false;
+bool World::StallsNow(uint64_t times) {
+  if (swarm_.stall_ppm == 0 || !Chance(swarm_.stall_ppm * times)) return false;
   Disturb();
   ++counters_[Count::kStalls];
   return true;

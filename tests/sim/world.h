@@ -47,7 +47,7 @@ class World {
 
   const Plan& plan() const { return plan_; }
   // Whether a process is to stand still here.
-  bool StallsNow();
+  bool StallsNow(uint64_t times);
   void EndStalls() { swarm_.stall_ppm = 0; }
 
   bool Chance(uint64_t ppm) { return rng_.ChanceInMillion(ppm); }
