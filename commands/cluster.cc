@@ -1,4 +1,5 @@
 // CLUSTER: rows, and the subcommands that need no more than a line.
+#include "commands/cache_tasks.h"
 #include "commands/cluster_command.h"
 #include "commands/shared_replies.h"
 #include "src/base/hash.h"
@@ -17,22 +18,23 @@ bool IsSlot(int64_t slot) {
   return slot >= 0 && slot < kSlots;
 }
 
-// CLUSTER COUNTKEYSINSLOT slot. Locks are all in one group, whatever their slot, so no slot has any
-// of its own.
-Action CountKeysInSlot(Context&, Args& args) {
+// CLUSTER COUNTKEYSINSLOT slot, of whichever node has it.
+Action CountKeysInSlot(Context& ctx, Args& args) {
   int64_t slot = 0;
   if (!ParseInt64(args.Next(), &slot)) return NotAnIntegerReply();
   if (!IsSlot(slot)) return Reply::Error("ERR", "Invalid slot");
-  return Reply::Integer(0);
+  return OutsideExec(ctx, MakeSlotCountTask(ctx.host.Shards(), static_cast<uint16_t>(slot)));
 }
 
 // CLUSTER GETKEYSINSLOT slot count
-Action GetKeysInSlot(Context&, Args& args) {
+Action GetKeysInSlot(Context& ctx, Args& args) {
   int64_t slot = 0, count = 0;
   if (!ParseInt64(args.Next(), &slot)) return NotAnIntegerReply();
   if (!ParseInt64(args.Next(), &count)) return NotAnIntegerReply();
   if (!IsSlot(slot) || count < 0) return Reply::Error("ERR", "Invalid slot or number of keys");
-  return Reply::Array();
+  if (count == 0) return Reply::Array();
+  return OutsideExec(ctx, MakeSlotKeysTask(ctx.host.Shards(), static_cast<uint16_t>(slot),
+                                           static_cast<uint64_t>(count)));
 }
 
 // READONLY: this connection may be given what is not the latest, where a command offers it.

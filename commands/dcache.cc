@@ -7,7 +7,11 @@
 //   DCACHE.DEL  key [key ...]
 //   DCACHE.MGET key [key ...]
 //   DCACHE.INCR key delta [INIT n] [PX ms [ONCE]] [MAX n]
+//   DCACHE.STATE key
+//   DCACHE.STATS [HOT n]
+#include "commands/cache_tasks.h"
 #include "commands/generic_time.h"
+#include "commands/host.h"
 #include "commands/shared_replies.h"
 #include "commands/string.h"
 
@@ -253,6 +257,64 @@ Reply DcacheIncr(Context& ctx, Keys& keys, Args& args) {
   return map;
 }
 
+// DCACHE.STATE: a map of what this node has of the key's line, and what its home knows of it: who
+// owns it, or who may read it.
+Action DcacheState(Context& ctx, Args& args) {
+  if (auto refused = RefuseLongKeys(args.all(), 1, 1)) return *std::move(refused);
+  const BytesView key = args.Next();
+  const CachedLine line = ctx.host.LineHere(key);
+  Reply map = Reply::Map();
+  map.Add("node", Reply::Integer(static_cast<int64_t>(ctx.host.self().value)));
+  map.Add("state", Reply::Bulk(Bytes(1, line.state)));
+  map.Add("version", line.version.empty() ? Reply::Nil() : Reply::Bulk(line.version));
+  map.Add("ttl", Reply::Integer(line.ttl_ms));
+  map.Add("bytes", Reply::Integer(static_cast<int64_t>(line.bytes)));
+  map.Add("lease", Reply::Integer(line.lease_ms));
+  return OutsideExec(ctx, MakeLineTask(ctx.host.Shards(), Bytes(key), std::move(map)));
+}
+
+// DCACHE.STATS: a map of this node's lines and of what its cache has done since it started.
+Action DcacheStats(Context& ctx, Args& args) {
+  bool hot = false;
+  while (args.More()) {
+    if (args.Token("HOT")) {
+      (void)args.Integer("HOT", 0, kCachePageMax);
+      hot = true;
+    } else {
+      args.SyntaxError();
+    }
+  }
+  if (args.failed()) return args.error();
+  const CacheFigures f = ctx.host.CacheNow();
+  Reply map = Reply::Map();
+  const auto add = [&map](const char* name, uint64_t n) {
+    map.Add(name, Reply::Integer(static_cast<int64_t>(n)));
+  };
+  add("modified", f.modified);
+  add("exclusive", f.exclusive);
+  add("shared", f.shared);
+  add("moving", f.moving);
+  add("home-alone", f.home_alone);
+  add("home-shared", f.home_shared);
+  add("home-owned", f.home_owned);
+  add("home-busy", f.home_busy);
+  add("bytes", f.bytes);
+  add("hits", f.stats.hits);
+  add("misses", f.stats.misses);
+  add("upgrades", f.stats.upgrades);
+  add("invalidations-sent", f.stats.invs_sent);
+  add("invalidations-received", f.stats.invs_received);
+  add("recalls-sent", f.stats.recalls_sent);
+  add("recalls-received", f.stats.recalls_received);
+  add("write-backs", f.stats.write_backs);
+  add("evictions", f.stats.evictions);
+  add("expired", f.stats.expired);
+  add("forgets", f.stats.forgets);
+  add("violations", f.stats.violations);
+  if (hot) map.Add("hot", Reply::Array());  // Nobody counts yet how often a key is used.
+  return map;
+}
+
 constexpr KeySpec kReadKey[] = {
     {.access = KeySpec::Access::kRO, .intent = KeySpec::Intent::kAccess}};
 constexpr KeySpec kReadKeys[] = {
@@ -304,6 +366,12 @@ constexpr Argument kIncrArguments[] = {
     {.name = "expiration", .type = Type::kBlock, .optional = true, .children = kPxOnce},
     {.name = "max", .type = Type::kInteger, .token = "MAX", .optional = true},
 };
+
+constexpr Argument kKeyOnly[] = {kKey};
+constexpr Argument kStatsArguments[] = {
+    {.name = "n", .type = Type::kInteger, .token = "HOT", .optional = true},
+};
+constexpr const char* kShowTips[] = {"nondeterministic_output"};
 
 constexpr CommandSpec kDcacheRows[] = {
     {.name = "DCACHE.GET",
@@ -359,6 +427,25 @@ constexpr CommandSpec kDcacheRows[] = {
      .group = "cache",
      .keys = kChangedKey,
      .arguments = kIncrArguments},
+    {.name = "DCACHE.STATE",
+     .arity = 2,
+     .flags = kReadonly,
+     .categories = kCatCache,
+     .handler = DcacheState,
+     .summary = "Where a key's line is: on this node, at its home, and who owns or shares it.",
+     .group = "cache",
+     .keys = kReadKey,
+     .arguments = kKeyOnly,
+     .tips = kShowTips},
+    {.name = "DCACHE.STATS",
+     .arity = -1,
+     .categories = kCatCache,
+     .handler = DcacheStats,
+     .summary = "What this node's cache has: lines by state; and what it has done.",
+     .group = "cache",
+     .complexity = "O(N) in the lines of this node.",
+     .arguments = kStatsArguments,
+     .tips = kShowTips},
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "commands/acl_log.h"
+#include "commands/cache_figures.h"
 #include "commands/client.h"
 #include "commands/cluster_view.h"
 #include "commands/latency_monitor.h"
@@ -71,6 +72,9 @@ class Host {
   virtual LatencyMonitor& latency() = 0;
   virtual Bytes Info(const std::vector<Bytes>& sections) const = 0;  // Empty: the default ones.
   virtual size_t MemoryUsed() const = 0;
+  // Of this node's cache. All 0: it has none yet.
+  virtual CacheFigures CacheNow() const { return {}; }
+  virtual CachedLine LineHere(BytesView) const { return {}; }
   virtual bool OverMemory() const = 0;  // More is used than maxmemory allows.
 
   // The cluster.

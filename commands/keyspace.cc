@@ -1,46 +1,63 @@
-// The keyspace as a whole. Today its keys are locks: they live in group `locks`, whatever their
-// slot, so each of these is a linearizable read of the whole cluster's keys, on any node.
+// The keyspace as a whole, wherever its keys are: strings. Locks are none of it, but what asks by
+// name (TYPE) or by type (SCAN ... TYPE lock) finds them too.
 #include <cctype>
 #include <cerrno>
 #include <cstdlib>
+#include <vector>
 
-#include "commands/command.h"
+#include "commands/cache_tasks.h"
+#include "commands/host.h"
 #include "commands/lock_ops.h"
+#include "commands/rows.h"
 #include "commands/shared_replies.h"
+#include "commands/string.h"
 
 namespace lockstep {
 namespace {
 
 using Type = Argument::Type;
-using Kind = KeyspaceQuery::Kind;
 
 constexpr KeySpec kTypeKeys[] = {{.access = KeySpec::Access::kRO}};
 
-Action Ask(Kind kind, BytesView argument = {}) {
-  return Query{kLocksGroup, KeyspaceQuery{kind, Bytes(argument)}.Encode()};
-}
-
-// A key too long to be one does not exist; a question that long is not sent anywhere.
-bool CanBeKey(BytesView name) {
-  return !name.empty() && name.size() <= kNameBytesMax;
-}
-
 // DBSIZE
-Action Dbsize(Context&, Args&) {
-  return Ask(Kind::kSize);
+Action Dbsize(Context& ctx, Args&) {
+  return OutsideExec(ctx, MakeDbsizeTask(ctx.host.Shards()));
 }
 
-// TYPE key: "lock", or "none".
-Action TypeOfKey(Context&, Args& args) {
+// TYPE key: "string", or what the locks say of it: "lock", or "none".
+Action TypeOfKey(Context& ctx, Args& args) {
+  if (auto refused = RefuseLongKeys(args.all(), 1, 1)) return *std::move(refused);
   const BytesView name = args.Next();
-  return CanBeKey(name) ? Ask(Kind::kType, name) : Action(Reply::Simple("none"));
+  if (ctx.keys->Find(name)) return Reply::Simple("string");
+  if (name.empty() || ctx.in_exec) return Reply::Simple("none");
+  return Query{kLocksGroup, KeyspaceQuery{KeyspaceQuery::Kind::kType, Bytes(name)}.Encode()};
 }
 
 // KEYS pattern
-Action Keys(Context&, Args& args) {
+Action KeysMatching(Context& ctx, Args& args) {
   const BytesView pattern = args.Next();
   if (auto refused = RefuseLongPattern(pattern)) return *refused;
-  return Ask(Kind::kNames, pattern);
+  return OutsideExec(ctx, MakeKeysTask(ctx.host.Shards(), Bytes(pattern)));
+}
+
+// RANDOMKEY
+Action RandomKey(Context& ctx, Args&) {
+  const Bytes bytes = ctx.host.RandomBytes(2 * sizeof(uint64_t));
+  Reader dice(bytes);
+  const uint64_t one = dice.U64();
+  return OutsideExec(ctx, MakeRandomKeyTask(ctx.host.Shards(), one, dice.U64()));
+}
+
+// FLUSHALL [ASYNC | SYNC], FLUSHDB. When it is answered it is done, either way.
+Action FlushAll(Context& ctx, Args& args) {
+  if (args.left() > 1) return SyntaxErrorReply();
+  if (args.More()) {
+    const BytesView how = args.Next();
+    if (!EqualsIgnoreCase(how, "async") && !EqualsIgnoreCase(how, "sync")) {
+      return SyntaxErrorReply();
+    }
+  }
+  return OutsideExec(ctx, MakeFlushTask(ctx.host.Shards()));
 }
 
 // As Redis reads it, with strtoul: signs, leading zeros and nothing at all pass, and a zero byte
@@ -54,31 +71,49 @@ bool ParseCursor(BytesView word, uint64_t* out) {
   return *end == '\0' && errno != ERANGE;
 }
 
-// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
-Action Scan(Context&, Args& args) {
-  ListQuery query;
-  if (!ParseCursor(args.Next(), &query.cursor)) return Reply::Error("ERR", "invalid cursor");
-  Bytes type = "lock";
+struct ScanOptions {
+  Bytes pattern = "*";
+  uint32_t count = 10;
+  Bytes type;
+};
+
+// An error: something is wrong with them.
+std::optional<Reply> TakeScanOptions(Args& args, ScanOptions* out) {
   while (args.More()) {
     const BytesView option = args.Next();
     if (!args.More()) return SyntaxErrorReply();
     const BytesView value = args.Next();
     if (EqualsIgnoreCase(option, "match")) {
-      if (auto refused = RefuseLongPattern(value)) return *refused;
-      query.pattern = value;
+      if (auto refused = RefuseLongPattern(value)) return refused;
+      out->pattern = value;
     } else if (EqualsIgnoreCase(option, "count")) {
       int64_t count = 0;
       if (!ParseInt64(value, &count)) return NotAnIntegerReply();
       if (count < 1) return SyntaxErrorReply();
-      query.count = static_cast<uint32_t>(std::min<int64_t>(count, kLockRowsMax));
+      out->count = static_cast<uint32_t>(std::min<int64_t>(count, kCachePageMax));
     } else if (EqualsIgnoreCase(option, "type")) {
-      type = Lower(value);
+      out->type = Lower(value);
     } else {
       return SyntaxErrorReply();
     }
   }
-  if (type != "lock") return Reply::Array({Reply::Bulk("0"), Reply::Array()});
-  return Query{kLocksGroup, query.Encode()};
+  return std::nullopt;
+}
+
+// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
+Action Scan(Context& ctx, Args& args) {
+  uint64_t cursor = 0;
+  if (!ParseCursor(args.Next(), &cursor)) return Reply::Error("ERR", "invalid cursor");
+  ScanOptions options;
+  if (auto error = TakeScanOptions(args, &options)) return *std::move(error);
+  if (options.type == "lock") {
+    return Query{kLocksGroup, ListQuery{cursor, options.pattern, options.count}.Encode()};
+  }
+  if (!options.type.empty() && options.type != "string") {
+    return Reply::Array({Reply::Bulk("0"), Reply::Array()});
+  }
+  return OutsideExec(ctx, MakeScanTask(ctx.host.Shards(), UnpackScanPlace(cursor), options.count,
+                                       std::move(options.pattern)));
 }
 
 constexpr const char* kDbsizeTips[] = {"request_policy:all_shards", "response_policy:agg_sum"};
@@ -96,6 +131,15 @@ constexpr Argument kKeysArguments[] = {
     {.name = "pattern", .type = Type::kPattern},
 };
 constexpr const char* kKeysTips[] = {"request_policy:all_shards", "nondeterministic_output_order"};
+constexpr const char* kRandomTips[] = {"request_policy:all_shards", "nondeterministic_output"};
+constexpr const char* kFlushTips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
+constexpr Argument kFlushModes[] = {
+    {.name = "async", .type = Type::kPureToken, .token = "ASYNC"},
+    {.name = "sync", .type = Type::kPureToken, .token = "SYNC"},
+};
+constexpr Argument kFlushArguments[] = {
+    {.name = "async", .type = Type::kOneOf, .optional = true, .children = kFlushModes},
+};
 constexpr CommandSpec kKeyspaceRows[] = {
     {.name = "DBSIZE",
      .arity = 1,
@@ -106,6 +150,37 @@ constexpr CommandSpec kKeyspaceRows[] = {
      .since = "1.0.0",
      .group = "server",
      .tips = kDbsizeTips},
+    {.name = "FLUSHALL",
+     .arity = -1,
+     .flags = kWrite,
+     .categories = kCatKeyspace | kCatDangerous,
+     .handler = FlushAll,
+     .summary = "Remove all keys from all databases",
+     .since = "1.0.0",
+     .group = "server",
+     .complexity = "O(N) where N is the total number of keys in all databases",
+     .arguments = kFlushArguments,
+     .tips = kFlushTips},
+    {.name = "FLUSHDB",
+     .arity = -1,
+     .flags = kWrite,
+     .categories = kCatKeyspace | kCatDangerous,
+     .handler = FlushAll,
+     .summary = "Remove all keys from the current database",
+     .since = "1.0.0",
+     .group = "server",
+     .complexity = "O(N) where N is the number of keys in the selected database",
+     .arguments = kFlushArguments,
+     .tips = kFlushTips},
+    {.name = "RANDOMKEY",
+     .arity = 1,
+     .flags = kReadonly,
+     .categories = kCatKeyspace,
+     .handler = RandomKey,
+     .summary = "Return a random key from the keyspace",
+     .since = "1.0.0",
+     .group = "generic",
+     .tips = kRandomTips},
     {.name = "SCAN",
      .arity = -2,
      .flags = kReadonly,
@@ -124,6 +199,7 @@ constexpr CommandSpec kKeyspaceRows[] = {
      .flags = kReadonly | kFast,
      .categories = kCatKeyspace,
      .handler = TypeOfKey,
+     .on_keys = true,
      .summary = "Determine the type stored at key",
      .since = "1.0.0",
      .group = "generic",
@@ -133,7 +209,7 @@ constexpr CommandSpec kKeyspaceRows[] = {
      .arity = 2,
      .flags = kReadonly,
      .categories = kCatKeyspace | kCatDangerous,
-     .handler = Keys,
+     .handler = KeysMatching,
      .summary = "Find all keys matching the given pattern",
      .since = "1.0.0",
      .group = "generic",
@@ -146,7 +222,12 @@ constexpr CommandSpec kKeyspaceRows[] = {
 }  // namespace
 
 std::span<const CommandSpec> KeyspaceCommands() {
-  return kKeyspaceRows;
+  static const std::vector<CommandSpec> rows = [] {
+    std::vector<CommandSpec> all(std::begin(kKeyspaceRows), std::end(kKeyspaceRows));
+    all.push_back(ObjectCommand());
+    return all;
+  }();
+  return rows;
 }
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-// Locks as keys of the keyspace: how many, which, of what type, how large.
+// What commands on keys say of a lock, where there is no key of that name: its type, its size.
 #include "commands/lock_table.h"
 
 namespace lockstep {
@@ -13,21 +13,15 @@ constexpr size_t kWaitBytes = 224;
 }  // namespace
 
 Reply LockTable::Answer(ClusterTime now, const KeyspaceQuery& query) const {
-  const Slot<Lock> lock = state_.FindLock(query.argument);
+  const Slot<Lock> lock = state_.FindLock(query.name);
   switch (query.kind) {
-    case KeyspaceQuery::Kind::kSize:
-      // Counts a lock until the entry that ends its lease: walking all of them to find those whose
-      // lease has just passed would cost more than the difference is worth.
-      return Reply::Integer(static_cast<int64_t>(figures().locks));
     case KeyspaceQuery::Kind::kType:
       return Reply::Simple(Exists(now, lock) ? "lock" : "none");
-    case KeyspaceQuery::Kind::kNames:
-      return NamesMatching(now, query.argument);
     case KeyspaceQuery::Kind::kUsage:
       if (!Exists(now, lock)) return Reply::Nil();
       return Reply::Integer(static_cast<int64_t>(BytesOf(lock)));
   }
-  return Reply::Error("ERR", "unknown question about the keyspace");
+  return Reply::Error("ERR", "unknown question about a lock");
 }
 
 // Held by a lease that has not passed, or waited for.
@@ -39,22 +33,6 @@ bool LockTable::Exists(ClusterTime now, Slot<Lock> lock) const {
     if (!IsOver(state_.at(h).deadline, now)) return true;
   }
   return false;
-}
-
-Reply LockTable::NamesMatching(ClusterTime now, BytesView pattern) const {
-  Reply names = Reply::Array();
-  size_t bytes = 0;
-  for (Slot<Lock> lock = state_.locks().first(); lock.valid(); lock = state_.locks().Next(lock)) {
-    const BytesView name = state_.NameOf(lock);
-    ++looked_at_;
-    if (!GlobMatch(pattern, name) || !Exists(now, lock)) continue;
-    bytes += kReplyItemCost + name.size();
-    if (bytes > kReplyCostMax / 2) {
-      return Reply::Error("LIMIT", "more locks match than fit into one answer; use SCAN");
-    }
-    names.Add(Reply::Bulk(Bytes(name)));
-  }
-  return names;
 }
 
 size_t LockTable::BytesOf(Slot<Lock> lock) const {

@@ -129,11 +129,11 @@ LockOp ReadOp(Reader* in) {
 
 KeyspaceQuery ReadKeyspace(Reader* in) {
   KeyspaceQuery query;
-  const uint8_t kind = in->U8();
-  if (kind > static_cast<uint8_t>(KeyspaceQuery::Kind::kUsage)) in->Fail();
-  query.kind = static_cast<KeyspaceQuery::Kind>(kind);
-  query.argument = in->String();
-  if (query.argument.size() > kNameBytesMax) in->Fail();
+  using Kind = KeyspaceQuery::Kind;
+  query.kind = static_cast<Kind>(in->U8());
+  if (query.kind != Kind::kType && query.kind != Kind::kUsage) in->Fail();
+  query.name = in->String();
+  if (query.name.size() > kNameBytesMax) in->Fail();
   return query;
 }
 
@@ -260,7 +260,7 @@ Bytes KeyspaceQuery::Encode() const {
   Bytes out;
   Writer writer = Begin(Tag::kKeyspace, &out);
   writer.U8(static_cast<uint8_t>(kind));
-  writer.String(argument);
+  writer.String(name);
   return out;
 }
 

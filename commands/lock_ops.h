@@ -115,16 +115,14 @@ struct DeadlocksQuery {
   bool operator==(const DeadlocksQuery&) const = default;
   Bytes Encode() const;
 };
-// Locks as keys of the keyspace: DBSIZE, TYPE, KEYS, MEMORY USAGE (commands/keyspace.cc).
+// Of a name that is no key: TYPE (commands/keyspace.cc), MEMORY USAGE.
 struct KeyspaceQuery {
   enum class Kind : uint8_t {
-    kSize = 0,   // How many there are.
-    kType = 1,   // +lock or +none, of one name.
-    kNames = 2,  // All that match a glob.
-    kUsage = 3,  // Bytes held by one name; nil if there is no such lock.
+    kType = 1,   // +lock or +none.
+    kUsage = 3,  // Bytes held by it; nil if there is no such lock.
   };
-  Kind kind = Kind::kSize;
-  Bytes argument;  // A name or a glob, up to kNameBytesMax; empty for kSize.
+  Kind kind = Kind::kType;
+  Bytes name;  // Up to kNameBytesMax.
   bool operator==(const KeyspaceQuery&) const = default;
   Bytes Encode() const;
 };

@@ -165,7 +165,6 @@ class LockTable final : public StateMachine {
   Reply HolderRow(ClusterTime now, const Hold& hold) const;
   Reply WaiterRow(ClusterTime now, const Wait& wait) const;
   bool Exists(ClusterTime now, Slot<Lock> lock) const;
-  Reply NamesMatching(ClusterTime now, BytesView pattern) const;
   size_t BytesOf(Slot<Lock> lock) const;
 
   // Telling (lock_events.cc).

@@ -1,5 +1,6 @@
 // MEMORY: what this node's memory holds.
 #include "commands/host.h"
+#include "commands/keys.h"
 #include "commands/lock_ops.h"
 #include "commands/rows.h"
 #include "commands/shared_replies.h"
@@ -9,11 +10,14 @@ namespace {
 
 using Type = Argument::Type;
 
+// Of a line beside its key and value, about (cluster/mesi/line_table.h).
+constexpr size_t kLineBytes = 60;
+
 constexpr KeySpec kUsageKeys[] = {{.access = KeySpec::Access::kRO, .begin = 2}};
 
-// MEMORY USAGE key [SAMPLES count]. SAMPLES is taken for the sake of tools: nothing here is
-// sampled.
-Action Usage(Context&, Args& args) {
+// MEMORY USAGE key [SAMPLES count]: of a key, or else of the lock with that name. SAMPLES is taken
+// for the sake of tools: nothing here is sampled.
+Action Usage(Context& ctx, Args& args) {
   const BytesView key = args.Next();
   while (args.More()) {
     if (!EqualsIgnoreCase(args.Next(), "samples") || !args.More()) return SyntaxErrorReply();
@@ -22,6 +26,12 @@ Action Usage(Context&, Args& args) {
     if (samples < 0) return SyntaxErrorReply();
   }
   if (key.size() > kNameBytesMax) return Reply::Nil();
+  if (const auto value = ctx.keys->Find(key)) {
+    const size_t deadline = value->ttl_us ? sizeof(MonoTime) : 0;
+    const size_t bytes = kLineBytes + key.size() + value->bytes.size() + deadline;
+    return Reply::Integer(static_cast<int64_t>(bytes));
+  }
+  if (ctx.in_exec) return Reply::Nil();
   return Query{kLocksGroup, KeyspaceQuery{KeyspaceQuery::Kind::kUsage, Bytes(key)}.Encode()};
 }
 
@@ -142,6 +152,7 @@ constexpr CommandSpec kMemorySubcommands[] = {
      .arity = -3,
      .flags = kReadonly,
      .handler = Usage,
+     .on_keys = true,
      .summary = "Estimate the memory usage of a key",
      .since = "4.0.0",
      .group = "server",

@@ -12,5 +12,6 @@ CommandSpec SlowlogCommand();  // commands/slowlog_command.cc
 CommandSpec LatencyCommand();  // commands/latency.cc
 CommandSpec MemoryCommand();   // commands/memory.cc
 CommandSpec DebugCommand();    // commands/debug.cc
+CommandSpec ObjectCommand();   // commands/object.cc
 
 }  // namespace lockstep

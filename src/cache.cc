@@ -154,6 +154,7 @@ void Cache::ReportSelf(MonoTime now, Shard* shard) {
 // What it has it shows to nobody any more; the next home may ask for it.
 void Cache::LeaveHome(Shard* shard) {
   shard->former = std::move(shard->home);
+  shard->witnesses.clear();
   shard->Lost();
   if (!shard->former->recovered()) shard->former.reset();
 }
@@ -415,6 +416,7 @@ void Cache::Tick(MonoTime now) {
   touched_ = true;
   for (const auto& shard : shards_) {
     if (shard->home != nullptr) {
+      ForgetWitnesses(now, shard.get());
       shard->home->Tick(now);
       if (now < shard->next_fence) continue;
       shard->next_fence = now + kFenceAgainUs;

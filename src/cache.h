@@ -21,6 +21,8 @@
 
 #include "cluster/mesi/agent.h"
 #include "cluster/mesi/home.h"
+#include "commands/cache_figures.h"
+#include "commands/cache_ops.h"
 #include "commands/keys.h"
 #include "src/gateway.h"
 #include "src/group.h"
@@ -86,6 +88,9 @@ class Cache final : public Keys {
   void Follow(MonoTime now, const Group& group, const Gateway& gateway);
   void OnInstalled(MonoTime now, GroupId group);  // A snapshot: what it passed over was not seen.
 
+  // Answers a question about the keys of the shard (commands/cache_ops.h) that came at `asked`.
+  Reply Answer(MonoTime now, GroupId group, MonoTime asked, BytesView query);
+
   // The bus. -------------------------------------------------------------------------------------
   bool OnFrame(MonoTime now, NodeId from, const bus::Envelope& envelope);  // False: no sense.
   bool OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope);
@@ -114,6 +119,13 @@ class Cache final : public Keys {
   // Whether this node answers for the key as its home, now.
   const mesi::Home* HomeOf(BytesView key) const;
   const mesi::Agent* AgentOf(BytesView key) const;
+  // cache_keys.cc, as what follows from Answer.
+  struct HomeKeys {
+    uint64_t keys = 0, expiring = 0;
+  };
+  HomeKeys KeysHere() const;     // Of which this node is the home, as far as it knows.
+  CacheFigures Figures() const;  // Looks at every line.
+  CachedLine LineHere(BytesView key) const;
   void CheckInvariants() const;
 
  private:
@@ -137,6 +149,14 @@ class Cache final : public Keys {
   MonoTime WakeupOf(const Shard& shard) const;
   void EvictDownTo(MonoTime now, size_t bytes_max);
   void OnKeyHeld(BytesView key);
+  void AnswerNames(Shard* shard, const CacheQuery& query, CachePage* page);
+  void AnswerRandom(Shard* shard, const CacheQuery& query, CachePage* page);
+  void FlushKeys(Shard* shard, const CacheQuery& query, CachePage* page);
+  Reply DescribeLine(const Shard& shard, BytesView key) const;
+  std::optional<bool> IsThere(const Shard& shard, const mesi::Line& line, MonoTime since) const;
+  void ReadBack(Shard* shard, const std::vector<Bytes>& keys, CachePage* page);
+  void Witnessed(Shard* shard, BytesView key);
+  static void ForgetWitnesses(MonoTime now, Shard* shard);
   void GatherLeases(Shard* shard);
   void SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId session,
                  bool from_cache, mesi::Channel* channel);

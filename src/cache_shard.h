@@ -1,7 +1,9 @@
 // One shard of this node's cache. Private to src/cache*.cc.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/cache.h"
@@ -16,7 +18,10 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
                .times = c->options_.times},
               &c->stats_, this) {}
 
-  void OnHeld(BytesView key) override { cache->OnKeyHeld(key); }
+  void OnHeld(BytesView key) override {
+    if (!witnesses.empty()) cache->Witnessed(this, key);
+    cache->OnKeyHeld(key);
+  }
   void OnServing() override { Lost(); }
   void OnLost() override { Lost(); }
   void Lost() { lost = cache->any_lost_ = true; }
@@ -37,6 +42,18 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
   uint64_t sessions_changed = UINT64_MAX;
   MonoTime not_before;           // See Home::Options.
   MonoTime next_fence;
+
+  // A key that a cache owned when a question about the shard's keys came (cache_keys.cc): what was
+  // found when the home had it back, if only for a moment.
+  struct Witness {
+    MonoTime asked;                    // The latest: it is forgotten some time after.
+    std::optional<MonoTime> seen;      // Had back, and there or not,
+    bool present = false;              // as this.
+    bool erase = false;                // To be erased when it may be,
+    std::optional<MonoTime> erased;    // and was.
+  };
+  std::map<Bytes, Witness, std::less<>> witnesses;
+  MonoTime forget_at;
 };
 
 }  // namespace lockstep

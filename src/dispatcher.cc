@@ -17,7 +17,7 @@ constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be 
 constexpr size_t kHandOversMax = 64;      // as those of POPs.
 
 bool IsReplicated(const CommandSpec& leaf) {
-  return !leaf.on_keys && (leaf.categories & (kCatLock | kCatKeyspace | kCatQueue)) != 0;
+  return !leaf.on_keys && (leaf.categories & (kCatLock | kCatQueue)) != 0;
 }
 
 // One of the groups that the command asks; of the shards, any.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "commands/cache_ops.h"
 #include "src/base/log.h"
 #include "src/base/planted.h"
 
@@ -19,6 +20,10 @@ constexpr size_t kReadsWaitingMax = 1'000'000;
 // they are sent before more of them are made.
 constexpr size_t kAnswersATurnCostMax = size_t{4} << 20;
 constexpr uint64_t kLookCost = 4;
+// What the cache has to ask its owners for comes in a round trip.
+constexpr size_t kCacheReadCost = size_t{64} << 10;  // A page of a table.
+constexpr int64_t kCacheLookUs = 2 * kUsPerMs;
+constexpr int64_t kCacheLooksUs = 20 * kUsPerMs;
 
 }  // namespace
 
@@ -157,7 +162,7 @@ bool Group::PulseIsUnderWay() const {
 MonoTime Group::NextWakeup(MonoTime now) const {
   MonoTime next = raft_->NextTick();
   const ClusterTime deadline = replica_->NextDeadline();
-  if (ReadIsDue()) return now;
+  if (ReadIsDue()) return std::max(now, next_read_);
   if (IsFetching() && arriving_->write == 0) next = std::min(next, arriving_->ask_at);
   if (!gathered_.empty()) next = std::min(next, now + kPulseRetryUs);  // It may be taken by then.
   if (raft_->is_leader() && !PulseIsUnderWay() && deadline != kNeverCluster) {
@@ -243,14 +248,20 @@ bool Group::ReadIsDue() const {
 }
 
 void Group::AnswerReads(MonoTime now) {
+  if (now < next_read_) return;
   for (size_t cost = 0; ReadIsDue() && cost < kAnswersATurnCostMax;) {
     // Remaining times are shown by the leader's running clock, held at the next deadline.
     const ClusterTime shown =
         std::max(applied_time_, std::min(raft_->time(now), replica_->NextDeadline()));
-    const WaitingRead& read = reads_.front();
+    WaitingRead& read = reads_.front();
     // Of a session that is over, the writes before it are passed over and asked anew: so is it.
     const uint64_t open = replica_->SessionOf(read.request.origin).incarnation;
-    if (read.request.incarnation == open) {
+    if (read.request.incarnation == open && IsCacheQuery(read.query)) {
+      Reply reply = AskCache(now, &read);
+      if (now < next_read_) return;
+      cost += ReplyCost(reply) + kCacheReadCost;
+      listener_->OnAnswer(*this, read.request, std::move(reply));
+    } else if (read.request.incarnation == open) {
       const uint64_t work = replica_->machine().query_work();
       Reply reply = replica_->Query(shown, read.query);
       cost += ReplyCost(reply) + (replica_->machine().query_work() - work) * kLookCost;
@@ -258,6 +269,15 @@ void Group::AnswerReads(MonoTime now) {
     }
     reads_.pop_front();
   }
+}
+
+// If it is to be kept, next_read_ is later than now.
+Reply Group::AskCache(MonoTime now, WaitingRead* read) {
+  if (options_.ask_cache == nullptr) return Reply::Error("ERR", "this group has no keys");
+  if (!read->asked) read->asked = now;
+  Reply reply = options_.ask_cache(now, *read->asked, read->query);
+  if (SaysAgain(reply) && now - *read->asked < kCacheLooksUs) next_read_ = now + kCacheLookUs;
+  return reply;
 }
 
 void Group::RememberHash(Index index) {

@@ -51,6 +51,9 @@ class Group {
     // Shared by the groups of a node: one of them is making a snapshot, the others wait with
     // theirs. None: it is alone.
     bool* is_saving = nullptr;
+    // Answers reads that are none of the machine's (IsCacheQuery), which came at `asked`. One that
+    // it cannot answer yet (SaysAgain) is kept for a moment, and those behind it.
+    std::function<Reply(MonoTime now, MonoTime asked, BytesView query)> ask_cache{};
   };
 
   // Told during Drain.
@@ -154,6 +157,7 @@ class Group {
     RequestId request;
     Bytes query;
     std::optional<Index> index;  // Confirmed: to be answered once this is applied.
+    std::optional<MonoTime> asked{};  // Of a question to the cache: when it could first be.
   };
   using Gathered = std::variant<RequestsEntry, Bytes, WaitingRead>;  // Bytes: an entry's data.
   struct HashAt {
@@ -169,6 +173,7 @@ class Group {
   void ConfirmReads(const raft::Ready::Confirmed& confirmed);
   bool ReadIsDue() const;
   void AnswerReads(MonoTime now);
+  Reply AskCache(MonoTime now, WaitingRead* read);
   void Install(const raft::Snapshot& snapshot, WriteBatch* batch);
   void BeginSnapshotIfDue(WriteBatch* batch);
   void BeginSaving(bool for_follower);
@@ -242,6 +247,7 @@ class Group {
   Term gathered_term_;
   size_t gathered_bytes_ = 0;
   std::deque<WaitingRead> reads_;
+  MonoTime next_read_;  // Not before: the cache could not answer the first.
   std::deque<HashAt> own_hashes_;     // The last few, ascending.
   std::deque<HashAt> leader_hashes_;  // Told of indexes that we have not applied yet.
   size_t applied_bytes_ = 0;          // Since the latest snapshot,

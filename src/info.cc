@@ -137,11 +137,11 @@ Bytes StatsSection(const InfoFigures& f) {
       .Number("sync_full", 0)
       .Number("sync_partial_ok", 0)
       .Number("sync_partial_err", 0)
-      .Number("expired_keys", f.locks.expired)
-      .Number("evicted_keys", 0)
+      .Number("expired_keys", f.locks.expired + f.cache.expired)
+      .Number("evicted_keys", f.cache.evictions)
       .Number("evicted_clients", 0)
-      .Number("keyspace_hits", 0)
-      .Number("keyspace_misses", 0)
+      .Number("keyspace_hits", f.cache.hits)
+      .Number("keyspace_misses", f.cache.misses)
       .Number("pubsub_channels", f.pubsub_channels)
       .Number("pubsub_patterns", f.pubsub_patterns)
       .Number("pubsubshard_channels", f.pubsub_shard_channels)
@@ -246,12 +246,12 @@ Bytes Cluster(const InfoFigures& f) {
       .Take();
 }
 
-// A lock is a key; one without a TTL does not exist, so all of them expire.
+// The keys whose home is this node: those of all nodes together are the keyspace (DBSIZE).
 Bytes Keyspace(const InfoFigures& f) {
   Lines lines("Keyspace");
-  if (f.locks.held > 0) {
-    lines.Text("db0", Format("keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0", f.locks.held,
-                             f.locks.held));
+  if (f.keys > 0) {
+    lines.Text("db0", Format("keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0", f.keys,
+                             f.keys_expiring));
   }
   return lines.Take();
 }

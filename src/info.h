@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "cluster/mesi/stats.h"
 #include "commands/cluster_view.h"
 #include "commands/stats.h"
 #include "src/base/bytes.h"
@@ -77,6 +78,11 @@ struct InfoFigures {
     uint64_t highest_token = 0;
     uint64_t expired = 0;    // Leases that ended by themselves while this node ran.
   } locks;
+
+  // Keys whose home this node is, and those of them that will expire; what its cache has done.
+  uint64_t keys = 0;
+  uint64_t keys_expiring = 0;
+  mesi::Stats cache;
 
   ClusterView cluster;              // Cluster and Raft sections.
   const Stats* stats = nullptr;     // Stats, Commandstats, Latencystats, Errorstats. Never null.

@@ -39,6 +39,14 @@ void Node::Parts::OnHeld(const Cache::Ticket& ticket) {
   if (session->parser.buffered() > 0) MakeRunnable(session);
 }
 
+CacheFigures Node::Parts::CacheNow() const {
+  return cache == nullptr ? CacheFigures() : cache->Figures();
+}
+
+CachedLine Node::Parts::LineHere(BytesView key) const {
+  return cache == nullptr ? CachedLine() : cache->LineHere(key);
+}
+
 // A node that takes too much memory refuses writes; before it does, the cache makes room.
 void Node::Parts::TidyCache() {
   if (cache == nullptr) return;

@@ -197,6 +197,8 @@ struct Node::Parts final : public Host,
   Bytes Info(const std::vector<Bytes>& sections) const override;
   size_t MemoryUsed() const override { return system.rss_bytes; }
   bool OverMemory() const override;
+  CacheFigures CacheNow() const override;
+  CachedLine LineHere(BytesView key) const override;
   ClusterView Cluster() const override;
   NodeId self() const override { return me.node; }
   uint64_t Shards() const override { return std::max<uint64_t>(1, me.shards); }

@@ -398,6 +398,12 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
     info.locks.highest_token = known.last_token;
     info.locks.expired = known.expired;
   }
+  if (cache != nullptr) {
+    const Cache::HomeKeys here = cache->KeysHere();
+    info.keys = here.keys;
+    info.keys_expiring = here.expiring;
+    info.cache = cache->stats();
+  }
   info.cluster = Cluster();
   Stats with_forwarding = figures;
   with_forwarding.forwarded = gateway.forwarded();

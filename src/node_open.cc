@@ -236,6 +236,9 @@ void Node::Parts::MakeGroup(GroupId id, LogStore store, raft::Recovered recovere
     group_options.read = options.read_value;
     group_options.cache = &bodies;
     group_options.make_machine = [id, this] { return MakeMachine(id, me); };
+    group_options.ask_cache = [id, this](MonoTime at, MonoTime asked, BytesView query) {
+      return cache->Answer(at, id, asked, query);
+    };
   }
   group_options.snapshot_entries = static_cast<uint64_t>(settings().raft_snapshot_entries);
   group_options.save_records = options.save_records;

@@ -86,8 +86,12 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   session->leased = true;
   Context context{session->client, *host_, false, cache_};
   Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
-  Reply reply = std::get<Reply>(leaf.handler(context, args));
+  Action action = leaf.handler(context, args);
   cache_->Done();
+  if (auto* query = std::get_if<Query>(&action)) {
+    return Ask(session, call, query->group, {Gateway::Kind::kRead, std::move(query->query)}, false);
+  }
+  Reply reply = std::move(std::get<Reply>(action));
   // What may be slow is measured by itself, and may stand in the slow log.
   const bool fast = (leaf.flags & kFast) != 0 && HasOneKey(leaf) && !reply.is_error() &&
                     call.argv.back().size() <= kFastBytesMax &&
@@ -115,7 +119,15 @@ void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {
   const FoundCommand found = CommandTable::Get().Find(argv);
   Context context{session->client, *host_, false, cache_};
   Args args(argv, found.subcommand != nullptr ? 2 : 1);
-  Complete(now, session, number, std::get<Reply>(found.leaf().handler(context, args)));
+  Action action = found.leaf().handler(context, args);
+  if (auto* query = std::get_if<Query>(&action)) {
+    const uint64_t seq = gateway_->Ask(now, query->group,
+                                       {Gateway::Kind::kRead, std::move(query->query)},
+                                       {session->client.id, number});
+    if (seq == 0) return Complete(now, session, number, NotAsked());
+    return session->TurnIntoRead(slot, query->group, seq);
+  }
+  Complete(now, session, number, std::move(std::get<Reply>(action)));
 }
 
 void Dispatcher::GiveUpKeys(MonoTime now, Session* session, uint64_t number) {

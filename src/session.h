@@ -129,6 +129,13 @@ class Session {
   void Answer(Reply reply, bool muted);
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
+  // What waited for keys asks a group now.
+  void TurnIntoRead(Slot* slot, GroupId group, uint64_t seq) {
+    slot->read = true;
+    slot->group = group;
+    slot->seq = seq;
+    ++open_reads_;
+  }
   Errand* Attach(Slot* slot, std::unique_ptr<Task> task);  // Until the slot is filled.
   void Park(Slot* slot, Reply elsewhere, std::unique_ptr<Task> task = nullptr);
   bool FirstIsParked() const { return !slots_.empty() && slots_[0].parked; }

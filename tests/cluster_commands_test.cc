@@ -135,7 +135,8 @@ TEST_F(ClusterTest, SmallQuestionsAreAnsweredAsRedisDoes) {
   EXPECT_EQ(Run({"CLUSTER", "REPLICAS", "x\r\n"}), Err("Unknown node x"));
   EXPECT_EQ(Run({"CLUSTER", "REPLICAS", Bytes{'x', '\0', 'y'}}), Err("Unknown node x"));
   EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "16384"}), Err("Invalid slot"));
-  EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "16383"}), Reply::Integer(0));
+  EXPECT_EQ(Run({"CLUSTER", "GETKEYSINSLOT", "16384", "1"}), Err("Invalid slot or number of keys"));
+  EXPECT_EQ(Run({"CLUSTER", "GETKEYSINSLOT", "16383", "0"}), Reply::Array());
   EXPECT_EQ(Run({"CLUSTER", "GETKEYSINSLOT", "1", "-1"}), Err("Invalid slot or number of keys"));
   EXPECT_EQ(Run({"CLUSTER", "GETKEYSINSLOT", "x", "1"}),
             Err("value is not an integer or out of range"));

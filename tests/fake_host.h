@@ -51,6 +51,7 @@ class FakeHost final : public Host {
   std::vector<std::pair<GroupId, NodeId>> transfers;
   int rebalanced = 0;
   std::optional<bool> shut_down;  // To "now".
+  std::unique_ptr<Task> task;     // That a command asked for last; not begun.
   int64_t slept_us = 0;
   int rewrites = 0;
 
@@ -78,15 +79,20 @@ class FakeHost final : public Host {
     return view.members.back();
   }
   // As the dispatcher does it, less queueing: find, refuse or run, and what a group is asked is
-  // answered by its machine. Nothing: the answer waits.
-  Reply Run(Client& client, const std::vector<Bytes>& words, bool in_exec = false) {
+  // answered by its machine. Nothing: the answer waits, or it is a task's.
+  Reply Run(Client& client, const std::vector<Bytes>& words, bool in_exec = false,
+            Keys* keys = nullptr) {
     const std::vector<BytesView> argv(words.begin(), words.end());
     const FoundCommand found = CommandTable::Get().Find(argv);
     if (auto refused = RefuseBeforeRun(found, argv)) return *refused;
-    Context context{client, *this, in_exec};
+    Context context{client, *this, in_exec, keys};
     Args args(argv, found.subcommand != nullptr ? 2 : 1);
     CHECK(found.leaf().handler != nullptr);
-    const Action action = found.leaf().handler(context, args);
+    Action action = found.leaf().handler(context, args);
+    if (auto* one = std::get_if<std::unique_ptr<Task>>(&action)) {
+      task = std::move(*one);
+      return Reply::Nothing();
+    }
     if (const auto* propose = std::get_if<Propose>(&action)) return Apply(*propose);
     if (const auto* query = std::get_if<Query>(&action)) {
       return log_.Read(MachineOf(query->group).Query(ClusterTime{}, query->query));

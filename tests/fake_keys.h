@@ -110,15 +110,13 @@ class KeysHost {
   FakeKeys keys;
   Client& client = host.Connect(1);
 
-  Reply Run(const std::vector<Bytes>& words) {
+  Reply Run(const std::vector<Bytes>& words, bool in_exec = false) {
     const std::vector<BytesView> argv(words.begin(), words.end());
     const FoundCommand found = CommandTable::Get().Find(argv);
     if (auto refused = RefuseBeforeRun(found, argv)) return *refused;
     CHECK(found.leaf().on_keys);
     keys.Hold(found.leaf(), argv);
-    Context context{client, host, false, &keys};
-    Args args(argv);
-    return std::get<Reply>(found.leaf().handler(context, args));
+    return host.Run(client, words, in_exec, &keys);
   }
   // The same of a line as redis-cli takes it, and the reply in a few letters: OK, :1, "bulk", nil,
   // -ERR ..., [items].

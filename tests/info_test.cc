@@ -117,12 +117,21 @@ TEST_F(InfoTest, ErrorsAreCountedByCode) {
   EXPECT_TRUE(Has(Info({"stats"}), "total_error_replies:2"));
 }
 
-TEST_F(InfoTest, LocksAreTheKeys) {
-  EXPECT_EQ(Info({"keyspace"}), "# Keyspace\r\n");
+TEST_F(InfoTest, TheKeyspaceHasKeysAndNoLocks) {
   figures_.locks.held = 3;
+  EXPECT_EQ(Info({"keyspace"}), "# Keyspace\r\n");
+  figures_.keys = 5;
+  figures_.keys_expiring = 2;
+  figures_.cache.hits = 7;
+  figures_.cache.misses = 6;
+  EXPECT_TRUE(Has(Info({"keyspace"}), "db0:keys=5,expires=2,avg_ttl=0"));
+  EXPECT_TRUE(Has(Info({"stats"}), "keyspace_hits:7"));
+  EXPECT_TRUE(Has(Info({"stats"}), "keyspace_misses:6"));
+}
+
+TEST_F(InfoTest, LocksHaveASectionOfTheirOwn) {
   figures_.locks.waiters = 2;
   figures_.locks.highest_token = 99;
-  EXPECT_TRUE(Has(Info({"keyspace"}), "db0:keys=3,expires=3,avg_ttl=0"));
   EXPECT_TRUE(Has(Info({"locks"}), "lock_waiters:2"));
   EXPECT_TRUE(Has(Info({"locks"}), "lock_highest_token:99"));
 }

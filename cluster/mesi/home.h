@@ -121,6 +121,10 @@ class Home {
 
   LineTable& lines() { return lines_; }
   const LineTable& lines() const { return lines_; }
+  // Whose bit that is in a line's sharers, or its number as an owner; kNoNode: nobody's.
+  NodeId NodeOf(uint8_t number) const {
+    return sessions_[number] == nullptr ? kNoNode : sessions_[number]->node;
+  }
   void CheckInvariants() const;
 
  private:

@@ -201,6 +201,7 @@ void LineTable::Remove(Line* line) {
   CHECK(number != kNone);
   Unlink(number);
   present_ -= line->present_;
+  with_deadline_ -= line->has_deadline_;
   FreeBlob(*line);
   ::new (line) Line;
   line->older_ = free_;
@@ -230,7 +231,7 @@ void LineTable::Clear() {
   chunks_ = decltype(chunks_)();
   records_ = 0;
   free_ = newest_ = oldest_ = hand_ = kNone;
-  present_ = 0;
+  present_ = with_deadline_ = 0;
   CHECK(blob_bytes_ == 0);
 }
 
@@ -305,6 +306,8 @@ void LineTable::Write(Line* line, BytesView value, MonoTime deadline) {
     line->set_blob(blob);
   }
   line->value_size_ = static_cast<uint32_t>(value.size());
+  with_deadline_ += has_deadline;
+  with_deadline_ -= line->has_deadline_;
   line->has_deadline_ = has_deadline;
 }
 

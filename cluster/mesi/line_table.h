@@ -205,7 +205,8 @@ class LineTable {
   void Clear();
 
   size_t size() const { return index_.size(); }
-  size_t present() const { return present_; }  // Of them.
+  size_t present() const { return present_; }  // Of them,
+  size_t with_deadline() const { return with_deadline_; }  // of which these have one.
   size_t bytes() const;  // Of memory, index and allocator's overhead included.
 
   // Used again: goes later.
@@ -251,6 +252,7 @@ class LineTable {
   uint32_t oldest_ = kNone;
   uint32_t hand_ = kNone;   // Of SIEVE: goes from the oldest to the newest. kNone: begins anew.
   size_t present_ = 0;
+  size_t with_deadline_ = 0;
   size_t blob_bytes_ = 0;
 };
 

@@ -253,7 +253,8 @@ std::vector<Bytes> Seeds() {
   const std::vector<Bytes> queries = {
       CheckQuery{"a", 2}.Encode(),   InfoQuery{"a"}.Encode(),   OwnerQuery{"x"}.Encode(),
       ListQuery{0, "*", 2}.Encode(), GraphQuery{}.Encode(),     DeadlocksQuery{3}.Encode(),
-      KeyspaceQuery{KeyspaceQuery::Kind::kNames, "*"}.Encode(), KeyspaceQuery{}.Encode()};
+      KeyspaceQuery{KeyspaceQuery::Kind::kType, "a"}.Encode(),
+      KeyspaceQuery{KeyspaceQuery::Kind::kUsage, "b"}.Encode()};
   std::vector<Bytes> seeds;
   Bytes all = "\1";
   const auto add = [&](const Bytes& bytes, char asks) {
