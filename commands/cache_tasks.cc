@@ -151,7 +151,7 @@ class NamesTask final : public WholeTask {
         bytes_ += bytes;
       }
     }
-    if (bytes_ > kReplyCostMax / 2) return TooMany();
+    if (bytes_ > kReplyCostMax) return TooMany();
     if (enough_ == 0) return Made();
     return std::nullopt;
   }

@@ -235,12 +235,18 @@ class Commands(ClusterTest):
         self.assertEqual((info["state"], info["mode"]), ("LOCKED", "EXCLUSIVE"))
         self.assertGreater(pairs(info["holders"][0])["ttl"], LONG - 60000)
 
-    def test_locks_are_keys_to_those_who_look_for_keys(self):
-        self.connection.do(f"LOCK.ACQUIRE keyspace alice TTL {LONG}")
-        self.assertEqual(self.connection.do("TYPE keyspace"), "lock")
-        self.assertIn("keyspace", self.connection.do("KEYS keysp*"))
-        self.assertGreaterEqual(self.connection.do("DBSIZE"), 1)
-        self.assertIn("db0:keys=", self.connection.do("INFO keyspace"))
+    def test_keys_are_found_from_any_node_and_locks_are_none(self):
+        self.connection.do(f"LOCK.ACQUIRE keyspace/lock alice TTL {LONG}")
+        self.connection.do("SET keyspace/key value")
+        self.assertEqual(self.connection.do("TYPE keyspace/lock"), "lock")
+        self.assertEqual(self.connection.do("TYPE keyspace/key"), "string")
+        for node in self.cluster.nodes:
+            with node.connect() as connection:
+                self.assertEqual(connection.do("KEYS keyspace/*"), ["keyspace/key"])
+                self.assertGreaterEqual(connection.do("DBSIZE"), 1)
+                self.assertEqual(connection.do("TYPE keyspace/key"), "string")
+        self.connection.do("DEL keyspace/key")
+        self.assertEqual(self.connection.do("KEYS keyspace/*"), [])
 
     def test_cluster_views_agree_with_each_other_and_cover_every_slot_once(self):
         for node in self.cluster.nodes:

@@ -18,6 +18,12 @@ using mesi::Dir;
 
 constexpr int64_t kWitnessUs = 6 * kUsPerSecond;  // Longer than anybody goes on asking.
 constexpr int64_t kForgetEveryUs = kUsPerSecond;
+constexpr uint64_t kPageWorkMax = 16'384;  // In lines that are easily matched.
+
+// How many plain comparisons a match is worth: long patterns on long names cost their product.
+uint64_t MatchWork(BytesView pattern, BytesView name) {
+  return 1 + pattern.size() * name.size() / 1024;
+}
 
 // The home's value is the latest: nobody may have written since.
 bool HomeKnows(Dir state) { return mesi::HomeServes(state) || state == Dir::kBInv; }
@@ -82,18 +88,26 @@ void Cache::AnswerNames(Shard* shard, const CacheQuery& query, CachePage* page) 
   if (names) page->body = Reply::Array();
   int64_t count = 0;
   std::vector<Bytes> unknown;
-  const uint32_t lines = std::clamp<uint32_t>(query.count, 1, kCachePageMax);
-  page->next = shard->home->lines().Scan(query.cursor, lines, [&](const mesi::Line* line) {
+  uint64_t work = 0;
+  size_t bytes = 0;
+  const auto visit = [&](const mesi::Line* line) {
     ++page->lines;
     const BytesView key = line->key();
+    work += MatchWork(query.name, key);
     if (query.slot && SlotOf(key) != *query.slot) return;
     if (query.name != "*" && !GlobMatch(query.name, key)) return;
     const std::optional<bool> there = IsThere(*shard, *line, query.since);
     if (!there) unknown.emplace_back(key);
     if (!there.value_or(false)) return;
     ++count;
+    bytes += kReplyItemCost + key.size();
     if (names) page->body.Add(Reply::Bulk(Bytes(key)));
-  });
+  };
+  const uint32_t lines = std::clamp<uint32_t>(query.count, 1, kCachePageMax);
+  page->next = query.cursor;
+  do {
+    page->next = shard->home->lines().Scan(page->next, 1, visit);
+  } while (page->next != 0 && page->lines < lines && work < kPageWorkMax && bytes < kPageBytesMax);
   if (!names) page->body = Reply::Integer(count);
   ReadBack(shard, unknown, page);
 }

@@ -21,7 +21,7 @@ constexpr size_t kReadsWaitingMax = 1'000'000;
 constexpr size_t kAnswersATurnCostMax = size_t{4} << 20;
 constexpr uint64_t kLookCost = 4;
 // What the cache has to ask its owners for comes in a round trip.
-constexpr size_t kCacheReadCost = size_t{64} << 10;  // A page of a table.
+constexpr size_t kCacheReadCost = size_t{128} << 10;  // A page of a table.
 constexpr int64_t kCacheLookUs = 2 * kUsPerMs;
 constexpr int64_t kCacheLooksUs = 20 * kUsPerMs;
 

@@ -125,7 +125,7 @@ TEST_F(CacheTaskTest, KeysNamesEachOnceAndNotMoreThanFit) {
   EXPECT_EQ(done_, Names({"x1", "x2", "x3", "x9"}));
 
   Begin(MakeKeysTask(1, "*"));
-  for (int i = 0; i < 10 && !done_; ++i) {
+  for (int i = 0; i < 20 && !done_; ++i) {
     Reply page = Reply::Array();
     for (int j = 1000 * i; j < 1000 * (i + 1); ++j) {
       page.Add(Reply::Bulk(Format("%d", j) + Bytes(990, 'n')));
