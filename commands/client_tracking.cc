@@ -155,6 +155,7 @@ Action ClientTracking(Context& ctx, Args& args) {
   if (!on) {
     ctx.client.tracking = false;
     ctx.client.tracking_options = {};
+    ctx.host.OnTracking(ctx.client);
     return Reply::Ok();
   }
   if (auto refused = RefuseContradictions(ctx.client, wish)) return *refused;
@@ -166,6 +167,7 @@ Action ClientTracking(Context& ctx, Args& args) {
   ctx.client.tracking_options.prefixes = std::move(kept);
   ctx.client.tracking_options.prefixes.insert(wish.prefixes.begin(), wish.prefixes.end());
   ctx.client.tracking = true;
+  ctx.host.OnTracking(ctx.client);
   return Reply::Ok();
 }
 

@@ -59,6 +59,7 @@ class Host {
   virtual void UnpauseClients() = 0;
   // RESET: MULTI queue, subscriptions, modes, name, protocol, authentication.
   virtual void ResetClient(Client* client) = 0;
+  virtual void OnTracking(const Client&) {}  // The client's CLIENT TRACKING has changed.
   // A message to one client outside request and reply (SUBSCRIBE's confirmations, pushes).
   virtual void PushTo(ClientId id, const Reply& message) = 0;
 

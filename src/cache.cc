@@ -156,6 +156,7 @@ void Cache::LeaveHome(Shard* shard) {
   shard->former = std::move(shard->home);
   shard->witnesses.clear();
   shard->Lost();
+  shard->OnAllUnreadable();
   if (!shard->former->recovered()) shard->former.reset();
 }
 
@@ -291,6 +292,7 @@ MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
 void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
   latest_.line_known = false;  // It may have none yet, or several keys may be one.
+  if (tracker_ != nullptr) tracker_->OnWritten(key);
   std::optional<MonoTime> deadline;
   if (expiry.kind != Expiry::Kind::kKeep) deadline = DeadlineOf(expiry);
   if (shard.home != nullptr) {
@@ -303,6 +305,7 @@ void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
 void Cache::Expire(BytesView key, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
   const MonoTime deadline = DeadlineOf(expiry);
+  if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {
     shard.home->SetDeadline(key, deadline);
   } else {
@@ -314,6 +317,7 @@ bool Cache::Erase(BytesView key) {
   if (!Find(key)) return false;
   Shard& shard = ShardOfKey(key);
   latest_.line_known = false;
+  if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {
     shard.home->Erase(key);
   } else {

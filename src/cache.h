@@ -36,6 +36,17 @@ struct Want {
   bool write = false;
 };
 
+// Hears of what this node can show no more, or not as it was. Called within the turn in which it
+// happens, so before anything that this node says of it leaves.
+class Tracker {
+ public:
+  virtual ~Tracker() = default;
+  virtual void OnWritten(BytesView key) = 0;     // By the command that is run here and now.
+  virtual void OnUnreadable(BytesView key) = 0;  // Lost to others, or expired.
+  virtual void OnAllUnreadable(uint64_t shard) = 0;
+  virtual void OnFlush() = 0;  // All keys of all shards are erased.
+};
+
 class Cache final : public Keys {
  public:
   struct Options {
@@ -73,6 +84,8 @@ class Cache final : public Keys {
   // Those that wait since before then, oldest first.
   std::vector<Ticket> WaitingSince(MonoTime before) const;
   void CountHit() { ++stats_.hits; }
+  // Null while there is nobody to tell.
+  void set_tracker(Tracker* tracker) { tracker_ = tracker; }
   // Gives until when what was seen since the last call is good.
   MonoTime TakeValidUntil();
 
@@ -166,6 +179,7 @@ class Cache final : public Keys {
   Options options_;
   Outbox* outbox_;
   Runner* runner_;
+  Tracker* tracker_ = nullptr;
   MonoTime started_;
   MonoTime now_;
   mesi::Stats stats_;

@@ -24,6 +24,12 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
   }
   void OnServing() override { Lost(); }
   void OnLost() override { Lost(); }
+  void OnUnreadable(BytesView key) override {
+    if (cache->tracker_ != nullptr) cache->tracker_->OnUnreadable(key);
+  }
+  void OnAllUnreadable() override {
+    if (cache->tracker_ != nullptr) cache->tracker_->OnAllUnreadable(ShardOf(group));
+  }
   void Lost() { lost = cache->any_lost_ = true; }
 
   Cache* cache;

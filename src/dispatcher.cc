@@ -159,7 +159,17 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
   } else {
     Admit(session, call);
   }
+  if (client.tracking_options.caching) EndCaching(session, call.found);
   return true;
+}
+
+// CLIENT CACHING is about the command behind it, or the transaction. One that waits for its keys
+// still needs it.
+void Dispatcher::EndCaching(Session* session, const FoundCommand& found) {
+  const bool waits = !session->idle() && session->BackSlot().waiting != nullptr;
+  const bool is_client = found.command != nullptr && BytesView(found.command->name) == "CLIENT";
+  if (waits || is_client || session->client.in_multi()) return;
+  session->client.tracking_options.caching = false;
 }
 
 void Dispatcher::AnswerRefusal(Session* session, const Call& call, const Reply& refusal) {

@@ -10,6 +10,7 @@
 #include "src/cache.h"
 #include "src/gateway.h"
 #include "src/session.h"
+#include "src/tracking.h"
 
 namespace lockstep {
 
@@ -37,6 +38,8 @@ class Dispatcher {
   void GiveUpKeys(MonoTime now, Session* session, uint64_t slot);
   // None until the cluster has formed.
   void set_cache(Cache* cache) { cache_ = cache; }
+  // Null while no client, here or elsewhere, is to be told of what changes.
+  void set_tracking(Tracking* tracking) { tracking_ = tracking; }
 
   // CLIENT PAUSE. Sessions that wait for its end are marked `stalled`.
   void Pause(MonoTime until, bool writes_only);
@@ -66,6 +69,9 @@ class Dispatcher {
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
   void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
                    std::unique_ptr<WaitingCommand> waiting);
+  void Track(Session* session, const CommandSpec& leaf, std::span<const BytesView> argv);
+  void AnswerTracked(Session* session, const Call& call, Reply reply);
+  Action RunHeld(Session* session, const std::vector<Bytes>& words);
   Reply ExecHeld(Session* session, const std::vector<std::vector<Bytes>>& queue);
   void WarnOfHttp(MonoTime now, const Session& session);
   bool Execute(MonoTime now, Session* session, std::span<const BytesView> argv);
@@ -73,6 +79,7 @@ class Dispatcher {
   bool MustWait(const Session& session, const Call& call) const;
   bool HeldByPause(MonoTime now, const CommandSpec& leaf) const;
   bool HeldByPause(MonoTime now, const Session& session) const;  // Any of what EXEC would run.
+  void EndCaching(Session* session, const FoundCommand& found);
   void AnswerRefusal(Session* session, const Call& call, const Reply& refusal);
   void Admit(Session* session, const Call& call);
   void Queue(Session* session, const Call& call);
@@ -111,6 +118,7 @@ class Dispatcher {
   Gateway* gateway_;
   std::function<MonoTime()> clock_;
   Cache* cache_ = nullptr;
+  Tracking* tracking_ = nullptr;
   MonoTime measured_;  // When the command before has ended, within one Run; 0: not known.
   // Commands of one kind that take less than looking at the clock does: they are measured together,
   // and share what they took.

@@ -39,6 +39,9 @@ struct InfoFigures {
   size_t output_buffer_max = 0;
   size_t blocked_clients = 0;
   size_t tracking_clients = 0;
+  size_t tracking_keys = 0;      // That clients are to be told of,
+  size_t tracking_items = 0;     // times the clients.
+  size_t tracking_prefixes = 0;  // Of BCAST.
   size_t pubsub_clients = 0;
   size_t monitors = 0;
 

@@ -155,6 +155,7 @@ void Node::Parts::Housekeep() {
   GuideMembership();
   FollowPlacement();
   EndSessionsOfLost();
+  tracking.Tick(now);
   FollowCacheOfAll();
   TidyCache();
   if (now >= next_ping) {
@@ -181,6 +182,7 @@ void Node::Parts::ApplySettings() {
   latencies.Configure(s.latency_monitor_threshold);
   slow.Configure(s.slowlog_log_slower_than, static_cast<size_t>(s.slowlog_max_len));
   bodies.set_bytes_max(static_cast<size_t>(s.dq_memory));
+  tracking.set_keys_max(static_cast<size_t>(s.tracking_table_max_keys));
   peers.set_node_timeout_us(s.node_timeout * kUsPerMs);
   SetLogLevel(s.loglevel);
   ForEachSession([&](Session* session) { ApplyParserLimits(session); });
@@ -219,6 +221,7 @@ Output Node::Parts::Drain(MonoTime at) {
     cache->Flush(now);
     out.valid_until = cache->TakeValidUntil();
   }
+  FlushTracking(&out);
   if (now >= next_leads) SendLeads();
   SendHeartbeats();
   CollectClients(&out);

@@ -124,6 +124,9 @@ struct Output {
     Bytes frames;  // Whole frames, one after the other.
   };
   std::vector<ToClient> clients;
+  // What is for clients is to reach their sockets before what is for peers reaches theirs: it tells
+  // of what the peers may do from now on (CLIENT TRACKING).
+  bool clients_first = false;
   // By the shell's clock, read after Drain: if it has come, what is `leased` is not to leave, since
   // it may be out of date by now, and what was done may have been lost. Then close those clients at
   // once. It comes when the process was stopped within a turn, for most of a lease.

@@ -16,6 +16,7 @@ void Node::Parts::OpenCache() {
                                                              kUsPerMs},
                                   &outbox, this, now);
   dispatcher.set_cache(cache.get());
+  FollowTracking();
 }
 
 void Node::Parts::FollowCache(const Group& group) {

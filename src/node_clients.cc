@@ -134,6 +134,7 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
     if (gateway.HasSession(group)) gateway.Hangup(now, group, session->client.id);
   }
   channels.Leave(&session->client);
+  if (std::exchange(session->client.tracking, false)) OnTracking(session->client);
   monitors.erase(session->client.id);
   if (session->client.bus_tap) --taps;
   sessions.Remove(session->client.id.value);
@@ -292,6 +293,23 @@ void Node::Parts::FeedMonitors(const Session& watched, std::span<const BytesView
     session->Write(Reply::Simple(line));
     MakeDirty(session);
   }
+}
+
+void Node::Parts::OnTracking(const Client& client) {
+  tracking.Follow(client);
+  FollowTracking();
+}
+
+// Whoever runs commands and has keys asks nothing of it while nobody is to be told of anything.
+void Node::Parts::FollowTracking() {
+  Tracking* const told = tracking.active() ? &tracking : nullptr;
+  dispatcher.set_tracking(told);
+  if (cache != nullptr) cache->set_tracker(told);
+}
+
+void Node::Parts::FlushTracking(Output* out) {
+  tracking.Flush(peers.addresses());
+  out->clients_first = tracking.TakePushed();
 }
 
 // Events cost their making; none are made while nobody here can hear one.

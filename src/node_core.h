@@ -26,6 +26,7 @@
 #include "src/peers.h"
 #include "src/self.h"
 #include "src/session.h"
+#include "src/tracking.h"
 
 namespace lockstep {
 
@@ -96,6 +97,8 @@ struct Node::Parts final : public Host,
   void CloseSlowReaders();
   void ReleaseIdleBuffers();
   void ApplyParserLimits(Session* session);
+  void FollowTracking();
+  void FlushTracking(Output* out);
   void FeedMonitors(const Session& session, std::span<const BytesView> argv);
   void Deliver(BytesView channel, BytesView payload, bool shard);
   void WantEvents();
@@ -188,6 +191,7 @@ struct Node::Parts final : public Host,
   void PauseClients(MonoTime until, bool writes_only) override;
   void UnpauseClients() override;
   void ResetClient(Client* client) override;
+  void OnTracking(const Client& client) override;
   void PushTo(ClientId id, const Reply& message) override;
   PubSub& pubsub() override { return channels; }
   size_t Publish(BytesView channel, BytesView payload, bool shard) override;
@@ -236,6 +240,7 @@ struct Node::Parts final : public Host,
   Gateway gateway;
   std::unique_ptr<Cache> cache;  // Once the cluster has formed.
   Dispatcher dispatcher;
+  Tracking tracking;
   PubSub channels;
   Stats figures;
   Slowlog slow;

@@ -160,8 +160,8 @@ void Node::Parts::ResetClient(Client* client) {
   client->readonly = false;
   client->no_evict = false;
   client->no_touch = false;
-  client->tracking = false;
   client->tracking_options = {};
+  if (std::exchange(client->tracking, false)) OnTracking(*client);
   client->reply_mode = Client::ReplyMode::kOn;
   client->name.clear();
   client->user = "default";
@@ -370,9 +370,12 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
     info.output_buffer_max = std::max(info.output_buffer_max, client.output_buffered);
     info.memory_of_clients += client.input_capacity + client.output_buffered;
     info.blocked_clients += client.waiting_for.empty() ? 0 : 1;
-    info.tracking_clients += client.tracking ? 1 : 0;
     info.pubsub_clients += client.subscriptions() > 0 ? 1 : 0;
   });
+  info.tracking_clients = tracking.clients();
+  info.tracking_keys = tracking.keys();
+  info.tracking_items = tracking.items();
+  info.tracking_prefixes = tracking.prefixes();
   info.monitors = monitors.size();
   info.memory_used = system.rss_bytes;
   info.memory_rss = system.rss_bytes;

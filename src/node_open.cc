@@ -93,7 +93,8 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
       intake(&outbox),
       gateway({s.node}, &outbox, this),
       dispatcher(this, &gateway,
-                 options.clock ? options.clock : [this]() { return now; }) {
+                 options.clock ? options.clock : [this]() { return now; }),
+      tracking(this, &outbox) {
   Rng rng(options.seed);
   for (int i = 0; i < 5; ++i) run_id += Format("%08x", static_cast<uint32_t>(rng.Next()));
   dispatcher.set_watch([this](const Session& session, const FoundCommand& found,

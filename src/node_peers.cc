@@ -48,10 +48,12 @@ void Node::Parts::On(const PeerUp& input) {
   if (input.refused) return StopAsImpostor(input.hello);
   const NodeId id = input.hello.from;
   peers.OnUp(input, now);
+  tracking.OnGap();
   // What a gateway forwards goes out on our bulk lane: no other link says that it will arrive.
   if (input.ours && input.hello.lane == bus::Lane::kBulk) {
     gateway.OnPeerUp(id);
     if (cache != nullptr) cache->OnPeerUp(id);
+    tracking.OnPeerUp(id);
     next_leads = now;
   }
   FollowMembers();  // Whoever talks to us may need an answer.
@@ -125,6 +127,11 @@ bool Node::Parts::OnMessage(const Sender& from, const bus::Envelope& envelope) {
       return cache == nullptr || cache->OnFrame(now, from.node, envelope);
     case bus::MessageType::kCacheLeases:
       return cache == nullptr || cache->OnLeases(now, from.node, envelope);
+    case bus::MessageType::kTracking: {
+      const bool sense = tracking.OnMessage(from.node, &in);
+      FollowTracking();
+      return sense;
+    }
     case bus::MessageType::kPing:
       return true;
   }

@@ -92,11 +92,35 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
     return Ask(session, call, query->group, {Gateway::Kind::kRead, std::move(query->query)}, false);
   }
   Reply reply = std::move(std::get<Reply>(action));
+  if (tracking_ != nullptr) return AnswerTracked(session, call, std::move(reply));
   // What may be slow is measured by itself, and may stand in the slow log.
   const bool fast = (leaf.flags & kFast) != 0 && HasOneKey(leaf) && !reply.is_error() &&
                     call.argv.back().size() <= kFastBytesMax &&
                     reply.text.size() <= kFastBytesMax;
   fast ? AnswerFast(session, call, std::move(reply)) : Answer(session, call, std::move(reply));
+}
+
+void Dispatcher::AnswerTracked(Session* session, const Call& call, Reply reply) {
+  Track(session, call.found.leaf(), call.argv);
+  Answer(session, call, std::move(reply));
+  tracking_->TellWriter(session->client.id);
+}
+
+// What the command has read, its client is to hear of; what it has written, others are.
+void Dispatcher::Track(Session* session, const CommandSpec& leaf,
+                       std::span<const BytesView> argv) {
+  const Client& client = session->client;
+  tracking_->Settle(client.id);
+  if ((leaf.flags & kReadonly) == 0 || !Tracking::Remembers(client)) return;
+  const std::optional<std::vector<KeyAt>> keys = KeysOf(leaf, argv);
+  if (!keys) return;
+  for (const KeyAt& at : *keys) {
+    const BytesView key = argv[at.position];
+    if (key.size() > kNameBytesMax) continue;
+    const std::optional<Keys::Value> value = cache_->Find(key);
+    const bool expires = value && value->ttl_us;
+    tracking_->Remember(client.id, key, expires ? host_->Now() + *value->ttl_us : kNeverMono);
+  }
 }
 
 void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
@@ -112,15 +136,10 @@ void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {
   if (slot == nullptr || slot->filled || slot->waiting == nullptr) return;
   const std::unique_ptr<WaitingCommand> waiting = std::move(slot->waiting);
   session->leased = true;
-  if (waiting->exec) {
-    return Complete(now, session, number, ExecHeld(session, waiting->queue));
-  }
-  const std::vector<BytesView> argv = ViewsOf(waiting->queue.front());
-  const FoundCommand found = CommandTable::Get().Find(argv);
-  Context context{session->client, *host_, false, cache_};
-  Args args(argv, found.subcommand != nullptr ? 2 : 1);
-  Action action = found.leaf().handler(context, args);
-  if (auto* query = std::get_if<Query>(&action)) {
+  Action action = waiting->exec ? ExecHeld(session, waiting->queue)
+                                : RunHeld(session, waiting->queue.front());
+  session->client.tracking_options.caching = false;  // It was about this command.
+  if (auto* query = std::get_if<Query>(&action)) {  // The key alone does not tell.
     const uint64_t seq = gateway_->Ask(now, query->group,
                                        {Gateway::Kind::kRead, std::move(query->query)},
                                        {session->client.id, number});
@@ -128,6 +147,17 @@ void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {
     return session->TurnIntoRead(slot, query->group, seq);
   }
   Complete(now, session, number, std::move(std::get<Reply>(action)));
+  if (tracking_ != nullptr) tracking_->TellWriter(session->client.id);
+}
+
+Action Dispatcher::RunHeld(Session* session, const std::vector<Bytes>& words) {
+  const std::vector<BytesView> argv = ViewsOf(words);
+  const FoundCommand found = CommandTable::Get().Find(argv);
+  Context context{session->client, *host_, false, cache_};
+  Args args(argv, found.subcommand != nullptr ? 2 : 1);
+  Action action = found.leaf().handler(context, args);
+  if (tracking_ != nullptr) Track(session, found.leaf(), argv);
+  return action;
 }
 
 void Dispatcher::GiveUpKeys(MonoTime now, Session* session, uint64_t number) {
@@ -165,7 +195,9 @@ void Dispatcher::ExecOnKeys(Session* session, const Call& call,
   if (cache_->Hold(call.now, wants)) {
     cache_->CountHit();
     session->leased = true;
-    return Answer(session, call, ExecHeld(session, queue));
+    Answer(session, call, ExecHeld(session, queue));
+    if (tracking_ != nullptr) tracking_->TellWriter(session->client.id);
+    return;
   }
   auto waiting = std::make_unique<WaitingCommand>();
   waiting->queue = std::move(queue);
@@ -200,6 +232,7 @@ Reply Dispatcher::ExecHeld(Session* session, const std::vector<std::vector<Bytes
                                       "command did not happen"));
       continue;
     }
+    if (tracking_ != nullptr && found.leaf().on_keys) Track(session, found.leaf(), argv);
     cost += ReplyCost(*reply);
     replies.Add(std::move(*reply));
   }

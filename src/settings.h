@@ -95,6 +95,7 @@ struct Settings {
   int64_t client_query_buffer_limit = int64_t{128} << 20;
   OutputLimits client_output_buffer_limit;
   int64_t maxmemory = 0;  // 0: no limit.
+  int64_t tracking_table_max_keys = 1'000'000;  // 0: no limit.
 
   // Watching.
   int64_t slowlog_log_slower_than = 10'000;  // Microseconds; negative: off.

@@ -112,6 +112,8 @@ constexpr SettingRow kRows[] = {
     Number("tcp-keepalive", &S::tcp_keepalive, kLive, Unit::kSeconds, 0, kIntMax),
     Number("timeout", &S::timeout, kLive, Unit::kSeconds, 0, kIntMax),
     Fixed("tls-port", "0", "this version speaks no TLS; put a proxy that does in front of it"),
+    Number("tracking-table-max-keys", &S::tracking_table_max_keys, kLive, Unit::kCount, 0,
+           1'000'000'000),
     Number("uncertain-after-ms", &S::uncertain_after_ms, kLive, Unit::kMilliseconds, 100, 600'000),
 };
 

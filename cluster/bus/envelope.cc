@@ -22,6 +22,7 @@ const char* TypeName(MessageType type) {
     case MessageType::kHeartbeats: return "heartbeats";
     case MessageType::kCache: return "cache";
     case MessageType::kCacheLeases: return "cache-leases";
+    case MessageType::kTracking: return "tracking";
   }
   return "unknown";
 }

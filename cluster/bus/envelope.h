@@ -28,8 +28,9 @@ enum class MessageType : uint8_t {
   kLead,         // Which groups the sender leads, to a node that keeps nothing of them.
   kCache,        // Messages between a shard's home and one of its caches (cluster/mesi).
   kCacheLeases,  // Their leases, of all shards between two nodes.
+  kTracking,     // Keys that were written, to a node whose clients hear broadcasts of them.
 };
-constexpr MessageType kMessageTypeLast = MessageType::kCacheLeases;
+constexpr MessageType kMessageTypeLast = MessageType::kTracking;
 
 // "raft", "forward", ...: for log lines, INFO and metrics.
 const char* TypeName(MessageType type);

@@ -103,6 +103,7 @@ void Agent::OpenSession(MonoTime now) {
 
 void Agent::Drop() {
   if (open_) ++stats_->sessions_over;
+  if (lines_.size() > 0) listener_->OnAllUnreadable();
   lines_.Clear();
   written_.clear();
   asking_ = 0;
@@ -209,6 +210,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
   const Copy state = StateOf(line);
   const AgentStep step = Step(state, event);
   if (!step.possible) return false;
+  if (IsReadable(state) && !IsReadable(step.next)) listener_->OnUnreadable(key);
   if (line == nullptr && step.next != Copy::kI) line = lines_.Add(key);
   if (IsAsking(state) != IsAsking(step.next)) asking_ += IsAsking(step.next) ? 1 : size_t{0} - 1;
   if ((step.actions & kInstall) != 0) Install(now, line, *from);
@@ -320,6 +322,7 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (line != nullptr && IsOver(now, *line)) {
     const Copy state = StateOf(line);
     if (IsWritable(state)) {
+      listener_->OnUnreadable(key);
       lines_.ClearValue(line);
       line->set_ttl_is_new(true);  // What is written next does not end when the home thinks.
       Wrote(line);
@@ -400,6 +403,7 @@ size_t Agent::SweepExpired(MonoTime now) {
       continue;
     }
     if (!IsWritable(StateOf(line)) || now >= lease_until_) continue;
+    listener_->OnUnreadable(line->key());
     lines_.ClearValue(line);
     line->set_ttl_is_new(true);
     Wrote(line);

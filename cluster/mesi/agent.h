@@ -36,6 +36,10 @@ class Agent {
     // What was held or asked for is gone, or what was there may be shown now: whoever waits asks
     // anew, once this turn's events are through.
     virtual void OnLost() = 0;
+    // What could be read here cannot be any more, or is not what it was. Before whoever is to
+    // change it hears from us that it may.
+    virtual void OnUnreadable(BytesView) {}
+    virtual void OnAllUnreadable() {}  // The same of all that was there.
   };
   struct Options {
     NodeId self;

@@ -125,6 +125,9 @@ std::vector<NodeId> Home::Unreported() const {
 void Home::OnMajority(MonoTime now, MonoTime heard) {
   const bool served = MayServe(now);
   lease_until_ = std::max(lease_until_, heard + options_.times.home_us);
+  if (now < lease_until_ && std::exchange(lapsed_, false)) {
+    next_tick_ = std::min(next_tick_, lease_until_);
+  }
   if (!recovered_) {
     next_tick_ = std::min(next_tick_, now);
   } else if (!served && MayServe(now)) {
@@ -224,6 +227,11 @@ void Home::Tick(MonoTime now) {
   if (now < next_tick_) return;
   next_tick_ = kNeverMono;
   LookAtRecovery(now);
+  if (!lapsed_ && now >= lease_until_) {
+    lapsed_ = true;
+    listener_->OnAllUnreadable();
+  }
+  if (!lapsed_) next_tick_ = std::min(next_tick_, lease_until_);
   for (size_t i = 0; i < sessions_.size(); ++i) {
     Session* session = sessions_[i].get();
     if (session == nullptr) continue;
@@ -425,6 +433,7 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
   }
   Session* session = sessions_[dir.request.who].get();
   CHECK(session != nullptr && line != nullptr);
+  if (dir.request.write) listener_->OnUnreadable(key);
   if (line->present()) ExpireIfDue(now, line);
   Message message{.type = MessageType::kDataS, .key = key};
   if (dir.request.write) message.gen = dir.gen;
@@ -500,6 +509,7 @@ Payload Home::PayloadOf(MonoTime now, const Line& line) const {
 void Home::ExpireIfDue(MonoTime now, Line* line) {
   if (!line->present() || line->deadline() > now) return;
   if (!HomeServes(static_cast<Dir>(line->state()))) return;
+  listener_->OnUnreadable(line->key());
   lines_.ClearValue(line);
   line->set_version(NewVersion());
   ++stats_->expired;
@@ -584,6 +594,7 @@ bool Home::EvictOne(MonoTime now) {
   });
   if (line != nullptr) {
     ++stats_->evictions;
+    listener_->OnUnreadable(line->key());
     lines_.Remove(line);
     return true;
   }

@@ -40,6 +40,10 @@ class Home {
     // it.
     virtual void OnHeld(BytesView key) = 0;
     virtual void OnServing() = 0;  // It serves from now on, or again.
+    // What could be read here cannot be any more, or is not what it was. Before whoever is to
+    // change it hears from us that it may.
+    virtual void OnUnreadable(BytesView) {}
+    virtual void OnAllUnreadable() {}  // The same of all that was there.
   };
   struct Options {
     NodeId self;
@@ -200,6 +204,7 @@ class Home {
   std::map<Bytes, Candidate, std::less<>> candidates_;
   uint64_t sweep_ = 0;  // Where SweepExpired goes on.
   MonoTime lease_until_;
+  bool lapsed_ = true;  // It was told that nothing can be read here.
   MonoTime next_tick_;
   std::vector<std::pair<NodeId, LeaseGive>> gives_;
   bool news_ = false;

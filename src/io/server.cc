@@ -177,6 +177,7 @@ void Server::HandOut(Output output) {
   if (loop_.Now() >= output.valid_until) CloseLeased(&output);
   if (output.sleep_us > 0) ::usleep(static_cast<useconds_t>(output.sleep_us));
   if (output.write_number != 0) storage_->Submit(std::move(output.write), output.write_number);
+  if (output.clients_first) clients_->Deliver(std::exchange(output.clients, {}));
   HandOutPeers(&output);
   clients_->Deliver(std::move(output.clients));
   clients_->StopReading(output.stop_reading);
