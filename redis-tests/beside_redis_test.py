@@ -97,6 +97,90 @@ MEMORY DOCTOR|MODULE HELP|ACL HELP|ACL CAT|ACL CAT connection|ACL GENPASS|ACL GE
 AUTH nobody x ; ACL LOG
 """
 
+# Each begins without these keys, and of each all replies are the same to the last byte.
+KEYS = ("{k}", "{k}1", "{k}2", "{k}3")
+STRINGS = r"""
+GET|GET {k}|GET {k} x|SET {k} v ; GET {k}|SET {k} "" ; GET {k}|SET {k} "\x00\xff\r\n" ; GET {k}|GET ''|SET '' x ; GET '' ; DEL ''
+SET|SET {k}|SET {k} v|SET {k} v w|SET {k} v NX|SET {k} v XX|SET {k} v NX XX|SET {k} v XX NX|SET {k} v nx
+SET {k} a ; SET {k} b NX ; GET {k}|SET {k} a ; SET {k} b XX ; GET {k}|SET {k} a ; SET {k} b GET|SET {k} a GET
+SET {k} a ; SET {k} b NX GET ; GET {k}|SET {k} b NX GET ; GET {k}|SET {k} b XX GET ; GET {k}|SET {k} a ; SET {k} b XX GET ; GET {k}
+SET {k} v EX|SET {k} v EX 0|SET {k} v EX -1|SET {k} v EX abc|SET {k} v EX 1.5|SET {k} v EX 9223372036854775807|SET {k} v EX 9223372036854775
+SET {k} v PX|SET {k} v PX 0|SET {k} v PX -1|SET {k} v PX abc|SET {k} v PX 9223372036854775807|SET {k} v EX 100 PX 100|SET {k} v EX 100 EX 100
+SET {k} v EX 99999999999999999999|SET {k} v EX " 5"|SET {k} v EX 05|SET {k} v EX +5|SET {k} v EX ''|SET {k} v PX 1x
+SET {k} v EXAT|SET {k} v EXAT 0|SET {k} v EXAT -1|SET {k} v EXAT 1 ; GET {k}|SET {k} v PXAT 1 ; GET {k}|SET {k} v PXAT 0|SET {k} v PXAT abc
+SET {k} v EXAT 9999999999 ; EXPIRETIME {k} ; PEXPIRETIME {k}|SET {k} v PXAT 9999999999999 ; EXPIRETIME {k} ; PEXPIRETIME {k}
+SET {k} v EXAT 9223372036854775807|SET {k} v PXAT 9223372036854775807|SET {k} v KEEPTTL EX 5|SET {k} v EX 5 KEEPTTL|SET {k} v KEEPTTL KEEPTTL
+SET {k} v EX 100 ; TTL {k} ; SET {k} w ; TTL {k}|SET {k} v EX 100 ; SET {k} w KEEPTTL ; TTL {k}|SET {k} v KEEPTTL ; TTL {k}
+SET {k} v PERSIST|SET {k} v NX EX 100 ; TTL {k}|SET {k} v EX 100 NX GET ; TTL {k}|SET {k} v GET GET|SET {k} v NX NX|SET {k} v XX XX
+SET {k} a ; SET {k} b NX EX 0|SET {k} b XX EX abc|SET {k} a ; SET {k} b EXAT 1 NX ; GET {k}|SET {k} a ; SET {k} b EXAT 1 ; EXISTS {k}
+SET {k} v FOO|SET {k} v EX 10 FOO|SET {k} v GET FOO|SET {k} v IFEQ x
+SETEX|SETEX {k}|SETEX {k} 10|SETEX {k} 10 v ; GET {k} ; TTL {k}|SETEX {k} 0 v|SETEX {k} -1 v|SETEX {k} abc v|SETEX {k} 10 v w|SETEX {k} 9223372036854775807 v
+PSETEX|PSETEX {k} 10|PSETEX {k} 100000 v ; GET {k} ; TTL {k}|PSETEX {k} 0 v|PSETEX {k} -1 v|PSETEX {k} abc v|PSETEX {k} 9223372036854775807 v
+SETNX|SETNX {k}|SETNX {k} v|SETNX {k} v ; SETNX {k} w ; GET {k}|SETNX {k} v w
+GETSET|GETSET {k}|GETSET {k} v|SET {k} a ; GETSET {k} b ; GET {k}|GETSET {k} v w|SET {k} a EX 100 ; GETSET {k} b ; TTL {k}
+GETDEL|GETDEL {k}|SET {k} a ; GETDEL {k} ; GET {k}|GETDEL {k} x
+GETEX|GETEX {k}|GETEX {k} EX 10|SET {k} a ; GETEX {k} ; TTL {k}|SET {k} a ; GETEX {k} EX 100 ; TTL {k}|SET {k} a EX 100 ; GETEX {k} PERSIST ; TTL {k}
+SET {k} a ; GETEX {k} PERSIST|SET {k} a ; GETEX {k} EX 0|SET {k} a ; GETEX {k} EX -1|SET {k} a ; GETEX {k} EX abc|SET {k} a ; GETEX {k} EX
+SET {k} a ; GETEX {k} PX 100000 ; TTL {k}|SET {k} a ; GETEX {k} EXAT 1 ; GET {k}|SET {k} a ; GETEX {k} PXAT 1 ; GET {k}|SET {k} a ; GETEX {k} EXAT 9999999999 ; EXPIRETIME {k}
+SET {k} a ; GETEX {k} EX 10 PERSIST|SET {k} a ; GETEX {k} EX 10 PX 10|SET {k} a ; GETEX {k} KEEPTTL|SET {k} a ; GETEX {k} NX|GETEX {k} FOO|GETEX {k} EX abc|GETEX {k} EX 0
+SET {k} a ; GETEX {k} PXAT 0|SET {k} a ; GETEX {k} EX 9223372036854775807
+MGET|MGET {k}|SET {k}1 a ; MGET {k}1 {k} {k}1|MSET|MSET {k}|MSET {k} a ; GET {k}|MSET {k}1 a {k}2|MSET {k}1 a {k}2 b ; MGET {k}1 {k}2|MSET {k} a {k} b ; GET {k}
+SET {k} a EX 100 ; MSET {k} b ; TTL {k}|MSETNX|MSETNX {k}|MSETNX {k}1 a {k}2 b ; MGET {k}1 {k}2|SET {k}1 x ; MSETNX {k}1 a {k}2 b ; MGET {k}1 {k}2|MSETNX {k}1 a {k}2
+MSETNX {k} a {k} b ; GET {k}
+APPEND|APPEND {k}|APPEND {k} a|APPEND {k} a ; APPEND {k} bc ; GET {k}|APPEND {k} a b|SET {k} a EX 100 ; APPEND {k} b ; TTL {k}|APPEND {k} "" ; EXISTS {k}
+STRLEN|STRLEN {k}|SET {k} hello ; STRLEN {k}|STRLEN {k} x|SET {k} 12345 ; STRLEN {k}
+GETRANGE|GETRANGE {k}|GETRANGE {k} 0|GETRANGE {k} 0 -1|SET {k} hello ; GETRANGE {k} 0 -1 ; GETRANGE {k} 1 3 ; GETRANGE {k} -3 -1 ; GETRANGE {k} 3 1
+SET {k} hello ; GETRANGE {k} -100 100 ; GETRANGE {k} 5 9 ; GETRANGE {k} -1 -3 ; GETRANGE {k} 0 0 ; GETRANGE {k} -9 -7|GETRANGE {k} a 1|GETRANGE {k} 0 b|GETRANGE {k} 0 1 2
+SET {k} hello ; GETRANGE {k} 0 99999999999999999999|SET {k} 12345 ; GETRANGE {k} 1 2
+SUBSTR|SUBSTR {k} 0 1|SET {k} hello ; SUBSTR {k} 1 2|SUBSTR {k} a 1
+SETRANGE|SETRANGE {k}|SETRANGE {k} 0|SETRANGE {k} 0 abc ; GET {k}|SET {k} hello ; SETRANGE {k} 1 EY ; GET {k}|SETRANGE {k} 3 x ; GET {k}|SETRANGE {k} 5 "" ; EXISTS {k}
+SETRANGE {k} -1 x|SETRANGE {k} abc x|SETRANGE {k} 536870912 x|SETRANGE {k} 9223372036854775807 x|SET {k} hello ; SETRANGE {k} 9 "" ; GET {k}|SETRANGE {k} 0 a b
+SET {k} hello ; SETRANGE {k} 536870912 ""|SET {k} a EX 100 ; SETRANGE {k} 0 b ; TTL {k}
+INCR|INCR {k}|INCR {k} 1|SET {k} 41 ; INCR {k} ; GET {k}|SET {k} abc ; INCR {k}|SET {k} 007 ; INCR {k}|SET {k} " 1" ; INCR {k}|SET {k} "1 " ; INCR {k}|SET {k} -0 ; INCR {k}
+SET {k} 1.5 ; INCR {k}|SET {k} "" ; INCR {k}|SET {k} 9223372036854775807 ; INCR {k} ; GET {k}|SET {k} 9223372036854775808 ; INCR {k}|SET {k} -9223372036854775808 ; DECR {k}
+SET {k} +1 ; INCR {k}|SET {k} 0x1 ; INCR {k}|SET {k} -1 ; INCR {k} ; INCR {k}|SET {k} 5 EX 100 ; INCR {k} ; TTL {k}|SET {k} 0 ; INCR {k}|SET {k} "1\x00" ; INCR {k}
+INCRBY|INCRBY {k}|INCRBY {k} 5|INCRBY {k} abc|INCRBY {k} 1.5|INCRBY {k} -5|INCRBY {k} 5 6|INCRBY {k} 9223372036854775807 ; INCR {k}|INCRBY {k} 9223372036854775808|INCRBY {k} ''
+SET {k} abc ; INCRBY {k} 1|SET {k} abc ; INCRBY {k} x|SET {k} -5 ; INCRBY {k} -9223372036854775808
+DECR|DECR {k}|DECR {k} 1|SET {k} 1 ; DECR {k} ; DECR {k}|DECRBY|DECRBY {k}|DECRBY {k} 5|DECRBY {k} abc|DECRBY {k} -9223372036854775808|SET {k} abc ; DECRBY {k} 1
+SET {k} -9223372036854775807 ; DECRBY {k} 1 ; DECRBY {k} 1|DECRBY {k} 9223372036854775807|DECRBY {k} 5 6
+INCRBYFLOAT|INCRBYFLOAT {k}|INCRBYFLOAT {k} 1.5|INCRBYFLOAT {k} abc|INCRBYFLOAT {k} 1e3|INCRBYFLOAT {k} inf|INCRBYFLOAT {k} nan|SET {k} abc ; INCRBYFLOAT {k} 1
+SET {k} 10.50 ; INCRBYFLOAT {k} 0.1 ; GET {k}|SET {k} 5.0e3 ; INCRBYFLOAT {k} 2.0e2|SET {k} 3 ; INCRBYFLOAT {k} -1.5|SET {k} 1 ; INCRBYFLOAT {k} -1|INCRBYFLOAT {k} 0.1 ; INCRBYFLOAT {k} 0.2
+SET {k} 1e308 ; INCRBYFLOAT {k} 1e308|SET {k} " 1" ; INCRBYFLOAT {k} 1|SET {k} 1.5 EX 100 ; INCRBYFLOAT {k} 1 ; TTL {k}|INCRBYFLOAT {k} -0 ; GET {k}|INCRBYFLOAT {k} ''
+INCRBYFLOAT {k} 3.0 ; GET {k}|INCRBYFLOAT {k} 1e-10|INCRBYFLOAT {k} 123456789.123456789|INCRBYFLOAT {k} 0x10|INCRBYFLOAT {k} 1 2|INCRBYFLOAT {k} 1e20|INCRBYFLOAT {k} 1.7976931348623157e308
+SET {k} 10 ; INCRBYFLOAT {k} 0.000000000000000001|INCRBYFLOAT {k} 5e-324|SET {k} 3.3 ; INCRBYFLOAT {k} 1.1|SET {k} "1 " ; INCRBYFLOAT {k} 1|SET {k} 1 ; INCRBYFLOAT {k} " 1"
+DEL|DEL {k}|SET {k} a ; DEL {k} {k}1 {k}|SET {k} a ; UNLINK {k} ; GET {k}|UNLINK|UNLINK {k}|EXISTS|EXISTS {k}|SET {k} a ; EXISTS {k} {k} {k}1|TOUCH|TOUCH {k}|SET {k} a ; TOUCH {k} {k}1 {k}
+TYPE {k}|SET {k} a ; TYPE {k}|SET {k} a ; TYPE {k} x
+EXPIRE|EXPIRE {k}|EXPIRE {k} 10|SET {k} a ; EXPIRE {k} 100 ; TTL {k}|SET {k} a ; EXPIRE {k} 0 ; GET {k}|SET {k} a ; EXPIRE {k} -1 ; EXISTS {k}|SET {k} a ; EXPIRE {k} abc
+SET {k} a ; EXPIRE {k} 100 NX ; EXPIRE {k} 200 NX ; TTL {k}|SET {k} a ; EXPIRE {k} 100 XX ; TTL {k}|SET {k} a EX 50 ; EXPIRE {k} 100 XX ; TTL {k}|SET {k} a ; EXPIRE {k} 100 GT ; TTL {k}
+SET {k} a EX 50 ; EXPIRE {k} 100 GT ; TTL {k} ; EXPIRE {k} 10 GT ; TTL {k}|SET {k} a ; EXPIRE {k} 100 LT ; TTL {k} ; EXPIRE {k} 200 LT ; TTL {k} ; EXPIRE {k} 50 LT ; TTL {k}
+SET {k} a ; EXPIRE {k} 10 NX XX|SET {k} a ; EXPIRE {k} 10 GT LT|SET {k} a ; EXPIRE {k} 10 NX GT|SET {k} a ; EXPIRE {k} 10 FOO|SET {k} a ; EXPIRE {k} 10 XX GT|EXPIRE {k} 10 FOO|EXPIRE {k} abc
+SET {k} a ; EXPIRE {k} 9223372036854775807|SET {k} a ; EXPIRE {k} -9223372036854775808|SET {k} a ; EXPIRE {k} 9223372036854775|SET {k} a ; EXPIRE {k} 10 NX NX ; TTL {k}|SET {k} a ; EXPIRE {k} 10 nx
+PEXPIRE|PEXPIRE {k} 10|SET {k} a ; PEXPIRE {k} 100000 ; TTL {k}|SET {k} a ; PEXPIRE {k} -5 ; GET {k}|SET {k} a ; PEXPIRE {k} abc|SET {k} a ; PEXPIRE {k} 9223372036854775807|SET {k} a ; PEXPIRE {k} 0 NX ; GET {k}
+EXPIREAT|EXPIREAT {k} 10|SET {k} a ; EXPIREAT {k} 9999999999 ; EXPIRETIME {k} ; PEXPIRETIME {k}|SET {k} a ; EXPIREAT {k} 1 ; GET {k}|SET {k} a ; EXPIREAT {k} abc|SET {k} a ; EXPIREAT {k} 9223372036854775807
+SET {k} a ; EXPIREAT {k} -1 ; EXISTS {k}|SET {k} a ; EXPIREAT {k} 1 XX ; EXISTS {k}|SET {k} a ; EXPIREAT {k} 1 GT ; EXISTS {k}|SET {k} a ; EXPIREAT {k} 1 LT ; EXISTS {k}
+PEXPIREAT|PEXPIREAT {k} 10|SET {k} a ; PEXPIREAT {k} 9999999999999 ; EXPIRETIME {k} ; PEXPIRETIME {k}|SET {k} a ; PEXPIREAT {k} 1 ; GET {k}|SET {k} a ; PEXPIREAT {k} abc
+EXPIRETIME|EXPIRETIME {k}|SET {k} a ; EXPIRETIME {k}|EXPIRETIME {k} x|PEXPIRETIME|PEXPIRETIME {k}|SET {k} a ; PEXPIRETIME {k}|SET {k} a PXAT 9999999999999 ; PEXPIRETIME {k}
+TTL|TTL {k}|SET {k} a ; TTL {k}|TTL {k} x|PTTL|PTTL {k}|SET {k} a ; PTTL {k}|SET {k} a PX 100400 ; TTL {k}|SET {k} a PX 400 ; TTL {k}
+PERSIST|PERSIST {k}|SET {k} a ; PERSIST {k}|SET {k} a EX 100 ; PERSIST {k} ; TTL {k}|PERSIST {k} x
+RENAME|RENAME {k}|RENAME {k} {k}1|SET {k} a ; RENAME {k} {k}1 ; MGET {k} {k}1|SET {k} a ; RENAME {k} {k} ; GET {k}|SET {k} a EX 100 ; RENAME {k} {k}1 ; TTL {k}1|RENAME {k} {k}1 x
+SET {k} a ; SET {k}1 b EX 100 ; RENAME {k} {k}1 ; TTL {k}1 ; GET {k}1|RENAME {k} {k}
+RENAMENX|RENAMENX {k}|RENAMENX {k} {k}1|SET {k} a ; RENAMENX {k} {k}1 ; MGET {k} {k}1|SET {k} a ; SET {k}1 b ; RENAMENX {k} {k}1 ; MGET {k} {k}1|SET {k} a ; RENAMENX {k} {k}|RENAMENX {k} {k}
+COPY|COPY {k}|COPY {k} {k}1|SET {k} a ; COPY {k} {k}1 ; MGET {k} {k}1|SET {k} a ; SET {k}1 b ; COPY {k} {k}1 ; GET {k}1|SET {k} a ; SET {k}1 b ; COPY {k} {k}1 REPLACE ; GET {k}1
+SET {k} a EX 100 ; COPY {k} {k}1 ; TTL {k}1|SET {k} a ; COPY {k} {k}|SET {k} a ; COPY {k} {k} REPLACE|COPY {k} {k}1 FOO|COPY {k} {k}1 DB|COPY {k} {k}1 DB abc|SET {k} a ; COPY {k} {k}1 DB 0 ; GET {k}1
+COPY {k} {k}1 DB 1|COPY {k} {k}1 DB -1|COPY {k} {k}1 REPLACE REPLACE
+WATCH|WATCH {k}|WATCH {k} {k}1|UNWATCH|UNWATCH x|MULTI ; WATCH {k}|MULTI ; WATCH {k} ; EXEC|MULTI ; UNWATCH ; EXEC|WATCH {k} ; SET {k} a ; MULTI ; GET {k} ; EXEC
+WATCH {k} ; MULTI ; SET {k} a ; EXEC ; GET {k}|WATCH {k} ; SET {k} a ; UNWATCH ; MULTI ; GET {k} ; EXEC|WATCH {k} ; SET {k} a ; MULTI ; GET {k} ; EXEC ; MULTI ; GET {k} ; EXEC
+WATCH {k} ; SET {k} a ; MULTI ; GET {k} ; DISCARD ; MULTI ; GET {k} ; EXEC|SET {k} a ; WATCH {k} ; GET {k} ; MULTI ; GET {k} ; EXEC|SET {k} a ; WATCH {k} ; SET {k} a ; MULTI ; GET {k} ; EXEC
+SET {k} a ; WATCH {k} ; DEL {k} ; MULTI ; PING ; EXEC|WATCH {k} ; DEL {k} ; MULTI ; PING ; EXEC|SET {k} a ; WATCH {k} ; EXPIRE {k} 100 ; MULTI ; PING ; EXEC|SET {k} a ; WATCH {k} ; PERSIST {k} ; MULTI ; PING ; EXEC
+SET {k} a ; WATCH {k} ; SETNX {k} b ; MULTI ; PING ; EXEC|SET {k} a ; WATCH {k} ; TOUCH {k} ; MULTI ; PING ; EXEC|SET {k} a ; WATCH {k} ; DEL {k} ; SET {k} a ; MULTI ; PING ; EXEC
+WATCH {k} ; SET {k} a ; DEL {k} ; MULTI ; PING ; EXEC|WATCH {k} ; SET {k}1 a ; MULTI ; PING ; EXEC|WATCH {k} ; RESET ; SET {k} a ; MULTI ; PING ; EXEC
+MULTI ; SET {k} a ; INCR {k} ; GET {k} ; EXEC ; GET {k}|MULTI ; SET {k} ; GET {k} ; EXEC ; GET {k}|MULTI ; SET {k} 1 ; INCR {k} ; INCRBY {k} abc ; EXEC ; GET {k}|MULTI ; GET {k} ; SET {k} x ; GET {k} ; DEL {k} ; GET {k} ; EXEC
+MULTI ; MSET {k}1 a {k}2 b ; MGET {k}1 {k}2 {k}3 ; EXEC|MULTI ; SET {k} a EX 0 ; SET {k} b ; EXEC ; GET {k}|SET {k} a ; MULTI ; SET {k} b ; DISCARD ; GET {k}|MULTI ; SETEX {k} 100 v ; TTL {k} ; PERSIST {k} ; TTL {k} ; EXEC
+COMMAND GETKEYS SET {k} v|COMMAND GETKEYS MSET {k}1 a {k}2 b|COMMAND GETKEYS RENAME {k} {k}1|COMMAND GETKEYS COPY {k} {k}1|COMMAND GETKEYS MGET {k}1 {k}2|COMMAND GETKEYS GETEX {k} EX 1
+COMMAND GETKEYSANDFLAGS SET {k} v|COMMAND GETKEYSANDFLAGS GET {k}|COMMAND GETKEYSANDFLAGS RENAME {k} {k}1|COMMAND GETKEYSANDFLAGS DEL {k} {k}1|COMMAND GETKEYSANDFLAGS INCR {k}
+COMMAND GETKEYSANDFLAGS COPY {k} {k}1|COMMAND GETKEYSANDFLAGS SET {k} v GET|COMMAND GETKEYSANDFLAGS APPEND {k} v|COMMAND GETKEYSANDFLAGS GETDEL {k}|COMMAND GETKEYSANDFLAGS MSET {k} a
+"""
+
 # What Redis cannot do at all must fail here in Redis's own way.
 UNKNOWN = ("EVAL", "EVALSHA", "SCRIPT", "FUNCTION", "FCALL", "SYNC", "PSYNC", "REPLCONF", "MIGRATE")
 
@@ -182,6 +266,32 @@ class BesideRedis(ClusterTest):
 
     def test_fixed_replies_and_errors_are_the_same_to_the_last_byte_in_resp3(self):
         self.compare(SAME, 3, alike=False)
+
+    def compare_strings(self, protocol):
+        self.assertEqual(self.cluster.node(1).ask("SET", *KEYS[:2]), "OK")
+        different = []
+        for line in lines_of(STRINGS):
+            redis, ours = (self.replies_without_keys(port, protocol, line)
+                           for port in (self.redis_port, self.cluster.node(1).port))
+            if redis != ours:
+                different.append(f"{line}\n      redis: {redis}\n      ours:  {ours}")
+            if len(different) > 20:
+                break  # Each may have taken its time.
+        self.assertEqual(different, [], "\n" + "\n".join(different))
+
+    def replies_without_keys(self, port, protocol, line):
+        with Connection(port, protocol, timeout=10) as connection:
+            connection.call("DEL", *KEYS)
+            replies = [connection.call(*words_of(command)) for command in line.split(" ; ")]
+            connection.call("DISCARD")
+            connection.call("DEL", *KEYS)
+        return [f"{type(reply).__name__} {reply!r}" for reply in replies]
+
+    def test_every_reply_of_the_string_commands_is_the_same_in_resp2(self):
+        self.compare_strings(2)
+
+    def test_every_reply_of_the_string_commands_is_the_same_in_resp3(self):
+        self.compare_strings(3)
 
     def test_other_replies_have_the_same_shape_in_resp2(self):
         self.compare(ALIKE, 2, alike=True)

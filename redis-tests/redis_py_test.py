@@ -99,6 +99,54 @@ class RedisPy(ClusterTest):
         waiting.join(10)
         self.assert_token(answers[0])
 
+    def test_strings_of_one_node_are_read_and_changed_on_another(self):
+        one, two, three = map(self.client, (1, 2, 3))
+        key = self.lock_name()
+        self.assertTrue(one.set(key, "hello", ex=100))
+        self.assertEqual(two.get(key), "hello")
+        self.assertIn(three.ttl(key), range(97, 101))
+        self.assertIsNone(three.set(key, "other", nx=True))
+        self.assertEqual(two.set(key, "w\u00f6rld", get=True, keepttl=True), "hello")
+        self.assertEqual(three.getrange(key, 0, 0), "w")
+        self.assertTrue(one.setex(key + "s", 100, 7))
+        self.assertEqual(two.incr(key + "s", 35), 42)
+        self.assertEqual(three.incrbyfloat(key + "s", 0.5), 42.5)
+        self.assertTrue(two.mset({key + "a": 1, key + "b": 2}))
+        self.assertEqual(one.mget(key + "a", key + "none", key + "b"), ["1", None, "2"])
+        self.assertEqual(three.append(key + "a", "x"), 2)
+        self.assertTrue(one.rename(key + "a", key + "c"))
+        self.assertEqual((two.exists(key + "a", key + "c"), two.getdel(key + "c")), (1, "1x"))
+        self.assertTrue(two.expire(key, 50))
+        self.assertTrue(one.persist(key))
+        self.assertEqual((three.ttl(key), three.delete(key, key + "b")), (-1, 2))
+        self.assertIsNone(one.get(key))
+        with self.assertRaisesRegex(redis.ResponseError, "value is not an integer"):
+            one.set(key, "x")
+            two.incr(key)
+
+    def test_pipelines_of_strings_with_and_without_multi(self):
+        key = self.lock_name()
+        for transaction in (True, False):
+            with self.client(2).pipeline(transaction=transaction) as pipe:
+                pipe.set(key, 1).incr(key).get(key).expire(key, 100).delete(key).get(key)
+                self.assertEqual(pipe.execute(), [True, 2, "2", True, 1, None])
+
+    def test_a_watched_key_that_another_node_changes_raises_watch_error(self):
+        key = self.lock_name()
+        self.client(1).set(key, 1)
+        with self.client(2).pipeline() as pipe:
+            pipe.watch(key)
+            value = int(pipe.get(key))
+            self.client(3).set(key, 10)
+            pipe.multi()
+            pipe.set(key, value + 1)
+            with self.assertRaises(redis.WatchError):
+                pipe.execute()
+            pipe.watch(key)
+            pipe.multi()
+            pipe.incr(key)
+            self.assertEqual(pipe.execute(), [11])
+
     def test_pubsub_hears_events_and_messages_of_other_nodes(self):
         name = self.lock_name()
         pubsub = self.client(2).pubsub(ignore_subscribe_messages=False)
@@ -206,6 +254,21 @@ class RedisPyCluster(ClusterTest):
                 pipe.execute_command("LOCK.ACQUIRE", self.lock_name(f"/{i}"), "alice", "TTL", LONG)
             for token in pipe.execute():
                 self.assert_token(token)
+
+    def test_strings_are_routed_by_their_key_and_any_node_has_them(self):
+        client = self.cluster_client()
+        keys = [self.lock_name(f"/{i}") for i in range(60)]
+        for i, key in enumerate(keys):
+            self.assertTrue(client.set(key, i, ex=100))
+        self.assertTrue(client.mset_nonatomic({key + "m": "x" for key in keys}))
+        with redis.Redis(port=self.cluster.node(2).port, decode_responses=True) as other:
+            self.assertEqual(other.mget(keys), [str(i) for i in range(60)])
+            self.assertEqual(other.delete(*keys), 60)
+        self.assertEqual(client.mget_nonatomic(keys), [None] * 60)
+        with client.pipeline() as pipe:
+            for key in keys:
+                pipe.incr(key)
+            self.assertEqual(pipe.execute(), [1] * 60)
 
     def test_it_lives_through_the_death_of_a_node(self):
         client = self.cluster_client()
