@@ -2,10 +2,12 @@
 home is."""
 
 import binascii
+import itertools
 import threading
+import time
 
 from cases import ClusterTest
-from resp import Connection, Error, pairs, wait_until
+from resp import Closed, Connection, Error, pairs, wait_until
 
 SHARDS = 64
 SLOTS = 16384
@@ -78,6 +80,53 @@ class Crew:
         self.start()
         self.ending.wait(seconds)
         self.stop()
+
+
+class Writer:
+    """Writes growing numbers to its keys through one node, as long as that is there."""
+
+    def __init__(self, node, keys):
+        self.node = node
+        self.keys = keys
+        self.acknowledged = {key: (0.0, 0) for key in keys}  # Key -> (answered at, value).
+        self.asked = dict.fromkeys(keys, 0)
+
+    def run(self, crew):
+        try:
+            with Connection(self.node.port) as connection:
+                for value in itertools.count(1):
+                    for key in self.keys:
+                        if not crew.goes_on:
+                            return
+                        self.asked[key] = value
+                        if connection.call("SET", key, value) == "OK":
+                            self.acknowledged[key] = (time.monotonic(), value)
+        except (OSError, Closed):
+            pass
+
+
+class Pulse:
+    """One command again and again through one node: how long nothing came of it, at worst."""
+
+    def __init__(self, node, command):
+        self.node = node
+        self.command = command
+        self.gap = 0.0
+        self.last = 0.0  # When something came.
+        self.count = 0
+        self.replies = []
+
+    def run(self, crew):
+        with Connection(self.node.port) as connection:
+            self.last = time.monotonic()
+            while crew.goes_on:
+                reply = connection.call(*self.command(self.count))
+                self.replies.append(reply)
+                if isinstance(reply, Error):
+                    continue
+                now = time.monotonic()
+                self.gap, self.last = max(self.gap, now - self.last), now
+                self.count += 1
 
 
 class CacheTest(ClusterTest):
@@ -161,3 +210,30 @@ class CacheTest(ClusterTest):
 
     def assert_no_error(self, replies):
         self.assertEqual([each for each in replies if isinstance(each, Error)], [])
+
+
+class CacheFailoverTest(CacheTest):
+    """Each test begins with all nodes, and every shard where it belongs."""
+
+    def setUp(self):
+        self.bring_back()
+
+    def bring_back(self):
+        for node in self.cluster.nodes:
+            if not node.is_running:
+                node.start()
+        self.cluster.wait_until_ok()
+        self.settle()
+
+    def assert_all_there(self, values, nodes):
+        for node in nodes:
+            told = self.read_many(node, values)
+            lost = {key: reply for key, reply in told.items() if reply != values[key]}
+            self.assertEqual(sorted(lost.items())[:3], [],
+                             f"{len(lost)} of {len(values)} are lost, as {node!r} has them")
+
+    def seconds_of(self, node, *command):
+        began = time.monotonic()
+        reply = node.ask(*command)
+        self.assertNotIsInstance(reply, Error, command)
+        return time.monotonic() - began

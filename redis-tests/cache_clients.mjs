@@ -58,7 +58,7 @@ await runAll({
     assert.equal(await three.del('io:b', 'io:c', 'io:none'), 2);
   },
 
-  'ioredis: a transaction happens at once, and one that was watched does not': async (ports, later) => {
+  'ioredis: a transaction happens at once, or not at all': async (ports, later) => {
     const [one, two] = ports.map((port) => openIo(port, later));
     assert.deepEqual(await one.multi().set('io:m', 5).incr('io:m').get('io:m').exec(),
       [[null, 'OK'], [null, 6], [null, '6']]);
@@ -83,7 +83,7 @@ await runAll({
     for (let i = 0; i < 60; i++) assert.equal(await other.get(`io:k:${i}`), String(i));
   },
 
-  'node-redis: strings, times to live and transactions in both protocols': async (ports, later) => {
+  'node-redis: strings and transactions in both protocols': async (ports, later) => {
     for (const RESP of [2, 3]) {
       const [one, two, three] = await openNodes(ports, later, { RESP });
       const key = `nr${RESP}:a`;
@@ -131,7 +131,7 @@ await runAll({
     assert.deepEqual(await one.mget(['a', 'b']), [undefined, undefined]);
   },
 
-  'cache-manager: a value expires on every node and wrap computes it again': async (ports, later) => {
+  'cache-manager: an expired value is computed again, once': async (ports, later) => {
     const caches = openCaches(ports, later, 'cmw');
     let computed = 0;
     const wrap = (cache) => cache.wrap('slow', async () => ++computed, 400);
@@ -160,7 +160,7 @@ await runAll({
     assert.equal(told.user, 'alan');
   },
 
-  'rate-limiter-flexible: a quota without a duration is exact over all nodes': async (ports, later) => {
+  'rate-limiter-flexible: a quota is exact over all nodes': async (ports, later) => {
     const clients = await openNodes(ports, later);
     const limiters = clients.map((storeClient) => new RateLimiterRedis({
       storeClient, points: 50, duration: 0, keyPrefix: 'rlq', useRedisPackage: true,
@@ -173,7 +173,7 @@ await runAll({
     assert.equal(await limiters[0].get('user'), null);
   },
 
-  'rate-limiter-flexible: a window without scripts ends for all nodes': async (ports, later) => {
+  'rate-limiter-flexible: a window ends for all nodes': async (ports, later) => {
     const clients = ports.map((port) => openIo(port, later));
     const limiters = clients.map((storeClient) => new RateLimiterRedisNonAtomic({
       storeClient, points: 6, duration: 1, keyPrefix: 'rlw',
