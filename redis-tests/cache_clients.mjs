@@ -1,5 +1,5 @@
-// Caches as Node programs use them, unchanged, on all nodes at once: node cache_clients.mjs port port
-// port. What one node was told, the others say.
+// Caches as Node programs use them, unchanged, on all nodes at once: what one node was told, the
+// others say. node cache_clients.mjs port port port
 
 import assert from 'node:assert/strict';
 import { createCache } from 'cache-manager';
@@ -135,7 +135,7 @@ await runAll({
     const caches = openCaches(ports, later, 'cmw');
     let computed = 0;
     const wrap = (cache) => cache.wrap('slow', async () => ++computed, 400);
-    assert.deepEqual([await wrap(caches[0]), await wrap(caches[1]), await wrap(caches[2])], [1, 1, 1]);
+    for (const cache of caches) assert.equal(await wrap(cache), 1);
     await until(async () => (await caches[1].get('slow')) === undefined, 'it has expired');
     for (const cache of caches) assert.equal(await cache.get('slow'), undefined);
     assert.equal(await wrap(caches[2]), 2);

@@ -1,15 +1,16 @@
-"""The cache through clients as they come: redis-benchmark and redis-cli, ioredis and node-redis, and
-the Node libraries that cache in Redis. The scenarios of those are in cache_clients.mjs.
+"""The cache through clients as they come: redis-benchmark and redis-cli, ioredis and node-redis,
+and the Node libraries that cache in Redis. The scenarios of those are in cache_clients.mjs.
 
-Not here: what needs SCAN, KEYS or FLUSHDB of the cache's keys (cache-manager's clear, connect-redis'
-all), and Lua (rate-limiter-flexible's RateLimiterRedis with a duration): the server has none yet."""
+Not here: what needs SCAN, KEYS or FLUSHDB of the cache's keys (clear of cache-manager, all of
+connect-redis), and Lua (RateLimiterRedis of rate-limiter-flexible with a duration): the server has
+none yet."""
 
 import json
 
 from node_clients_test import NodeClientTest, add_tests
 from redis_cli_test import RedisTools
 
-REQUESTS = 3200  # A multiple of 16: of a pipeline that is no part is left out.
+REQUESTS = 1600  # A multiple of 16: of a pipeline that is no part is left out.
 
 
 @add_tests

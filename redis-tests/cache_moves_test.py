@@ -10,7 +10,7 @@ DIRTY_MAX_AGE = 0.6
 
 
 class CacheMoves(CacheFailoverTest):
-    # A home moves -----------------------------------------------------------------------------------
+    # A home moves ---------------------------------------------------------------------------------
 
     def values_through_all(self, count):
         values = {}
@@ -39,8 +39,8 @@ class CacheMoves(CacheFailoverTest):
         self.move_under_load(lambda key, to: None)
 
     def move_under_load(self, between):
-        """Three keys of one shard, each written through a node of its own, and a counter; after each
-        move `between`."""
+        """Three keys of one shard, each written through a node of its own, and a counter; after
+        each move `between`."""
         tag = "{" + self.lock_name() + "}"
         writers = [Writer(node, [f"{tag}{node.id}"]) for node in self.cluster.nodes]
         pulse = Pulse(self.cluster.node(2), lambda _: ("INCR", tag))
@@ -66,7 +66,7 @@ class CacheMoves(CacheFailoverTest):
             told = self.read_many(self.cluster.node(3), writer.keys)
             self.assertEqual(told, {key: str(writer.asked[key]) for key in writer.keys})
 
-    # A node stops -----------------------------------------------------------------------------------
+    # A node stops ---------------------------------------------------------------------------------
 
     def test_a_node_that_is_stopped_leaves_the_values_it_was_the_home_of(self):
         stopped, near, far = self.cluster.nodes
