@@ -251,16 +251,29 @@ TEST_F(TrackingTest, APeersWordThatMakesNoSenseIsRefused) {
 
 // A home ------------------------------------------------------------------------------------------
 
-TEST(HomeTracking, WhatItHasIsUnreadableFromTheEndOfItsLeaseUntilItServesAgain) {
-  struct Ear final : mesi::Home::Listener {
-    void OnHeld(BytesView) override {}
-    void OnServing() override {}
-    void OnAllUnreadable() override { ++lost; }
-    int lost = 0;
-  } ear;
+struct Ear final : mesi::Home::Listener {
+  void OnHeld(BytesView) override {}
+  void OnServing() override {}
+  void OnUnreadable(BytesView key) override { keys.emplace_back(key); }
+  void OnAllUnreadable() override { ++lost; }
+  std::vector<Bytes> keys;
+  int lost = 0;
+};
+
+// One that is alone, and serves.
+class HomeTracking : public ::testing::Test {
+ protected:
+  static constexpr MonoTime began{1'000'000};
+
+  HomeTracking() {
+    home.OnReportDone(NodeId{1});
+    home.OnMajority(began, began);
+    home.Tick(began);
+  }
+
+  Ear ear;
   mesi::Stats stats;
-  const MonoTime began{1'000'000};
-  mesi::Home home({.self = NodeId{1},
+  mesi::Home home{{.self = NodeId{1},
                    .shard = ShardGroup(0),
                    .epoch = Term{1},
                    .before = {},
@@ -269,10 +282,22 @@ TEST(HomeTracking, WhatItHasIsUnreadableFromTheEndOfItsLeaseUntilItServesAgain) 
                    .not_before = {},
                    .awaited = {NodeId{1}},
                    .times = {}},
-                  &stats, &ear);
-  home.OnReportDone(NodeId{1});
-  home.OnMajority(began, began);
-  home.Tick(began);
+                  &stats,
+                  &ear};
+};
+
+TEST_F(HomeTracking, WhatItDropsToMakeRoomOrSinceItsTimeIsOverIsNamed) {
+  ASSERT_TRUE(home.Hold(began, "k", true));
+  home.Put("k", "v", {});
+  EXPECT_TRUE(home.EvictOne(began));
+  EXPECT_EQ(ear.keys, std::vector<Bytes>{"k"});
+
+  home.Put("ends", "v", began + 10);
+  home.SweepExpired(began + 10);
+  EXPECT_EQ(ear.keys, (std::vector<Bytes>{"k", "ends"}));
+}
+
+TEST_F(HomeTracking, WhatItHasIsUnreadableFromTheEndOfItsLeaseUntilItServesAgain) {
   ASSERT_TRUE(home.Hold(began, "k", false));
   for (int lapse = 1; lapse <= 2; ++lapse) {
     const MonoTime over = home.lease_until();
