@@ -253,13 +253,18 @@ class Replay {
     if (rng_.Below(2) == 0) return Kind::kRead;
     if (options_.counts) return Kind::kAdd;
     constexpr Kind kKinds[] = {Kind::kWrite,         Kind::kWrite,  Kind::kSetIfAbsent,
-                               Kind::kCompareAndSet, Kind::kAppend, Kind::kDelete};
-    return kKinds[rng_.Below(options_.deletes ? 6 : 5)];
+                               Kind::kCompareAndSet, Kind::kAppend, Kind::kDelete,
+                               Kind::kTake};
+    return kKinds[rng_.Below(options_.deletes ? std::size(kKinds) : 5)];
   }
 
   void Apply(CacheOperation* operation) {
     switch (operation->kind) {
       case Kind::kRead: operation->seen = held_; break;
+      case Kind::kTake:
+        operation->seen = held_;
+        Put({}, 0);
+        break;
       case Kind::kWrite: Put(operation->value, operation->ttl_us); break;
       case Kind::kDelete:
         operation->number = held_.has_value();

@@ -5,7 +5,8 @@
 //   lockstep-sim --seed N --shrink        the fewest of its faults and clients that make it fail
 //   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
 //   lockstep-sim --wrong-clocks PPM ...   with clocks that go worse than is promised, or
-//   lockstep-sim --ignore-leases ...      answers that leave though a lease is over: they must fail
+//   lockstep-sim --late-clients --ignore-leases ...  answers that leave though a lease is over: they
+//                                         must fail; without the second they must not
 //   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
@@ -196,8 +197,8 @@ std::optional<Asked> Parse(int argc, char** argv) {
       asked.shrink = true;
       continue;
     }
-    if (option == "--ignore-leases") {
-      asked.plan.ignores_valid_until = true;
+    if (option == "--ignore-leases" || option == "--late-clients") {
+      (option[2] == 'i' ? asked.plan.ignores_valid_until : asked.plan.late_clients) = true;
       continue;
     }
     if (++i == argc) return std::nullopt;

@@ -71,6 +71,7 @@ class Process {
   void Finish();
   bool StandsStill(uint64_t times = 1);  // So many times as likely.
   void Feed(Item& item, MonoTime now);
+  void FeedLateClients();
   void Take(Output output);
   void ScheduleWakeup();
   void Exit();
@@ -97,6 +98,7 @@ class Process {
   bool turn_scheduled_ = false;  // Or under way.
   size_t steps_left_ = 0;        // Of the turn under way,
   bool is_ticked_ = false;       // which has done the rest,
+  MonoTime turn_now_;             // (When it was to drain.)
   std::optional<Output> output_;  // and has drained.
   bool is_within_ = false;       // It stands still within.
   int64_t wakeup_at_us_ = 0;  // Earliest scheduled, in the world's time; 0: none.
