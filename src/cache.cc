@@ -202,13 +202,17 @@ void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants) {
   ++stats_.misses;
   const uint64_t number = ++next_number_;
   for (const Want& want : wants) waiting_for_[want.key].insert(number);
-  waiting_[number] = {ticket, std::move(wants), now};
+  waiting_[number] = {ticket, std::move(wants), now, 0, {}};
   numbers_[ticket] = number;
 }
 
 void Cache::Forget(const Ticket& ticket) {
+  if (std::optional<Waiting> waiting = Take(ticket)) UnpinFrom(&*waiting, 0);
+}
+
+std::optional<Cache::Waiting> Cache::Take(const Ticket& ticket) {
   const auto number = numbers_.find(ticket);
-  if (number == numbers_.end()) return;
+  if (number == numbers_.end()) return std::nullopt;
   const auto found = waiting_.find(number->second);
   for (const Want& want : found->second.wants) {
     const auto on = waiting_for_.find(want.key);
@@ -216,8 +220,10 @@ void Cache::Forget(const Ticket& ticket) {
     on->second.erase(number->second);
     if (on->second.empty()) waiting_for_.erase(on);
   }
+  Waiting waiting = std::move(found->second);
   waiting_.erase(found);
   numbers_.erase(number);
+  return waiting;
 }
 
 std::vector<Cache::Ticket> Cache::WaitingSince(MonoTime before) const {
@@ -234,18 +240,21 @@ void Cache::OnKeyHeld(BytesView key) {
   const auto on = waiting_for_.find(key);
   if (on == waiting_for_.end()) return;
   const std::set<uint64_t> numbers = on->second;
-  for (const uint64_t number : numbers) {
-    const auto found = waiting_.find(number);
-    if (found == waiting_.end() || !Hold(now_, found->second.wants)) continue;
-    const Ticket ticket = found->second.ticket;
-    Forget(ticket);
-    runner_->OnHeld(ticket);
-  }
+  for (const uint64_t number : numbers) LookAgain(number);
+}
+
+void Cache::LookAgain(uint64_t number) {
+  const auto found = waiting_.find(number);
+  if (found == waiting_.end() || !Gather(&found->second)) return;
+  std::optional<Waiting> waiting = Take(found->second.ticket);
+  runner_->OnHeld(waiting->ticket);
+  UnpinFrom(&*waiting, 0);
 }
 
 bool Cache::RunLost(MonoTime now) {
-  if (!std::exchange(any_lost_, false)) return false;
   now_ = now;
+  Settle();
+  if (!std::exchange(any_lost_, false)) return false;
   bool any = false;
   std::set<const Shard*> lost;
   for (const auto& shard : shards_) {
@@ -259,6 +268,7 @@ bool Cache::RunLost(MonoTime now) {
     any = true;
     OnKeyHeld(key);
   }
+  Settle();
   return any;
 }
 
@@ -418,6 +428,7 @@ bool Cache::HandOver(MonoTime now) {
 void Cache::Tick(MonoTime now) {
   now_ = now;
   touched_ = true;
+  ReleaseOldPins();
   for (const auto& shard : shards_) {
     if (shard->home != nullptr) {
       ForgetWitnesses(now, shard.get());
@@ -461,12 +472,13 @@ void Cache::GatherLeases(Shard* shard) {
 
 void Cache::Flush(MonoTime now) {
   now_ = now;
+  Settle();
   if (bytes_max_ > 0 && bytes() > bytes_max_) {
     EvictDownTo(now, bytes_max_ - bytes_max_ / 32);  // Lest each write has to wait for one.
     touched_ = true;
   }
   if (!std::exchange(touched_, false)) return;
-  next_tick_ = kNeverMono;
+  next_tick_ = pins_.empty() && gather_again_.empty() ? kNeverMono : now + kPinLookUs;
   for (const auto& shard : shards_) {
     next_tick_ = std::min(next_tick_, WakeupOf(*shard));
     if (shard->home != nullptr && shard->home->HasNews()) {

@@ -145,8 +145,11 @@ class Cache final : public Keys {
   struct Shard;
   struct Waiting {
     Ticket ticket;
-    std::vector<Want> wants;
+    std::vector<Want> wants;  // By key.
     MonoTime since;
+    // So many of them, from the first, are held and pinned.
+    size_t pinned = 0;
+    MonoTime pinned_since;
   };
 
   Shard& ShardOfKey(BytesView key) const;
@@ -160,6 +163,13 @@ class Cache final : public Keys {
   void ReportSelf(MonoTime now, Shard* shard);
   void SendReport(MonoTime now, Shard* shard);
   MonoTime WakeupOf(const Shard& shard) const;
+  std::optional<Waiting> Take(const Ticket& ticket);
+  void LookAgain(uint64_t number);
+  bool Gather(Waiting* waiting);
+  void PinLine(BytesView key);
+  void UnpinFrom(Waiting* waiting, size_t first);
+  void ReleaseOldPins();
+  void Settle();
   void EvictDownTo(MonoTime now, size_t bytes_max);
   void OnKeyHeld(BytesView key);
   void AnswerNames(Shard* shard, const CacheQuery& query, CachePage* page);
@@ -187,6 +197,9 @@ class Cache final : public Keys {
   std::map<uint64_t, Waiting> waiting_;  // In the order in which they came,
   std::map<Bytes, std::set<uint64_t>, std::less<>> waiting_for_;  // as here.
   std::map<Ticket, uint64_t> numbers_;
+  std::map<Bytes, size_t, std::less<>> pins_;  // By how many of those that wait.
+  std::vector<Bytes> unpinned_;       // To be let go of at the end of what is under way,
+  std::vector<uint64_t> gather_again_;  // and who is to ask for his keys anew then.
   uint64_t next_number_ = 0;
   MonoTime valid_until_ = kNeverMono;
   // What was held last, while its command runs: a handler names the same bytes again.

@@ -106,6 +106,7 @@ void Agent::Drop() {
   if (lines_.size() > 0) listener_->OnAllUnreadable();
   lines_.Clear();
   written_.clear();
+  put_off_.clear();
   asking_ = 0;
   lease_until_ = {};
 }
@@ -186,10 +187,34 @@ bool Agent::OnFrame(MonoTime now, SessionId session, Reader* in) {
   return false;
 }
 
+void Agent::Pin(BytesView key) {
+  if (Line* line = lines_.Find(key)) line->set_pinned(true);
+}
+
+void Agent::Unpin(MonoTime now, BytesView key) {
+  Line* line = lines_.Find(key);
+  if (line == nullptr || !line->pinned()) return;
+  line->set_pinned(false);
+  const auto first = std::stable_partition(put_off_.begin(), put_off_.end(),
+                                           [&](const PutOff& one) { return one.key != key; });
+  const std::vector<PutOff> now_due(first, put_off_.end());
+  put_off_.erase(first, put_off_.end());
+  for (const PutOff& one : now_due) {
+    const Message message{.type = one.type, .key = one.key, .gen = one.gen};
+    if (!OnMessage(now, message)) return StartAnew(now);
+  }
+}
+
 bool Agent::OnMessage(MonoTime now, const Message& message) {
   std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
   if (!event) return false;
   const Line* line = lines_.Find(message.key);
+  const bool asks = *event == AgentEvent::kInv || *event == AgentEvent::kRecallS ||
+                    *event == AgentEvent::kRecallX;
+  if (asks && line != nullptr && line->pinned()) {
+    put_off_.push_back({Bytes(message.key), message.type, message.gen});
+    return true;
+  }
   if (event == AgentEvent::kRecallS && line != nullptr && EndsByItself(*line)) {
     event = AgentEvent::kRecallX;
   }
@@ -366,7 +391,7 @@ void Agent::DemoteIdle(MonoTime now) {
     written_.pop_front();
     Line* line = lines_.Find(one.key);
     if (line == nullptr || !IsWritable(StateOf(line)) || line->gen() != one.gen) continue;
-    if (line->dirty()) {
+    if (line->dirty() || line->pinned()) {
       line->set_dirty(false);
       one.look_at = now + options_.dirty_us / 3;
       written_.push_back(std::move(one));
@@ -395,7 +420,7 @@ size_t Agent::SweepExpired(MonoTime now) {
   std::vector<Line*> over;
   sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
     ++looked;
-    if (line->present() && IsOver(now, *line)) over.push_back(line);
+    if (line->present() && IsOver(now, *line) && !line->pinned()) over.push_back(line);
   });
   for (Line* line : over) {
     if (StateOf(line) == Copy::kS) {
@@ -415,7 +440,7 @@ size_t Agent::SweepExpired(MonoTime now) {
 void Agent::WriteBackAll(MonoTime now) {
   if (!open_) return;
   lines_.ForEach([&](Line* line) {
-    if (!IsWritable(StateOf(line))) return;
+    if (!IsWritable(StateOf(line)) || line->pinned()) return;
     CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
   });
 }

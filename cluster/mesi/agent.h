@@ -84,6 +84,10 @@ class Agent {
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
   MonoTime lease_until() const { return lease_until_; }
+  // What is held is kept, while a command gathers the rest of its keys: what the home asks for is
+  // done when it is let go of. Only for a moment.
+  void Pin(BytesView key);
+  void Unpin(MonoTime now, BytesView key);
 
   // From the home. --------------------------------------------------------------------------------
   bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
@@ -128,6 +132,11 @@ class Agent {
   template <class Say>
   void Report(MonoTime now, const Say& say);
   void AskForLease(MonoTime now);
+  struct PutOff {  // What the home has asked for meanwhile.
+    Bytes key;
+    MessageType type;
+    uint64_t gen = 0;
+  };
   bool OnMessage(MonoTime now, const Message& message);
   bool Does(MonoTime now, BytesView key, AgentEvent event, const Message* from);
   void Install(MonoTime now, Line* line, const Message& message);
@@ -158,6 +167,7 @@ class Agent {
   MonoTime used_;           // When a client last wanted something of it.
   size_t asking_ = 0;       // Lines that wait for an answer.
   uint64_t sweep_ = 0;      // Where SweepExpired goes on.
+  std::vector<PutOff> put_off_;
   std::deque<Written> written_;  // By look_at.
   std::optional<LeaseAsk> ask_;
   MonoTime next_tick_ = kNeverMono;

@@ -329,9 +329,12 @@ bool Home::OnRequestOf(MonoTime now, Session* session, const Message& message) {
   Line* line = lines_.Find(message.key);
   if (line != nullptr) ExpireIfDue(now, line);
   DirLine dir = Load(line, message.key);
-  const DirStep step = OnRequest(&dir, request, &next_gen_);
+  const bool pinned = line != nullptr && line->pinned() && !IsBusy(dir.state);
+  const DirStep step =
+      pinned ? DirStep{.actions = kQueue} : OnRequest(&dir, request, &next_gen_);
   if (!step.possible) return false;
   if ((step.actions & kQueue) != 0) {
+    if (pinned) busy_.try_emplace(Bytes(message.key)).first->second.request.who = kNobody;
     Busy& busy = busy_.find(message.key)->second;
     // One request of each cache at a time.
     if (busy.request.who == session->number) return false;
@@ -456,6 +459,7 @@ void Home::ServeQueue(MonoTime now, BytesView key) {
     Line* line = lines_.Find(key);
     DirLine dir = Load(line, key);
     if (IsBusy(dir.state)) return;
+    if (line != nullptr && line->pinned() && !busy->second.queue.empty()) return;
     if (busy->second.queue.empty()) {
       busy_.erase(busy);
       return;
@@ -475,8 +479,23 @@ void Home::ServeQueue(MonoTime now, BytesView key) {
 void Home::DropIfEmpty(BytesView key) {
   Line* line = lines_.Find(key);
   if (line == nullptr || line->present() || line->state() != static_cast<uint8_t>(Dir::kU)) return;
-  if (busy_.find(key) != busy_.end()) return;
+  if (line->pinned() || busy_.find(key) != busy_.end()) return;
   lines_.Remove(line);
+}
+
+void Home::Pin(BytesView key) {
+  Line* line = lines_.Find(key);
+  if (line == nullptr) {  // Nobody has it, and there is no such key.
+    line = lines_.Add(key);
+    line->set_version(NewVersion());
+  }
+  line->set_pinned(true);
+}
+
+void Home::Unpin(MonoTime now, BytesView key) {
+  if (Line* line = lines_.Find(key)) line->set_pinned(false);
+  ServeQueue(now, key);
+  DropIfEmpty(key);
 }
 
 // The home's deadline stands unless the owner has set another: so a line that is passed around

@@ -72,6 +72,10 @@ class Home {
   // OnServing if it is not the key that is in the way.
   // `line`, if it is held: the key's, null if it has none.
   bool Hold(MonoTime now, BytesView key, bool write, Line** line = nullptr);
+  // What is held is kept, while a command gathers the rest of its keys: who asks for it waits. Only
+  // for a moment.
+  void Pin(BytesView key);
+  void Unpin(MonoTime now, BytesView key);
   // Only what is held.
   Line* Find(BytesView key) { return lines_.Find(key); }
   // Keeps its deadline unless it gets another.
