@@ -65,7 +65,7 @@ void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
   }
   FollowSessions(now, shard, group);
   shard->agent.SetIncarnation(now, gateway.IncarnationIn(group.id()));
-  SendReport(now, shard);  // Before anybody asks for a line in the session that this may have opened.
+  SendReport(now, shard);  // Before anybody asks for a line in a session that this has opened.
   if (raft.is_leader()) {
     if (shard->agent.epoch() < raft.term()) LeaveAgent(now, shard, raft.term());
     // But a later home may have called on us, of which our replica has not heard yet.

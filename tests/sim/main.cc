@@ -5,8 +5,8 @@
 //   lockstep-sim --seed N --shrink        the fewest of its faults and clients that make it fail
 //   lockstep-sim --check-determinism N    that seed twice: both runs must tell the same story
 //   lockstep-sim --wrong-clocks PPM ...   with clocks that go worse than is promised, or
-//   lockstep-sim --late-clients --ignore-leases ...  answers that leave though a lease is over: they
-//                                         must fail; without the second they must not
+//   lockstep-sim --late-clients --ignore-leases ...  answers that leave though a lease is over:
+//                                         they must fail; without the second they must not
 //   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
@@ -70,7 +70,8 @@ class Runner {
 
   void Add(uint64_t seed) {
     if (running_.size() == kProcesses) WaitForOne();
-    const Child child = StartChild([this, seed](int pipe) { return RunAndTell(seed, plan_, pipe); });
+    const Child child =
+        StartChild([this, seed](int pipe) { return RunAndTell(seed, plan_, pipe); });
     running_[child.pid] = {seed, child.pipe};
   }
 
