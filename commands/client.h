@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -57,8 +56,8 @@ struct Client {
   size_t queued_bytes = 0;
   bool dirty_exec = false;  // A command was refused while queueing: EXEC answers EXECABORT.
   bool in_multi() const { return queued >= 0; }
-  // WATCH: what EXEC must find unchanged. Nothing: there was no such key.
-  std::map<Bytes, std::optional<mesi::Version>, std::less<>> watched;
+  // WATCH: what EXEC must find unchanged.
+  std::map<Bytes, mesi::Version, std::less<>> watched;
 
   // Waiting: since when, and for what ("lock:jobs"); empty if not blocked.
   Bytes waiting_for;

@@ -74,6 +74,7 @@ struct KeySpec {
   bool keynum = false;    // argv[begin] says how many keys follow it.
   int last = 0;           // From begin: 0 only that one, -1 to the end. Unused with keynum.
   int step = 1;
+  bool answers = false;   // Beside its intent: something of the value is answered ("access").
   bool not_key = false;   // Routed like a key, but none: the channel of SPUBLISH.
 };
 

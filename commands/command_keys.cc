@@ -49,11 +49,17 @@ bool HasKeys(const CommandSpec& leaf) {
 }
 
 KeyRange LegacyKeyRange(const CommandSpec& leaf) {
+  KeyRange range;
   for (const KeySpec& spec : leaf.keys) {
     if (spec.keynum) continue;
-    return {spec.begin, spec.last >= 0 ? spec.begin + spec.last : spec.last, spec.step};
+    const int last = spec.last >= 0 ? spec.begin + spec.last : spec.last;
+    if (range.first == 0) {
+      range = {spec.begin, last, spec.step};
+    } else if (range.step == 1 && spec.begin == range.last + 1) {
+      range.last = last;  // The one follows on the other's heels: RENAME.
+    }
   }
-  return {};
+  return range;
 }
 
 Reply KeyFlags(const KeySpec& spec) {
@@ -62,6 +68,7 @@ Reply KeyFlags(const KeySpec& spec) {
   Reply flags = Reply::Set();
   if (spec.not_key) return flags.Add(Reply::Simple("not_key"));
   flags.Add(Reply::Simple(kAccess[static_cast<size_t>(spec.access)]));
+  if (spec.answers) flags.Add(Reply::Simple("access"));
   if (spec.intent != KeySpec::Intent::kNone) {
     flags.Add(Reply::Simple(kIntent[static_cast<size_t>(spec.intent)]));
   }

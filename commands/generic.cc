@@ -6,6 +6,8 @@
 namespace lockstep {
 namespace {
 
+constexpr int64_t kDatabasesOfRedis = 16;  // By default: what it says depends on it.
+
 Reply NoSuchKey() {
   return Reply::Error("ERR", "no such key");
 }
@@ -28,7 +30,10 @@ std::optional<Reply> TakeCopyOptions(Args& args, bool* replaces) {
         return Reply::Error("ERR", Format("value is out of range, value must between %d and %d",
                                           INT32_MIN, INT32_MAX));
       }
-      if (db != 0) return Reply::Error("ERR", "DB index is out of range");
+      if (db < 0 || db >= kDatabasesOfRedis) return Reply::Error("ERR", "DB index is out of range");
+      if (db != 0) {
+        return Reply::Error("ERR", "Copying to another database is not allowed in cluster mode");
+      }
     } else {
       return SyntaxErrorReply();
     }

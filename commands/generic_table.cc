@@ -17,11 +17,11 @@ constexpr KeySpec kReadKey[] = {
     {.access = KeySpec::Access::kRO, .intent = KeySpec::Intent::kAccess},
 };
 constexpr KeySpec kRenameKeys[] = {
-    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kDelete},
+    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kDelete, .answers = true},
     {.access = KeySpec::Access::kOW, .intent = KeySpec::Intent::kUpdate, .begin = 2},
 };
 constexpr KeySpec kRenamenxKeys[] = {
-    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kDelete},
+    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kDelete, .answers = true},
     {.access = KeySpec::Access::kOW, .intent = KeySpec::Intent::kInsert, .begin = 2},
 };
 constexpr KeySpec kCopyKeys[] = {

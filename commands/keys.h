@@ -34,6 +34,10 @@ class Keys {
   virtual std::optional<Value> Find(BytesView key) = 0;
   // `value` must not lie in what Find gave of the same key.
   virtual void Put(BytesView key, BytesView value, Expiry expiry) = 0;
+  // Of the line, whether the key is there or not: equal versions, and nothing has happened to it.
+  virtual mesi::Version VersionOf(BytesView key) = 0;
+  // The same; from now on the line is remembered for a while though the key be absent.
+  virtual mesi::Version Watch(BytesView key) { return VersionOf(key); }
   // Of a key that is there; not kKeep.
   virtual void Expire(BytesView key, Expiry expiry) = 0;
   // Whether it was there.

@@ -19,7 +19,10 @@ constexpr KeySpec kInsertedKey[] = {
     {.access = KeySpec::Access::kOW, .intent = KeySpec::Intent::kInsert},
 };
 constexpr KeySpec kTakenKey[] = {
-    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kDelete},
+    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kDelete, .answers = true},
+};
+constexpr KeySpec kToldKey[] = {
+    {.access = KeySpec::Access::kRW, .intent = KeySpec::Intent::kUpdate, .answers = true},
 };
 constexpr KeySpec kReadKeys[] = {
     {.access = KeySpec::Access::kRO, .intent = KeySpec::Intent::kAccess, .last = -1},
@@ -124,7 +127,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Set the string value of a key",
      .since = "1.0.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kSetArguments},
     {.name = "SETEX",
      .arity = 4,
@@ -168,7 +171,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Set the string value of a key and return its old value",
      .since = "1.0.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kKeyAndValue},
     {.name = "GETDEL",
      .arity = 2,
@@ -190,7 +193,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Get the value of a key and optionally set its expiration",
      .since = "6.2.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kGetexArguments},
     {.name = "MGET",
      .arity = -2,
@@ -310,7 +313,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Increment the integer value of a key by one",
      .since = "1.0.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kKeyOnly},
     {.name = "INCRBY",
      .arity = 3,
@@ -321,7 +324,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Increment the integer value of a key by the given amount",
      .since = "1.0.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kIncrbyArguments},
     {.name = "DECR",
      .arity = 2,
@@ -332,7 +335,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Decrement the integer value of a key by one",
      .since = "1.0.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kKeyOnly},
     {.name = "DECRBY",
      .arity = 3,
@@ -343,7 +346,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Decrement the integer value of a key by the given number",
      .since = "1.0.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kDecrbyArguments},
     {.name = "INCRBYFLOAT",
      .arity = 3,
@@ -354,7 +357,7 @@ constexpr CommandSpec kStringRows[] = {
      .summary = "Increment the float value of a key by the given amount",
      .since = "2.6.0",
      .group = "string",
-     .keys = kChangedKey,
+     .keys = kToldKey,
      .arguments = kIncrbyfloatArguments},
 };
 

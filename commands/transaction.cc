@@ -13,10 +13,7 @@ Action Watch(Context& context, Args& args) {
     if (key.size() > kNameBytesMax) {
       return Reply::Error("LIMIT", Format("a key has at most %zu bytes", kNameBytesMax));
     }
-    const std::optional<Keys::Value> value = context.keys->Find(key);
-    std::optional<mesi::Version> version;
-    if (value) version = value->version;
-    context.client.watched.try_emplace(Bytes(key), version);
+    context.client.watched.try_emplace(Bytes(key), context.keys->Watch(key));
   }
   return Reply::Ok();
 }

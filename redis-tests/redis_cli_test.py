@@ -98,10 +98,11 @@ class RedisCli(RedisTools):
         self.assertGreater(int(self.cli("-c", "LOCK.ACQUIRE", name, "alice", "TTL", LONG)), 0)
         self.assertIn("alice", self.cli("-c", "LOCK.INFO", name, node=2))
 
-    def test_scan_keys_and_bigkeys_walk_the_names_of_locks(self):
+    def test_scan_keys_and_bigkeys_walk_the_keys_and_no_locks(self):
         names = {self.lock_name(f":{i}") for i in range(150)}
         for name in names:
-            self.cluster.node(1).ask("LOCK.ACQUIRE", name, "alice", "TTL", LONG)
+            self.cluster.node(1).ask("SET", name, "value")
+        self.cluster.node(1).ask("LOCK.ACQUIRE", self.lock_name(":lock"), "alice", "TTL", LONG)
         found = self.cli("--scan", "--pattern", self.lock_name() + ":*", node=2).split()
         self.assertEqual(sorted(found), sorted(names))
         out = self.cli("--bigkeys", node=3)

@@ -138,7 +138,9 @@ void Cache::LeaveAgent(MonoTime now, Shard* shard, Term epoch) {
 // To ourselves, what we had as a cache, and as a former home.
 void Cache::ReportSelf(MonoTime now, Shard* shard) {
   mesi::Home* home = shard->home.get();
-  const auto say = [&](const mesi::Message& message) { home->OnReport(options_.self, message); };
+  const auto say = [&](const mesi::Message& message) {
+    home->OnReport(options_.self, message);
+  };
   for (const Bytes& one : shard->own_report) {
     Reader in(one);
     mesi::Message message;
@@ -295,6 +297,22 @@ const mesi::Line* Cache::FindLine(BytesView key) {
   return shard.home != nullptr ? shard.home->Find(key) : shard.agent.Find(key);
 }
 
+// A line whose time is over is another one, whether it was looked at since or not.
+mesi::Version Cache::VersionOf(BytesView key) {
+  const mesi::Line* line = FindLine(key);
+  if (line == nullptr || (line->present() && line->deadline() <= now_)) return {};
+  return line->version();
+}
+
+mesi::Version Cache::Watch(BytesView key) {
+  Shard& shard = ShardOfKey(key);
+  if (shard.home != nullptr && !Find(key)) {
+    latest_.line_known = false;
+    shard.home->Remember(now_, key);
+  }
+  return VersionOf(key);
+}
+
 MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
   return expiry.kind == Expiry::Kind::kNone ? kNeverMono : now_ + expiry.us;
 }
@@ -415,6 +433,11 @@ void Cache::OnPeerUp(NodeId peer) {
   }
 }
 
+bool Cache::MayMove(GroupId group) const {
+  const Shard* shard = ShardOfGroup(group);
+  return shard == nullptr || (shard->home != nullptr && shard->home->recovered());
+}
+
 bool Cache::HandOver(MonoTime now) {
   touched_ = true;
   bool done = true;
@@ -459,7 +482,7 @@ void Cache::SendFrame(NodeId to, const Shard& shard, Term epoch, mesi::SessionId
                 [&](Writer* out) {
                   out->Bool(from_cache);
                   session.Encode(out);
-                  channel->Flush(out, kFrameBytes);
+                  channel->Flush(now_, out, kFrameBytes);
                 });
 }
 

@@ -91,6 +91,8 @@ class Cache final : public Keys {
 
   // Keys. Of what is held.
   std::optional<Value> Find(BytesView key) override;
+  mesi::Version VersionOf(BytesView key) override;
+  mesi::Version Watch(BytesView key) override;
   void Put(BytesView key, BytesView value, Expiry expiry) override;
   void Expire(BytesView key, Expiry expiry) override;
   bool Erase(BytesView key) override;
@@ -114,6 +116,9 @@ class Cache final : public Keys {
   // Drops what is over it, and some of what has expired: a little at a time.
   void Tidy(MonoTime now);
 
+  // Whether the shard's leadership may be handed over now: a home that has not heard yet what was
+  // before it has nothing to pass on.
+  bool MayMove(GroupId group) const;
   // Before this node leaves: what it owns goes home, and what it was home of to the next. True: it
   // is all there.
   bool HandOver(MonoTime now);

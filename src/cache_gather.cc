@@ -1,8 +1,8 @@
 // Commands of several keys. All are asked for at once, and it would do to wait for the moment at
-// which all are held; but nodes that want the same keys would take them from each other for ever. So
-// keys are kept as they come, in one order for all nodes: those before them being kept, too. Whoever
-// has the first has a claim to the next that nobody else's can cross (Havender 1968). A key is kept
-// for a moment only: whatever goes wrong, it is let go of then.
+// which all are held; but nodes that want the same keys would take them from each other for ever.
+// So keys are kept as they come, in one order for all nodes, those before them being kept, too:
+// whoever has the first has a claim to the next that nobody else's can cross (Havender 1968). A key
+// is kept for a moment only: whatever goes wrong, it is let go of then.
 #include <algorithm>
 
 #include "src/cache_shard.h"

@@ -20,6 +20,8 @@ bool IsReplicated(const CommandSpec& leaf) {
   return !leaf.on_keys && (leaf.categories & (kCatLock | kCatQueue)) != 0;
 }
 
+bool IsWatch(const CommandSpec& leaf) { return BytesView(leaf.name) == "WATCH"; }
+
 // One of the groups that the command asks; of the shards, any.
 GroupId AskedBy(const CommandSpec& leaf) {
   return (leaf.categories & kCatQueue) != 0 ? ShardGroup(0) : kLocksGroup;
@@ -215,7 +217,7 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
     return Reply::Error("ERR", "queues can be no part of a transaction: each has a log of its own; "
                                "send it outside MULTI, or in a pipeline without");
   }
-  if (client.in_multi() && (leaf.flags & kNoMulti) != 0) {
+  if (client.in_multi() && (leaf.flags & kNoMulti) != 0 && !IsWatch(leaf)) {
     return Reply::Error("ERR", "Command not allowed inside a transaction");
   }
   if ((leaf.flags & kDenyOom) != 0 && host_->OverMemory()) {
@@ -268,6 +270,9 @@ void Dispatcher::Admit(Session* session, const Call& call) {
     bool answered_later = false;
     Reply reply = RunTransactionControl(session, call, &answered_later);
     if (!answered_later) Answer(session, call, std::move(reply));
+  } else if (session->client.in_multi() && IsWatch(leaf)) {
+    // The transaction goes on as if nothing had been said.
+    Answer(session, call, Reply::Error("ERR", "WATCH inside MULTI is not allowed"));
   } else if (session->client.in_multi() && !LeavesMulti(call.found)) {
     Queue(session, call);
   } else {

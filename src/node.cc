@@ -158,6 +158,7 @@ void Node::Parts::Housekeep() {
   tracking.Tick(now);
   FollowCacheOfAll();
   TidyCache();
+  MovePutOff();
   if (now >= next_ping) {
     next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
     for (const PeerAddress& peer : peers.addresses()) {

@@ -144,6 +144,7 @@ struct Node::Parts final : public Host,
   // The farthest of those voters that are there and `may_lead`; kNoNode: there is none.
   NodeId BestSuccessor(const Group& group,
                        const std::function<bool(NodeId)>& may_lead) const;
+  void MovePutOff();
   void EndWaitsForMessages();
   void NoteLeading(const Group& group);
   void SendLeads();
@@ -299,6 +300,7 @@ struct Node::Parts final : public Host,
     Term term;
     MonoTime since;
   };
+  std::map<GroupId, std::pair<NodeId, MonoTime>> moves_put_off;  // To whom, and until when.
   std::map<GroupId, Leading> leading_since;  // Of the shards; when it was last looked.
 
   bool peers_changed = false;

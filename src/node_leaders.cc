@@ -18,6 +18,7 @@ constexpr int64_t kSettledUs = 3 * kUsPerSecond;
 constexpr int64_t kLedForUs = 5 * kUsPerSecond;
 // A leader that hands over takes nothing until its successor has the rest of the log: not much.
 constexpr uint64_t kBehindMax = 32;
+constexpr int64_t kPutOffUsMax = 5 * kUsPerSecond;
 constexpr int64_t kLeadsUs = 500 * kUsPerMs;
 
 }  // namespace
@@ -57,12 +58,27 @@ Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
     return Error{Format("group %s has no leader now", found->second->name().c_str())};
   }
   if (raft.is_leader()) {
-    found->second->MutableRaft().TransferLeadership(now, target);
+    if (cache != nullptr && !cache->MayMove(id)) {
+      moves_put_off[id] = {target, now + kPutOffUsMax};
+    } else {
+      found->second->MutableRaft().TransferLeadership(now, target);
+    }
   } else {
     outbox.Send(leader, bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
                 [target](Writer* out) { out->Put(target); });
   }
   return {};
+}
+
+// What was asked for while the shard's lines were still coming from the leader before.
+void Node::Parts::MovePutOff() {
+  std::erase_if(moves_put_off, [this](const auto& one) {
+    const auto& [id, move] = one;
+    if (!groups.at(id)->raft().is_leader() || now >= move.second) return true;
+    if (!cache->MayMove(id)) return false;
+    groups.at(id)->MutableRaft().TransferLeadership(now, move.first);
+    return true;
+  });
 }
 
 // Of the two groups that are in no placement, g belongs to the g-th voter.
@@ -92,6 +108,7 @@ void Node::Parts::FollowPlacement() {
     if (leading.term != group->raft().term()) leading = {group->raft().term(), now};
     if (now - leading.since < kLedForUs) continue;
     if (wanted == kNoNode || wanted == me.node || !MayTakeOver(*group, wanted)) continue;
+    if (cache != nullptr && !cache->MayMove(id)) continue;
     leading.since = now;  // Should it fail.
     if (group->MutableRaft().TransferLeadership(now, wanted)) return;
   }
@@ -162,6 +179,7 @@ void Node::Parts::HandOver() {
     const NodeId successor = BestSuccessor(*group, [](NodeId) { return true; });
     if (successor == kNoNode) continue;  // Nobody is there to take it.
     leading = true;
+    if (cache != nullptr && !cache->MayMove(id)) continue;
     if (raft.transfer_target() == kNoNode) {
       group->MutableRaft().TransferLeadership(now, successor);
     }

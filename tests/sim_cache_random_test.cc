@@ -261,10 +261,6 @@ class Replay {
   void Apply(CacheOperation* operation) {
     switch (operation->kind) {
       case Kind::kRead: operation->seen = held_; break;
-      case Kind::kTake:
-        operation->seen = held_;
-        Put({}, 0);
-        break;
       case Kind::kWrite: Put(operation->value, operation->ttl_us); break;
       case Kind::kDelete:
         operation->number = held_.has_value();

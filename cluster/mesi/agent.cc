@@ -175,7 +175,7 @@ bool Agent::OnFrame(MonoTime now, SessionId session, Reader* in) {
   }
   bool sense = true;
   const uint64_t number = session_.number;
-  const bool whole = channel_->OnFrame(in, [&](const Message& message) {
+  const bool whole = channel_->OnFrame(now, in, [&](const Message& message) {
     sense = OnMessage(now, message);
     return sense && number == session_.number;
   });
@@ -242,7 +242,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
   if ((step.actions & kTakeGen) != 0) {
     line->set_gen(from->gen);
     line->set_ttl_is_new(false);
-    if (line->present()) lines_.SetDeadline(line, DeadlineOf(now, *from->payload));
+    if (line->present()) lines_.SetDeadline(line, from->payload->ends);
   }
   if (step.next == Copy::kE && state != Copy::kE) Watch(now, line);
   // The room of an asking line's generation tells when it asked.
@@ -250,7 +250,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
     line->set_gen(static_cast<uint64_t>(now.us) & kGenMax);
   }
   if (line != nullptr) {
-    SendAbout(now, *line, step.actions);
+    SendAbout(*line, step.actions);
     line->set_state(static_cast<uint8_t>(step.next));
   } else if ((step.actions & kAckInv) != 0) {
     channel_->Send({.type = MessageType::kInvAck, .key = key});
@@ -267,19 +267,15 @@ void Agent::Install(MonoTime now, Line* line, const Message& message) {
   line->set_version(payload.version);
   if (payload.present) {
     lines_.SetValue(line, payload.value);
-    // A reader counts from when it asked.
-    const bool reads = message.type == MessageType::kDataS;
-    lines_.SetDeadline(line, DeadlineOf(reads ? asked : now, payload));
+    // A reader counts from when it asked: the answer has been under way for a while.
+    const bool counts = message.type == MessageType::kDataS && payload.ends != kNeverMono;
+    lines_.SetDeadline(line, counts ? asked + (payload.ends - now) : payload.ends);
   } else {
     lines_.ClearValue(line);
   }
   line->set_ttl_is_new(false);
   // Who reads keeps when it asked there.
   if (message.type == MessageType::kDataX) line->set_gen(message.gen);
-}
-
-MonoTime Agent::DeadlineOf(MonoTime from, const Payload& payload) {
-  return payload.ttl_us ? from + *payload.ttl_us : kNeverMono;
 }
 
 // Whether it may not be shown any more. A reader stops before the home lets the line expire: it has
@@ -301,7 +297,7 @@ void Agent::Watch(MonoTime now, Line* line) {
   next_tick_ = std::min(next_tick_, look_at);
 }
 
-void Agent::SendAbout(MonoTime now, const Line& line, uint16_t actions) {
+void Agent::SendAbout(const Line& line, uint16_t actions) {
   Message message{.key = line.key()};
   if ((actions & (kSendGetS | kSendGetX | kSendGetXHave)) != 0) {
     message.type = (actions & kSendGetS) != 0 ? MessageType::kGetS : MessageType::kGetX;
@@ -319,18 +315,16 @@ void Agent::SendAbout(MonoTime now, const Line& line, uint16_t actions) {
   message.keeps = (actions & (kKeeping | kSendWbDemote)) != 0;
   if (message.type == MessageType::kWriteBack) ++stats_->write_backs;
   // Not of a line that was only granted: the home has its value.
-  if (StateOf(&line) != Copy::kE) message.payload = PayloadOf(now, line);
+  if (StateOf(&line) != Copy::kE) message.payload = PayloadOf(line);
   channel_->Send(message);
 }
 
-Payload Agent::PayloadOf(MonoTime now, const Line& line) const {
+Payload Agent::PayloadOf(const Line& line) const {
   Payload payload{.version = line.version(),
                   .present = line.present(),
                   .value = line.value(),
                   .ttl_is_new = line.ttl_is_new()};
-  if (line.present() && line.deadline() != kNeverMono) {
-    payload.ttl_us = std::max<int64_t>(1, line.deadline() - now);
-  }
+  if (line.present()) payload.ends = line.deadline();
   return payload;
 }
 

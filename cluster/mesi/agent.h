@@ -140,12 +140,11 @@ class Agent {
   bool OnMessage(MonoTime now, const Message& message);
   bool Does(MonoTime now, BytesView key, AgentEvent event, const Message* from);
   void Install(MonoTime now, Line* line, const Message& message);
-  void SendAbout(MonoTime now, const Line& line, uint16_t actions);
+  void SendAbout(const Line& line, uint16_t actions);
   void DemoteIdle(MonoTime now);
   void Watch(MonoTime now, Line* line);
   void Wrote(Line* line);
-  Payload PayloadOf(MonoTime now, const Line& line) const;
-  static MonoTime DeadlineOf(MonoTime from, const Payload& payload);
+  Payload PayloadOf(const Line& line) const;
   bool IsOver(MonoTime now, const Line& line) const;
   static Copy StateOf(const Line* line) {
     return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());
@@ -183,7 +182,7 @@ void Agent::Report(MonoTime now, const Say& say) {
   lines_.ForEach([&](Line* line) {
     const Copy state = StateOf(line);
     Message message{.type = MessageType::kReport, .key = line->key(), .epoch = epoch_};
-    message.payload = PayloadOf(now, *line);
+    message.payload = PayloadOf(*line);
     if (IsOwned(state)) {
       message.gen = line->gen();
       message.report = IsLeaving(state) ? ReportKind::kLeaving

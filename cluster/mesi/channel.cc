@@ -27,7 +27,7 @@ void Channel::OnHeard(uint64_t has) {
   if (next_ < first_) next_ = first_;
 }
 
-void Channel::Flush(Writer* out, size_t bytes_max) {
+void Channel::Flush(MonoTime now, Writer* out, size_t bytes_max) {
   uint64_t end = next_;
   size_t bytes = 0;
   // A large one goes alone: two of the largest are more than a frame may hold.
@@ -38,6 +38,7 @@ void Channel::Flush(Writer* out, size_t bytes_max) {
     ++end;
   }
   under_way_ += bytes;
+  out->Signed(now.us);
   out->Varint(received_);
   out->Bool(std::exchange(ask_again_, false));
   out->Varint(next_);

@@ -25,12 +25,14 @@ class Channel {
   // Something waits to be sent, and may be; or to be acknowledged soon.
   bool HasNews() const { return MaySend() || ask_again_ || unsaid_bytes_ >= kAckEveryBytes; }
   // Writes what HasNews: as much as fits in about `bytes_max`, one message at least.
-  void Flush(Writer* out, size_t bytes_max);
+  void Flush(MonoTime now, Writer* out, size_t bytes_max);
 
   // What is written by Flush. `take(message)` says whether it was taken; if not, it and what
   // follows it is left: the other end is asked for it again by AskAgain. False: it makes no sense.
   template <class Take>
-  bool OnFrame(Reader* in, const Take& take) {
+  bool OnFrame(MonoTime now, Reader* in, const Take& take) {
+    const MonoTime sent{in->Signed()};
+    if (sent.us < 0 || sent.us > kClockUsMax) return false;
     const uint64_t has = in->Varint();
     const bool again = in->Bool();
     uint64_t seq = in->Varint();
@@ -46,6 +48,9 @@ class Channel {
       if (seq != received_ + 1) {
         ask_again_ = true;
         return true;
+      }
+      if (message.payload && message.payload->ends != kNeverMono) {
+        message.payload->ends = now + (message.payload->ends - sent);
       }
       if (!take(message)) return true;
       received_ = seq;
@@ -78,6 +83,7 @@ class Channel {
   // Beyond what the other end has: more would stand before other things in the link, or break it.
   static constexpr size_t kWindowBytes = 4 * 1024 * 1024;
   static constexpr int kWordsToWait = 4;
+  static constexpr int64_t kClockUsMax = int64_t{1} << 60;
 
   bool MaySend() const {
     return next_ <= said() && (under_way_ == 0 || under_way_ < kWindowBytes);

@@ -11,6 +11,7 @@ namespace {
 
 // How often what has not been heard is asked for again.
 constexpr int64_t kAskAgainUs = 100 * kUsPerMs;
+constexpr int64_t kRememberUs = 60 * kUsPerSecond;
 
 bool Concerns(const DirLine& dir, uint8_t cache) {
   if (dir.state == Dir::kU) return false;
@@ -62,7 +63,7 @@ void Home::OnReport(NodeId from, const Message& report) {
     kept = &candidate.owners;
   }
   const Payload& payload = *report.payload;
-  *kept = {payload.version, payload.present, Bytes(payload.value), payload.ttl_us};
+  *kept = {payload.version, payload.present, Bytes(payload.value), payload.ends};
 }
 
 void Home::OnReportDone(NodeId from) {
@@ -110,12 +111,12 @@ void Home::AdoptAll(MonoTime now) {
 }
 
 void Home::Adopt(MonoTime now, BytesView key, const Kept& kept) {
-  if (!kept.present) return;
+  if (!kept.present || kept.deadline <= now) return;
   Line* line = lines_.Add(key);
   line->set_state(static_cast<uint8_t>(Dir::kU));
   lines_.SetValue(line, kept.value);
   line->set_version(kept.version);
-  if (kept.ttl_us) lines_.SetDeadline(line, now + *kept.ttl_us);
+  if (kept.deadline != kNeverMono) lines_.SetDeadline(line, kept.deadline);
 }
 
 std::vector<NodeId> Home::Unreported() const {
@@ -266,7 +267,7 @@ bool Home::OnFrame(MonoTime now, NodeId from, SessionId id, Reader* in) {
   }
   if (session->dead) return true;
   bool sense = true;
-  const bool whole = session->channel.OnFrame(in, [&](const Message& message) {
+  const bool whole = session->channel.OnFrame(now, in, [&](const Message& message) {
     bool taken = false;
     sense = OnMessage(now, session, message, &taken);
     return sense && taken;
@@ -395,7 +396,7 @@ void Home::Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Mes
   const int actions = step.actions;
   Line* line = Store(key, lines_.Find(key), dir);
   if ((actions & kTakeData) != 0 && from != nullptr && from->payload && line != nullptr) {
-    TakeData(now, line, *from->payload);
+    TakeData(line, *from->payload);
   }
   if ((actions & kForget) != 0 && line != nullptr) {
     lines_.ClearValue(line);
@@ -442,11 +443,11 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
   if (dir.request.write) message.gen = dir.gen;
   if ((actions & kGrantUpgrade) != 0) {
     message.type = MessageType::kUpgradeOk;  // It has the value, but not the time as we know it.
-    message.payload = PayloadOf(now, *line);
+    message.payload = PayloadOf(*line);
     message.payload->value = {};
   } else {
     if ((actions & kGrantX) != 0) message.type = MessageType::kDataX;
-    message.payload = PayloadOf(now, *line);
+    message.payload = PayloadOf(*line);
   }
   Say(session, message);
 }
@@ -479,8 +480,20 @@ void Home::ServeQueue(MonoTime now, BytesView key) {
 void Home::DropIfEmpty(BytesView key) {
   Line* line = lines_.Find(key);
   if (line == nullptr || line->present() || line->state() != static_cast<uint8_t>(Dir::kU)) return;
-  if (line->pinned() || busy_.find(key) != busy_.end()) return;
+  if (line->pinned() || line->dirty() || busy_.find(key) != busy_.end()) return;
   lines_.Remove(line);
+}
+
+// `dirty` says so of a line at rest, and its generation's room when that was.
+void Home::Remember(MonoTime now, BytesView key) {
+  Line* line = lines_.Find(key);
+  if (line == nullptr) {
+    line = lines_.Add(key);
+    line->set_version(NewVersion());
+  }
+  if (static_cast<Dir>(line->state()) != Dir::kU) return;
+  line->set_dirty(true);
+  line->set_gen(static_cast<uint64_t>(now.us) & kGenMax);
 }
 
 void Home::Pin(BytesView key) {
@@ -500,7 +513,7 @@ void Home::Unpin(MonoTime now, BytesView key) {
 
 // The home's deadline stands unless the owner has set another: so a line that is passed around
 // keeps its time.
-void Home::TakeData(MonoTime now, Line* line, const Payload& payload) {
+void Home::TakeData(Line* line, const Payload& payload) {
   const MonoTime before = line->deadline();
   line->set_version(payload.version);
   if (!payload.present) {
@@ -510,17 +523,15 @@ void Home::TakeData(MonoTime now, Line* line, const Payload& payload) {
   const bool was_there = line->present();
   lines_.SetValue(line, payload.value);
   if (payload.ttl_is_new || !was_there) {
-    lines_.SetDeadline(line, payload.ttl_us ? now + *payload.ttl_us : kNeverMono);
+    lines_.SetDeadline(line, payload.ends);
   } else {
     lines_.SetDeadline(line, before);
   }
 }
 
-Payload Home::PayloadOf(MonoTime now, const Line& line) const {
+Payload Home::PayloadOf(const Line& line) const {
   Payload payload{.version = line.version(), .present = line.present(), .value = line.value()};
-  if (line.present() && line.deadline() != kNeverMono) {
-    payload.ttl_us = std::max<int64_t>(1, line.deadline() - now);
-  }
+  if (line.present()) payload.ends = line.deadline();
   return payload;
 }
 
@@ -595,7 +606,7 @@ void Home::Erase(BytesView key) {
   Line* line = lines_.Find(key);
   if (line == nullptr) return;
   CHECK(line->state() == static_cast<uint8_t>(Dir::kU));
-  if (busy_.find(key) != busy_.end()) {
+  if (line->pinned() || line->dirty() || busy_.find(key) != busy_.end()) {
     lines_.ClearValue(line);
     line->set_version(NewVersion());
   } else {
@@ -631,6 +642,10 @@ size_t Home::SweepExpired(MonoTime now) {
   sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
     ++looked;
     if (line->present() && line->deadline() <= now) over.emplace_back(line->key());
+    const bool remembered = line->dirty() && static_cast<Dir>(line->state()) == Dir::kU;
+    if (!remembered || now - MonoTime{static_cast<int64_t>(line->gen())} < kRememberUs) return;
+    line->set_dirty(false);
+    over.emplace_back(line->key());
   });
   for (const Bytes& key : over) {
     ExpireIfDue(now, lines_.Find(key));

@@ -76,6 +76,8 @@ class Home {
   // for a moment.
   void Pin(BytesView key);
   void Unpin(MonoTime now, BytesView key);
+  // The key, which is absent, keeps a line and so a version for a while: somebody watches it.
+  void Remember(MonoTime now, BytesView key);
   // Only what is held.
   Line* Find(BytesView key) { return lines_.Find(key); }
   // Keeps its deadline unless it gets another.
@@ -160,7 +162,7 @@ class Home {
     Version version;
     bool present = false;
     Bytes value;
-    std::optional<int64_t> ttl_us;
+    MonoTime deadline = kNeverMono;  // Its time goes on while others are waited for.
   };
   struct Candidate {
     Recovered recovered;
@@ -182,14 +184,14 @@ class Home {
   Line* Store(BytesView key, Line* line, const DirLine& dir);
   void Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Message* from,
            Session* speaker);
-  void TakeData(MonoTime now, Line* line, const Payload& payload);
+  void TakeData(Line* line, const Payload& payload);
   void Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions);
   void Forward(uint8_t to, const Message& message);
   void Say(Session* session, const Message& message);
   void ServeQueue(MonoTime now, BytesView key);
   void DropIfEmpty(BytesView key);
   void ExpireIfDue(MonoTime now, Line* line);
-  Payload PayloadOf(MonoTime now, const Line& line) const;
+  Payload PayloadOf(const Line& line) const;
   Version VersionOfNothing(const DirLine& dir);
   Version NewVersion() { return {options_.epoch.value, ++next_gen_, 0}; }
 
@@ -227,7 +229,7 @@ void Home::Report(MonoTime now, const Tell& tell) {
     if (HomeServes(dir.state) || dir.state == Dir::kBInv) {
       if (!line->present() || line->deadline() <= now) return;
       report.report = ReportKind::kFormer;
-      report.payload = PayloadOf(now, *line);
+      report.payload = PayloadOf(*line);
     } else {
       if (sessions_[dir.owner] == nullptr) return;
       report.report = ReportKind::kFormerOwner;

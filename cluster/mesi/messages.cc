@@ -1,5 +1,7 @@
 #include "cluster/mesi/messages.h"
 
+#include <algorithm>
+
 #include "cluster/mesi/line_table.h"
 #include "src/base/limits.h"
 
@@ -16,13 +18,14 @@ enum Flag : uint8_t {
   kFlagsAll = (1 << 6) - 1,
 };
 
-constexpr int64_t kTtlUsMax = int64_t{1} << 62;
+constexpr int64_t kEndsUsMax = int64_t{3} << 61;
 
 uint8_t FlagsOf(const Message& message) {
   int flags = (message.have ? kHave : 0) | (message.keeps ? kKeeps : 0);
   if (message.payload) {
     const Payload& payload = *message.payload;
-    flags |= kHasPayload | (payload.present ? kPresent : 0) | (payload.ttl_us ? kHasTtl : 0) |
+    flags |= kHasPayload | (payload.present ? kPresent : 0) |
+             (payload.ends != kNeverMono ? kHasTtl : 0) |
              (payload.ttl_is_new ? kTtlIsNew : 0);
   }
   return static_cast<uint8_t>(flags);
@@ -50,9 +53,8 @@ void DecodePayload(Reader* in, int flags, Payload* out) {
   if (out->present) out->value = in->String();
   if (out->value.size() > kLineValueBytesMax) in->Fail();
   if ((flags & kHasTtl) != 0) {
-    const uint64_t us = in->Varint();
-    if (us > static_cast<uint64_t>(kTtlUsMax)) in->Fail();
-    out->ttl_us = static_cast<int64_t>(us);
+    out->ends = {in->Signed()};
+    if (out->ends.us < -kEndsUsMax || out->ends.us > kEndsUsMax) in->Fail();
   }
 }
 
@@ -117,7 +119,8 @@ void EncodeMessage(const Message& message, Writer* out) {
   if (!message.payload) return;
   EncodeVersion(message.payload->version, out);
   if (message.payload->present) out->String(message.payload->value);
-  if (message.payload->ttl_us) out->Varint(static_cast<uint64_t>(*message.payload->ttl_us));
+  const MonoTime ends = message.payload->ends;
+  if (ends != kNeverMono) out->Signed(std::min(ends.us, kEndsUsMax));
 }
 
 bool DecodeMessage(Reader* in, Message* out) {

@@ -38,7 +38,9 @@ struct Payload {
   Version version{};
   bool present = false;
   BytesView value{};
-  std::optional<int64_t> ttl_us{};  // Left when it was sent.
+  // When its time is over, by the clock of whoever has the message: a channel translates, so it
+  // does not matter how long it has lain there. kNeverMono: it stays.
+  MonoTime ends = kNeverMono;
   // Of an owner: whether it has changed the time to live. Else the home knows it better.
   bool ttl_is_new = false;
 };

@@ -212,7 +212,7 @@ void Process::GoOn() {
     is_ticked_ = true;
     if (node_->NextWakeup() <= LocalNow()) node_->Step(LocalNow(), Tick{});
     turn_now_ = LocalNow();
-    if (StandsStill(world_->plan().late_clients ? 30 : 1)) return;
+    if (StandsStill(world_->plan().late_clients ? 120 : 1)) return;
   }
   if (!output_) {
     if (world_->plan().late_clients) FeedLateClients();
