@@ -245,12 +245,19 @@ void Cache::OnKeyHeld(BytesView key) {
   for (const uint64_t number : numbers) LookAgain(number);
 }
 
-void Cache::LookAgain(uint64_t number) {
+bool Cache::LookAgain(uint64_t number) {
   const auto found = waiting_.find(number);
-  if (found == waiting_.end() || !Gather(&found->second)) return;
+  if (found == waiting_.end() || !runner_->MayRun(found->second.ticket)) return false;
+  if (!Gather(&found->second)) return false;
   std::optional<Waiting> waiting = Take(found->second.ticket);
   runner_->OnHeld(waiting->ticket);
   UnpinFrom(&*waiting, 0);
+  return true;
+}
+
+bool Cache::LookAt(const Ticket& ticket) {
+  const auto number = numbers_.find(ticket);
+  return number != numbers_.end() && LookAgain(number->second);
 }
 
 bool Cache::RunLost(MonoTime now) {

@@ -64,6 +64,8 @@ class Cache final : public Keys {
   class Runner {
    public:
     virtual ~Runner() = default;
+    // Those before it on its connection have been run.
+    virtual bool MayRun(const Ticket& ticket) = 0;
     // What the command wants is held, now: it is to be run before this returns.
     virtual void OnHeld(const Ticket& ticket) = 0;
   };
@@ -78,9 +80,11 @@ class Cache final : public Keys {
   // Whether all of it is held at this instant; else what is lacking is asked for. Views only.
   bool Hold(MonoTime now, BytesView key, bool write);
   bool Hold(MonoTime now, std::span<const Want> wants);
-  // After Hold said no: OnHeld follows, or Forget.
+  // After Hold said no, or when its turn has not come: OnHeld follows, or Forget. Whose turn comes
+  // later is looked at then.
   void Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants);
   void Forget(const Ticket& ticket);
+  bool LookAt(const Ticket& ticket);  // True: it was run.
   // Those that wait since before then, oldest first.
   std::vector<Ticket> WaitingSince(MonoTime before) const;
   void CountHit() { ++stats_.hits; }
@@ -169,7 +173,7 @@ class Cache final : public Keys {
   void SendReport(MonoTime now, Shard* shard);
   MonoTime WakeupOf(const Shard& shard) const;
   std::optional<Waiting> Take(const Ticket& ticket);
-  void LookAgain(uint64_t number);
+  bool LookAgain(uint64_t number);
   bool Gather(Waiting* waiting);
   void PinLine(BytesView key);
   void UnpinFrom(Waiting* waiting, size_t first);

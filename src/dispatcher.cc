@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kCommandsATurn = 64;  // Of one connection; then the next may go.
 constexpr size_t kReplyBytesAUnit = 1024;  // Making so much costs about what a small command does.
+constexpr size_t kKeysAheadMax = 512;  // Commands of one connection that wait for keys.
 constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
 constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be long,
 constexpr size_t kHandOversMax = 64;      // as those of POPs.
@@ -232,8 +233,11 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
 bool Dispatcher::MustWait(const Session& session, const Call& call) const {
   const CommandSpec& leaf = call.found.leaf();
   if (session.idle()) return false;
+  // What a pipeline needs is asked for as it is read; it is run in its order all the same.
+  const bool ahead = leaf.on_keys && session.WaitsForKeys();
+  if (ahead && session.open_slots() < kKeysAheadMax) return false;
   if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
-  if (session.slots()[0].waiting != nullptr) return true;  // For keys.
+  if (session.WaitsForKeys()) return true;
   if (!session.AllSlotsAskLikeThis(AskedBy(leaf))) return true;
   if (session.open_hand_overs() >= kHandOversMax) return true;
   if ((leaf.categories & kCatQueue) != 0) {
@@ -412,6 +416,7 @@ void Dispatcher::Complete(MonoTime now, Session* session, uint64_t number, Reply
   session->client.last_active = now;
   session->Fill(number, std::move(reply));
   if (session->FirstIsParked()) GoOn(now, session);
+  if (session->WaitsForKeys()) RunNextHeld(session);
 }
 
 void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, bool waited,

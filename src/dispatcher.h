@@ -64,6 +64,7 @@ class Dispatcher {
   bool Next(MonoTime now, Session* session);
 
   // src/on_keys.cc
+  void RunNextHeld(Session* session);
   void RunOnKeys(Session* session, const Call& call);
   bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);

@@ -32,6 +32,11 @@ void Node::Parts::OnInstalled(Group& group) {
   if (cache != nullptr) cache->OnInstalled(now, group.id());
 }
 
+bool Node::Parts::MayRun(const Cache::Ticket& ticket) {
+  const Session* session = FindSession(ticket.client);
+  return session != nullptr && !session->idle() && session->FrontNumber() == ticket.slot;
+}
+
 void Node::Parts::OnHeld(const Cache::Ticket& ticket) {
   Session* session = FindSession(ticket.client);
   if (session == nullptr) return;

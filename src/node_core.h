@@ -160,6 +160,7 @@ struct Node::Parts final : public Host,
   void OnReply(const Gateway::Asker& asker, Reply reply) override;
 
   // Cache::Runner
+  bool MayRun(const Cache::Ticket& ticket) override;
   void OnHeld(const Cache::Ticket& ticket) override;
   void OpenCache();
   void FollowCache(const Group& group);

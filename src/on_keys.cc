@@ -68,16 +68,17 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   const CommandSpec& leaf = call.found.leaf();
   if (cache_ == nullptr) return Answer(session, call, NoCacheYet());
   bool held = true;
+  const bool its_turn = session->idle();
   std::vector<Want> wants;
   if (HasOneKey(leaf) && call.argv[1].size() <= kNameBytesMax) {
     held = cache_->Hold(call.now, call.argv[1], Writes(leaf.keys[0]));
-    if (!held) wants.push_back({Bytes(call.argv[1]), Writes(leaf.keys[0])});
+    if (!held || !its_turn) wants.push_back({Bytes(call.argv[1]), Writes(leaf.keys[0])});
   } else if (AddWants(leaf, call.argv, &wants)) {
     MakeUnique(&wants);
     if (wants.size() > kWantsMax) return Answer(session, call, TooManyKeys());
     held = cache_->Hold(call.now, wants);
   }
-  if (!held) {
+  if (!held || !its_turn) {
     auto waiting = std::make_unique<WaitingCommand>();
     waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
     return WaitForKeys(session, call, std::move(wants), std::move(waiting));
@@ -129,6 +130,15 @@ void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Wan
   slot.waiting = std::move(waiting);
   const uint64_t number = session->Open(std::move(slot));
   cache_->Wait(call.now, {session->client.id, number}, std::move(wants));
+}
+
+// Those whose turn has come, as far as their keys are held.
+void Dispatcher::RunNextHeld(Session* session) {
+  if (std::exchange(session->running_held, true)) return;  // Whoever is at it goes on.
+  while (session->WaitsForKeys() &&
+         cache_->LookAt({session->client.id, session->FrontNumber()})) {
+  }
+  session->running_held = false;
 }
 
 void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {

@@ -102,6 +102,7 @@ class Session {
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
   std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
+  bool running_held = false;  // Running those of its first slots whose keys are held.
   bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
   const void* last_leaf = nullptr;  // The row whose name client.last_command is.
@@ -140,6 +141,8 @@ class Session {
   void Park(Slot* slot, Reply elsewhere, std::unique_ptr<Task> task = nullptr);
   bool FirstIsParked() const { return !slots_.empty() && slots_[0].parked; }
   uint64_t FrontNumber() const { return first_slot_; }
+  // The first waits for keys; so do all others that are not answered.
+  bool WaitsForKeys() const { return !slots_.empty() && slots_[0].waiting != nullptr; }
   Slot& BackSlot() { return slots_.back(); }
   uint64_t BackNumber() const { return first_slot_ + slots_.size() - 1; }
   // Gives an open slot its reply and writes all that is ready.
