@@ -13,6 +13,7 @@ namespace {
 constexpr int kCommandsATurn = 64;  // Of one connection; then the next may go.
 constexpr size_t kReplyBytesAUnit = 1024;  // Making so much costs about what a small command does.
 constexpr size_t kKeysAheadMax = 512;  // Commands of one connection that wait for keys.
+constexpr size_t kAheadBytesMax = size_t{8} << 20;  // Of their arguments, before the last.
 constexpr size_t kOpenSlotsMax = 16'384;  // Then its socket waits.
 constexpr size_t kLongReadsMax = 4;       // Open at once: their answers may be long,
 constexpr size_t kHandOversMax = 64;      // as those of POPs.
@@ -235,7 +236,9 @@ bool Dispatcher::MustWait(const Session& session, const Call& call) const {
   if (session.idle()) return false;
   // What a pipeline needs is asked for as it is read; it is run in its order all the same.
   const bool ahead = leaf.on_keys && session.WaitsForKeys();
-  if (ahead && session.open_slots() < kKeysAheadMax) return false;
+  const bool has_room =
+      session.open_slots() < kKeysAheadMax && session.ahead_bytes < kAheadBytesMax;
+  if (ahead && has_room) return false;
   if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
   if (session.WaitsForKeys()) return true;
   if (!session.AllSlotsAskLikeThis(AskedBy(leaf))) return true;

@@ -69,6 +69,7 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   if (cache_ == nullptr) return Answer(session, call, NoCacheYet());
   bool held = true;
   const bool its_turn = session->idle();
+  if (its_turn) session->ahead_bytes = 0;
   std::vector<Want> wants;
   if (HasOneKey(leaf) && call.argv[1].size() <= kNameBytesMax) {
     held = cache_->Hold(call.now, call.argv[1], Writes(leaf.keys[0]));
@@ -81,6 +82,7 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   if (!held || !its_turn) {
     auto waiting = std::make_unique<WaitingCommand>();
     waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
+    for (const BytesView word : call.argv) session->ahead_bytes += word.size();
     return WaitForKeys(session, call, std::move(wants), std::move(waiting));
   }
   cache_->CountHit();

@@ -102,6 +102,7 @@ class Session {
   bool killed = false;        // Closes at once, whatever it is owed.
   bool close_told = false;    // The shell knows; its ClientClosed is on the way.
   std::vector<GroupId> bound; // Where something may be bound to it: its end must be told there.
+  size_t ahead_bytes = 0;     // Of commands that wait behind one that waits for keys.
   bool running_held = false;  // Running those of its first slots whose keys are held.
   bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.

@@ -17,7 +17,8 @@ static_assert(!Planted(Mutant::kVoteTwice), "nothing of a plant is left without 
 #endif
 
 constexpr size_t kTraps = 56;
-constexpr size_t kQueueTraps = 38;  // Their numbers begin with a q.
+constexpr size_t kQueueTraps = 38;  // Their numbers begin with a q,
+constexpr size_t kCacheTraps = 34;  // and with a c.
 
 // The rows of the table below `heading`, by what stands in the first column.
 std::map<Bytes, Bytes> RowsBelow(const Bytes& heading) {
@@ -87,10 +88,11 @@ TEST(Planted, EachMutantHasATestThatExists) {
 
 TEST(Traps, EachHasATestThatExistsOrWhatMakesItImpossible) {
   const std::map<Bytes, Bytes> rows = RowsBelow("## Traps");
-  EXPECT_EQ(rows.size(), kTraps + kQueueTraps);
+  EXPECT_EQ(rows.size(), kTraps + kQueueTraps + kCacheTraps);
   std::vector<Bytes> numbers;
   for (size_t n = 1; n <= kTraps; ++n) numbers.push_back(std::to_string(n));
   for (size_t n = 1; n <= kQueueTraps; ++n) numbers.push_back("q" + std::to_string(n));
+  for (size_t n = 1; n <= kCacheTraps; ++n) numbers.push_back("c" + std::to_string(n));
   for (const Bytes& number : numbers) {
     const auto row = rows.find(number);
     ASSERT_NE(row, rows.end()) << number;

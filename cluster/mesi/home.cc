@@ -237,7 +237,7 @@ void Home::Tick(MonoTime now) {
     Session* session = sessions_[i].get();
     if (session == nullptr) continue;
     if (now >= session->deadline) {
-      LOCKSTEP_LOG(kInfo, "cache of node %lu: its lease on shard %lu is over", session->node.value,
+      LOCKSTEP_LOG(kDebug, "cache of node %lu: its lease on shard %lu is over", session->node.value,
                    ShardOf(options_.shard));
       End(now, session);
       continue;
