@@ -8,6 +8,7 @@ namespace {
 constexpr BytesView kOk = "+OK\r\n";
 constexpr BytesView kNil = "$-1\r\n";
 
+NodeId NodeOf(int i) { return NodeId{1 + static_cast<uint64_t>(i) % 3}; }
 GroupId GroupOf(BytesView key) { return ShardGroup(ShardOfSlot(SlotOf(key), 2)); }
 Bytes Bulk(BytesView text) { return Format("$%zu\r\n", text.size()) + Bytes(text) + "\r\n"; }
 
@@ -95,7 +96,7 @@ TEST_F(NodeCacheTest, AnswersFromTheCacheSayUntilWhenTheyMayLeave) {
 
 TEST_F(NodeCacheTest, CountersOfAllNodesAreOne) {
   std::vector<ClientId> clients;
-  for (int i = 0; i < 30; ++i) clients.push_back(cluster().Connect(NodeId{1 + i % 3ul}));
+  for (int i = 0; i < 30; ++i) clients.push_back(cluster().Connect(NodeOf(i)));
   for (int round = 0; round < 20; ++round) {
     for (const ClientId client : clients) cluster().Send(client, "INCR k");
     for (const ClientId client : clients) EXPECT_FALSE(Await(client).empty());
@@ -154,11 +155,11 @@ TEST_F(NodeCacheTest, WhatAnOwnerHasNotWrittenForAWhileOutlivesIt) {
 
 TEST_F(NodeCacheTest, ALeaderThatMovesTakesTheValuesWithIt) {
   for (int i = 0; i < 60; ++i) {
-    const NodeId node{1 + i % 3ul};
+    const NodeId node = NodeOf(i);
     ASSERT_EQ(cluster().Ask(node, Format("SET key%d v%d PX 600000", i, i)), kOk);
   }
-  for (int i = 0; i < 20; ++i) Get(NodeId{1 + i % 3ul}, Format("key%d", i));
-  for (const uint64_t shard : {0, 1}) {
+  for (int i = 0; i < 20; ++i) Get(NodeOf(i), Format("key%d", i));
+  for (const uint64_t shard : {uint64_t{0}, uint64_t{1}}) {
     const NodeId leads = cluster().Leader(ShardGroup(shard));
     const NodeId next = cluster().OtherThan(leads);
     cluster().Ask(leads, Format("CLUSTER LEADER shard-%lu %lu", shard, next.value));
@@ -185,7 +186,7 @@ TEST_F(NodeCacheTest, AHomeThatDiesLosesOnlyWhatNobodyElseOwned) {
 
 TEST_F(NodeCacheTest, ANodeThatEndsInOrderLosesNothing) {
   for (int i = 0; i < 40; ++i) {
-    ASSERT_EQ(cluster().Ask(NodeId{1 + i % 3ul}, Format("SET key%d v%d", i, i)), kOk);
+    ASSERT_EQ(cluster().Ask(NodeOf(i), Format("SET key%d v%d", i, i)), kOk);
   }
   cluster().node(home_)->Step(cluster().now(), Terminate{});
   ASSERT_TRUE(cluster().RunUntil([&] { return cluster().exited(home_); }));
@@ -221,7 +222,7 @@ TEST_F(NodeCacheTest, AKeyEndsOnAllNodesAtOnce) {
   bool gone = false;
   int seen = 0;
   for (int i = 0; i < 1500; ++i) {
-    const Bytes reply = Get(NodeId{1 + i % 3ul});
+    const Bytes reply = Get(NodeOf(i));
     if (reply == kNil) gone = true;
     if (reply != kNil) ++seen;
     ASSERT_TRUE(!gone || reply == kNil) << "after " << i;
@@ -233,7 +234,7 @@ TEST_F(NodeCacheTest, AKeyEndsOnAllNodesAtOnce) {
 TEST_F(NodeCacheTest, ATimeToLiveStaysTheSameHoweverOftenTheKeyMoves) {
   EXPECT_EQ(cluster().Ask(other_, "SET k 0 PX 100000"), kOk);
   const MonoTime began = cluster().now();
-  for (int i = 0; i < 300; ++i) cluster().Ask(NodeId{1 + i % 3ul}, "INCR k");
+  for (int i = 0; i < 300; ++i) cluster().Ask(NodeOf(i), "INCR k");
   const int64_t passed = (cluster().now() - began) / kUsPerMs;
   const Bytes left = cluster().Ask(home_, "PTTL k");
   EXPECT_NEAR(std::atoi(left.c_str() + 1), static_cast<int>(100'000 - passed), 10);
