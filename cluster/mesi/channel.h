@@ -64,10 +64,11 @@ class Channel {
     if (has > said()) return false;
     OnHeard(has);
     if (said_by_other > received_) ask_again_ = true;
-    // What was under way at the word before, and for two more, must have come by now.
+    // What was under way at the word before the last must have come by now, or it is lost: until it
+    // is heard, the lease is not prolonged. Much of it may take longer.
     words_ = has == word_before_ ? words_ + 1 : 0;
     word_before_ = has;
-    if (words_ >= kWordsToWait && next_ > has + 1) SendAgain();
+    if (words_ >= kWordsToWait + under_way_ / kBytesAWord && next_ > has + 1) SendAgain();
     return true;
   }
   void AskAgain() { ask_again_ = true; }
@@ -82,7 +83,8 @@ class Channel {
   static constexpr size_t kAckEveryBytes = 64 * 1024;
   // Beyond what the other end has: more would stand before other things in the link, or break it.
   static constexpr size_t kWindowBytes = 4 * 1024 * 1024;
-  static constexpr int kWordsToWait = 4;
+  static constexpr size_t kWordsToWait = 2;
+  static constexpr size_t kBytesAWord = 1024 * 1024;
   static constexpr int64_t kClockUsMax = int64_t{1} << 60;
 
   bool MaySend() const {
@@ -96,7 +98,7 @@ class Channel {
   uint64_t next_ = 1;        // To be written by the next Flush.
   uint64_t heard_ = 0;
   uint64_t word_before_ = UINT64_MAX;
-  int words_ = 0;            // That have said nothing new since.
+  size_t words_ = 0;         // That have said nothing new since.
   size_t under_way_ = 0;     // Bytes sent, and not heard of yet.
   size_t kept_bytes_ = 0;
   uint64_t received_ = 0;
