@@ -23,7 +23,7 @@ void TellIncarnations(mesi::Home* home, const Replica& replica) {
 }  // namespace
 
 Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now)
-    : options_(options), outbox_(outbox), runner_(runner), started_(now), now_(now) {
+    : options_(options), outbox_(outbox), runner_(runner), now_(now) {
   for (uint64_t i = 0; i < options.shards; ++i) {
     shards_.push_back(std::make_unique<Shard>(this, ShardGroup(i)));
     // Before our start there may have been sessions of which our log tells the end, and not when.
@@ -82,7 +82,7 @@ void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
   if (leader.node == kNoNode || leader.node == options_.self) return;
   if (leader.term <= shard->agent.epoch()) return;
   shard->agent.Follow(now, leader.node, leader.term, shard->former != nullptr);
-  if (shard->former != nullptr) SendReport(now, shard);
+  SendReport(now, shard);
 }
 
 // Of a session that ended nobody can say here whether its node knows it.
@@ -427,7 +427,7 @@ bool Cache::OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope) {
     // Our own replica may still think that we lead: the next home knows better.
     if (shard->home != nullptr && shard->home->epoch() < fence.epoch) LeaveHome(shard);
     shard->agent.Follow(now, from, fence.epoch, shard->former != nullptr);
-    if (shard->former != nullptr) SendReport(now, shard);
+    SendReport(now, shard);
   }
   return true;
 }

@@ -199,7 +199,6 @@ class Cache final : public Keys {
   Outbox* outbox_;
   Runner* runner_;
   Tracker* tracker_ = nullptr;
-  MonoTime started_;
   MonoTime now_;
   mesi::Stats stats_;
   std::vector<std::unique_ptr<Shard>> shards_;

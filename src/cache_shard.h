@@ -11,9 +11,6 @@
 namespace lockstep {
 // How often old pins are looked for.
 constexpr int64_t kPinLookUs = 10 * kUsPerMs;
-}  // namespace lockstep
-
-namespace lockstep {
 
 // What it was home of it keeps until the next home has asked for it.
 struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {

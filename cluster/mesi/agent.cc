@@ -10,8 +10,8 @@ namespace {
 
 // A lease is asked for again after an eighth of it, and sooner while there is none.
 constexpr int64_t kAskAgainUs = 50 * kUsPerMs;
-// Nobody has wanted anything for so long, and nothing is owned: the lease may end.
 constexpr uint64_t kSeqWorn = kSeqMax - (uint64_t{1} << 24);  // No one command writes so often.
+// Nobody has wanted anything for so long, and nothing is owned: the lease may end.
 constexpr int64_t kUnusedUs = 300 * kUsPerSecond;
 
 std::optional<AgentEvent> EventOf(MessageType type, bool keeps) {
@@ -341,11 +341,7 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (line != nullptr && IsOver(now, *line)) {
     const Copy state = StateOf(line);
     if (IsWritable(state)) {
-      listener_->OnUnreadable(key);
-      lines_.ClearValue(line);
-      line->set_ttl_is_new(true);  // What is written next does not end when the home thinks.
-      Wrote(line);
-      ++stats_->expired;
+      Expire(line);
     } else if (state == Copy::kS) {
       (void)Does(now, key, AgentEvent::kEvict, nullptr);
       line = nullptr;
@@ -376,6 +372,15 @@ void Agent::Wrote(Line* line) {
   line->set_version({epoch_.value, line->gen(), same ? before.seq + 1 : 1});
   line->set_dirty(true);
   line->set_state(static_cast<uint8_t>(Step(StateOf(line), AgentEvent::kStore).next));
+}
+
+// The owner's value has reached its end: that is a write.
+void Agent::Expire(Line* line) {
+  listener_->OnUnreadable(line->key());
+  lines_.ClearValue(line);
+  line->set_ttl_is_new(true);  // What is written next does not end when the home thinks.
+  Wrote(line);
+  ++stats_->expired;
 }
 
 // What was not written since it was last looked at goes home.
@@ -422,11 +427,7 @@ size_t Agent::SweepExpired(MonoTime now) {
       continue;
     }
     if (!IsWritable(StateOf(line)) || now >= lease_until_) continue;
-    listener_->OnUnreadable(line->key());
-    lines_.ClearValue(line);
-    line->set_ttl_is_new(true);
-    Wrote(line);
-    ++stats_->expired;
+    Expire(line);
   }
   return looked;
 }

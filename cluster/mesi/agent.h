@@ -71,7 +71,6 @@ class Agent {
   bool owes_report() const { return owes_report_; }
   bool is_open() const { return open_; }
   void SayReport(const Message& message);  // Of it.
-  size_t kept_bytes() const { return channel_ == nullptr ? 0 : channel_->kept_bytes(); }
 
   // For this node's clients. ----------------------------------------------------------------------
   // Whether they may read (write) the key now. If not it is asked for, and OnHeld or OnLost
@@ -144,6 +143,7 @@ class Agent {
   void DemoteIdle(MonoTime now);
   void Watch(MonoTime now, Line* line);
   void Wrote(Line* line);
+  void Expire(Line* line);
   Payload PayloadOf(const Line& line) const;
   bool IsOver(MonoTime now, const Line& line) const;
   static Copy StateOf(const Line* line) {

@@ -193,14 +193,18 @@ bool Home::MayHaveLease(const Session& session) const {
   return known != incarnations_.end() && known->second == session.id.incarnation;
 }
 
+void Home::SayOver(NodeId to, SessionId session) {
+  gives_.push_back({to, {.shard = options_.shard,
+                         .epoch = options_.epoch,
+                         .session = session,
+                         .verdict = LeaseGive::Verdict::kOver}});
+}
+
 void Home::OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask) {
   Session* session = Open(now, from, ask.session);
   if (session != nullptr && session->dead) return;
   if (session == nullptr || !session->channel.OnWord(ask.received, ask.said)) {
-    gives_.push_back({from, {.shard = options_.shard,
-                             .epoch = options_.epoch,
-                             .session = ask.session,
-                             .verdict = LeaseGive::Verdict::kOver}});
+    SayOver(from, ask.session);
     return;
   }
   session->ask = ask.sent;
@@ -259,10 +263,7 @@ void Home::OnPeerUp(NodeId peer) {
 bool Home::OnFrame(MonoTime now, NodeId from, SessionId id, Reader* in) {
   Session* session = Open(now, from, id);
   if (session == nullptr) {
-    gives_.push_back({from, {.shard = options_.shard,
-                             .epoch = options_.epoch,
-                             .session = id,
-                             .verdict = LeaseGive::Verdict::kOver}});
+    SayOver(from, id);
     return true;
   }
   if (session->dead) return true;
@@ -514,7 +515,6 @@ void Home::Unpin(MonoTime now, BytesView key) {
 // The home's deadline stands unless the owner has set another: so a line that is passed around
 // keeps its time.
 void Home::TakeData(Line* line, const Payload& payload) {
-  const MonoTime before = line->deadline();
   line->set_version(payload.version);
   if (!payload.present) {
     lines_.ClearValue(line);
@@ -522,11 +522,7 @@ void Home::TakeData(Line* line, const Payload& payload) {
   }
   const bool was_there = line->present();
   lines_.SetValue(line, payload.value);
-  if (payload.ttl_is_new || !was_there) {
-    lines_.SetDeadline(line, payload.ends);
-  } else {
-    lines_.SetDeadline(line, before);
-  }
+  if (payload.ttl_is_new || !was_there) lines_.SetDeadline(line, payload.ends);
 }
 
 Payload Home::PayloadOf(const Line& line) const {

@@ -173,6 +173,7 @@ class Home {
   Session* Open(MonoTime now, NodeId node, SessionId id);
   void End(MonoTime now, Session* session);
   void TryGrant(MonoTime now, Session* session);
+  void SayOver(NodeId to, SessionId session);  // That session has ended.
   bool OnMessage(MonoTime now, Session* session, const Message& message, bool* taken);
   bool OnRequestOf(MonoTime now, Session* session, const Message& message);
   void AdoptAll(MonoTime now);
