@@ -204,6 +204,11 @@ Bytes Run::Disagreement() const {
       const auto& process = world_.processes().at(node);
       const raft::Raft* raft = process->node()->group(id);
       if (raft->is_leader()) ++leaders;
+      // Who was elected just now may have more than it knows to be committed.
+      if (raft->applied() != raft->last().index) {
+        return Format("node %lu has not applied all that it has of group %lu", node.value,
+                      id.value);
+      }
       if (first == nullptr) first = process.get();
       const auto votes = [raft](NodeId member) { return raft->config().IsVoter(member); };
       if (!std::all_of(keepers.begin(), keepers.end(), votes)) {
