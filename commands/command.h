@@ -21,6 +21,9 @@ struct Context {
   Host& host;
   bool in_exec = false;  // Run by EXEC: a command that would block answers at once.
   Keys* keys = nullptr;  // What the key specs name, held: of a row with on_keys, and only there.
+  // If it is there: where the reply goes next. A handler may write it there itself, whole, and
+  // answer Reply::Nothing(): a value is copied once less.
+  Bytes* output = nullptr;
 };
 
 // Says what is to be done. Arity has been checked; arguments are whole.
@@ -100,6 +103,8 @@ struct CommandSpec {
   Handler handler = nullptr;  // Null: only subcommands.
   // Runs when all that its key specs name is held at once (commands/keys.h), and answers at once.
   bool on_keys = false;
+  // Takes no longer than its arguments and its reply are long. What is kFast, does.
+  bool brief = false;
   const char* summary = "";
   const char* since = "1.0.0";
   const char* group = "server";  // COMMAND DOCS's group: lock, queue, cache, cluster, server, ...
@@ -157,7 +162,11 @@ class CommandTable {
   CommandTable();
   void Number(const CommandSpec& leaf, Bytes name);
 
+  const CommandSpec* FindCommand(BytesView typed) const;
+
   std::vector<const CommandSpec*> all_;
+  // By a hash of the name without its case, in open addressing; at most half of it is taken.
+  std::vector<const CommandSpec*> places_;
   std::vector<Bytes> names_;
   std::unordered_map<const CommandSpec*, size_t> numbers_;  // Looked up, never walked.
 };

@@ -6,14 +6,14 @@
 namespace lockstep {
 namespace {
 
-constexpr char UpperByte(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-}
+constexpr size_t kPlaces = 1024;
+constexpr size_t kNameSizeMax = 32;  // No command's is longer.
 
-// Whether `name` (upper case, from a row) comes before what the client typed, in any case.
-bool ComesBefore(BytesView name, BytesView typed) {
-  return std::lexicographical_compare(name.begin(), name.end(), typed.begin(), typed.end(),
-                                      [](char a, char b) { return UpperByte(a) < UpperByte(b); });
+// Of the letters, in either case. Nobody can make it slow: the table holds our names only.
+size_t PlaceOf(BytesView name) {
+  uint32_t hash = 0;
+  for (const char c : name) hash = hash * 31 + (static_cast<uint8_t>(c) | 0x20);
+  return (hash ^ (hash >> 10)) % kPlaces;
 }
 
 const CommandSpec* FindSubcommand(const CommandSpec& container, BytesView typed) {
@@ -51,8 +51,14 @@ CommandTable::CommandTable() {
   std::sort(all_.begin(), all_.end(), [](const CommandSpec* a, const CommandSpec* b) {
     return BytesView(a->name) < BytesView(b->name);
   });
+  CHECK(all_.size() <= kPlaces / 2);
+  places_.resize(kPlaces);
   for (const CommandSpec* spec : all_) {
     const Bytes name = Lower(spec->name);
+    CHECK(name.size() <= kNameSizeMax);
+    size_t place = PlaceOf(name);
+    while (places_[place] != nullptr) place = (place + 1) % kPlaces;
+    places_[place] = spec;
     Number(*spec, name);
     for (const CommandSpec& sub : spec->subcommands) Number(sub, name + '|' + Lower(sub.name));
   }
@@ -72,12 +78,17 @@ const CommandTable& CommandTable::Get() {
 
 FoundCommand CommandTable::Find(std::span<const BytesView> argv) const {
   if (argv.empty()) return {};
-  const auto at = std::lower_bound(
-      all_.begin(), all_.end(), argv[0],
-      [](const CommandSpec* spec, BytesView typed) { return ComesBefore(spec->name, typed); });
-  if (at == all_.end() || !EqualsIgnoreCase((*at)->name, argv[0])) return {};
-  if (argv.size() == 1) return {*at, nullptr};
-  return {*at, FindSubcommand(**at, argv[1])};
+  const CommandSpec* const command = FindCommand(argv[0]);
+  if (command == nullptr || argv.size() == 1) return {command, nullptr};
+  return {command, FindSubcommand(*command, argv[1])};
+}
+
+const CommandSpec* CommandTable::FindCommand(BytesView typed) const {
+  if (typed.size() > kNameSizeMax) return nullptr;
+  for (size_t place = PlaceOf(typed);; place = (place + 1) % kPlaces) {
+    const CommandSpec* const spec = places_[place];
+    if (spec == nullptr || EqualsIgnoreCase(spec->name, typed)) return spec;
+  }
 }
 
 FoundCommand CommandTable::FindByName(BytesView name) const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "commands/shared_replies.h"
+#include "src/resp/writer.h"
 
 namespace lockstep {
 
@@ -21,8 +22,11 @@ Reply ValueOrNil(const std::optional<Keys::Value>& value) {
 }
 
 // GET key
-Reply StringGet(Context&, Keys& keys, Args& args) {
-  return ValueOrNil(keys.Find(args.Next()));
+Reply StringGet(Context& ctx, Keys& keys, Args& args) {
+  const std::optional<Keys::Value> value = keys.Find(args.Next());
+  if (!value || ctx.output == nullptr) return ValueOrNil(value);
+  resp::WriteBulk(value->bytes, ctx.output);
+  return Reply::Nothing();
 }
 
 // MGET key [key ...]. The same large value may be asked for a thousand times: so there is a limit

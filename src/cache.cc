@@ -1,6 +1,7 @@
 #include "src/cache_shard.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "src/base/hash.h"
@@ -39,8 +40,7 @@ Cache::Shard& Cache::FindShard(BytesView key) const {
 }
 
 Cache::Shard& Cache::ShardOfKey(BytesView key) const {
-  const bool same = key.data() == latest_.key && key.size() == latest_.size;
-  return same && latest_.shard != nullptr ? *latest_.shard : FindShard(key);
+  return IsLatest(key) && latest_.shard != nullptr ? *latest_.shard : FindShard(key);
 }
 
 Cache::Shard* Cache::ShardOfGroup(GroupId group) const {
@@ -200,6 +200,27 @@ bool Cache::Hold(MonoTime now, std::span<const Want> wants) {
   return all;
 }
 
+void Cache::Fetch(std::span<const BytesView> keys) const {
+  struct Soon {
+    const mesi::LineTable* lines;
+    uint64_t hash;
+    const mesi::Line* line;
+  };
+  std::array<Soon, 16> soon;
+  while (!keys.empty()) {
+    const size_t n = std::min(keys.size(), soon.size());
+    for (size_t i = 0; i < n; ++i) {
+      soon[i] = {&FindShard(keys[i]).lines(), KeyedHash(keys[i]), nullptr};
+      soon[i].lines->FetchBucket(soon[i].hash);
+    }
+    for (size_t i = 0; i < n; ++i) soon[i].line = soon[i].lines->FetchRecord(soon[i].hash);
+    for (size_t i = 0; i < n; ++i) {
+      if (soon[i].line != nullptr) mesi::LineTable::FetchBlob(soon[i].line);
+    }
+    keys = keys.subspan(n);
+  }
+}
+
 void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants) {
   ++stats_.misses;
   const uint64_t number = ++next_number_;
@@ -296,12 +317,9 @@ std::optional<Keys::Value> Cache::Find(BytesView key) {
   return value;
 }
 
-const mesi::Line* Cache::FindLine(BytesView key) {
-  if (latest_.line_known && key.data() == latest_.key && key.size() == latest_.size) {
-    return latest_.line;
-  }
-  Shard& shard = ShardOfKey(key);
-  return shard.home != nullptr ? shard.home->Find(key) : shard.agent.Find(key);
+mesi::Line* Cache::FindLine(BytesView key) {
+  if (latest_.line_known && IsLatest(key)) return latest_.line;
+  return ShardOfKey(key).lines().Find(key);
 }
 
 // A line whose time is over is another one, whether it was looked at since or not.
@@ -326,15 +344,16 @@ MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
 
 void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
-  latest_.line_known = false;  // It may have none yet, or several keys may be one.
+  mesi::Line* line = FindLine(key);
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   std::optional<MonoTime> deadline;
   if (expiry.kind != Expiry::Kind::kKeep) deadline = DeadlineOf(expiry);
   if (shard.home != nullptr) {
-    shard.home->Put(key, value, deadline);
+    line = shard.home->Put(key, line, value, deadline);
   } else {
-    shard.agent.Put(key, value, deadline);
+    shard.agent.Put(line, value, deadline);
   }
+  if (IsLatest(key)) latest_.line = line;
 }
 
 void Cache::Expire(BytesView key, Expiry expiry) {
@@ -534,7 +553,7 @@ void Cache::Flush(MonoTime now) {
 size_t Cache::lines() const {
   size_t lines = 0;
   for (const auto& shard : shards_) {
-    lines += shard->home != nullptr ? shard->home->lines().size() : shard->agent.lines().size();
+    lines += shard->lines().size();
   }
   return lines;
 }
@@ -542,7 +561,7 @@ size_t Cache::lines() const {
 size_t Cache::bytes() const {
   size_t bytes = 0;
   for (const auto& shard : shards_) {
-    bytes += shard->home != nullptr ? shard->home->lines().bytes() : shard->agent.lines().bytes();
+    bytes += shard->lines().bytes();
     if (shard->former != nullptr) bytes += shard->former->lines().bytes();
   }
   return bytes;

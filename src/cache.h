@@ -87,6 +87,8 @@ class Cache final : public Keys {
   bool LookAt(const Ticket& ticket);  // True: it was run.
   // Those that wait since before then, oldest first.
   std::vector<Ticket> WaitingSince(MonoTime before) const;
+  // Commands on these keys come next: their lines are fetched from memory, all at the same time.
+  void Fetch(std::span<const BytesView> keys) const;
   void CountHit() { ++stats_.hits; }
   // Null while there is nobody to tell.
   void set_tracker(Tracker* tracker) { tracker_ = tracker; }
@@ -163,7 +165,10 @@ class Cache final : public Keys {
 
   Shard& ShardOfKey(BytesView key) const;
   Shard& FindShard(BytesView key) const;
-  const mesi::Line* FindLine(BytesView key);
+  mesi::Line* FindLine(BytesView key);
+  bool IsLatest(BytesView key) const {
+    return key.data() == latest_.key && key.size() == latest_.size;
+  }
   Shard* ShardOfGroup(GroupId group) const;
   void BecomeHome(MonoTime now, Shard* shard, const Group& group);
   void LeaveHome(Shard* shard);

@@ -262,7 +262,7 @@ CacheFigures Cache::Figures() const {
 CachedLine Cache::LineHere(BytesView key) const {
   Shard& shard = ShardOfKey(key);
   const bool at_home = shard.home != nullptr;
-  const mesi::Line* line = at_home ? shard.home->Find(key) : shard.agent.Find(key);
+  const mesi::Line* line = shard.lines().Find(key);
   const MonoTime lease = at_home ? shard.home->lease_until() : shard.agent.lease_until();
   CachedLine here{.state = StateOf(key)};
   here.lease_ms = std::max<int64_t>(0, lease - now_) / 1000;

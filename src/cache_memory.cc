@@ -17,9 +17,7 @@ void Cache::EvictDownTo(MonoTime now, size_t bytes_max) {
   size_t idle = 0;
   for (size_t n = 0; n < kEvictionsATurn && idle < shards_.size() && bytes() > bytes_max;) {
     Shard& shard = *shards_[evict_at_++ % shards_.size()];
-    const size_t size =
-        shard.home != nullptr ? shard.home->lines().size() : shard.agent.lines().size();
-    size_t share = 1 + shards_.size() * size / all;
+    size_t share = 1 + shards_.size() * shard.lines().size() / all;
     bool any = false;
     for (; share > 0; --share, ++n) {
       const bool one =

@@ -32,6 +32,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
   void OnAllUnreadable() override {
     if (cache->tracker_ != nullptr) cache->tracker_->OnAllUnreadable(ShardOf(group));
   }
+  mesi::LineTable& lines() { return home != nullptr ? home->lines() : agent.lines(); }
   void Lost() { lost = cache->any_lost_ = true; }
 
   Cache* cache;

@@ -59,6 +59,7 @@ void Dispatcher::Pause(MonoTime until, bool writes_only) {
 bool Dispatcher::Run(MonoTime now, Session* session, int64_t* budget) {
   measured_ = {};
   batch_ = {};
+  session->ExpectOutput();
   const bool more = RunSome(now, session, budget);
   CloseBatch();
   return more;

@@ -66,6 +66,7 @@ class Dispatcher {
   // src/on_keys.cc
   void RunNextHeld(Session* session);
   void RunOnKeys(Session* session, const Call& call);
+  void FetchLot(Session* session);
   bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
   void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
@@ -130,6 +131,7 @@ class Dispatcher {
   };
   static constexpr uint64_t kBatchMax = 16;
   Batch batch_;
+  std::vector<BytesView> lot_;  // For FetchLot.
   Watch watch_;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;

@@ -67,6 +67,7 @@ std::vector<BytesView> ViewsOf(const std::vector<Bytes>& argv) {
 void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   const CommandSpec& leaf = call.found.leaf();
   if (cache_ == nullptr) return Answer(session, call, NoCacheYet());
+  FetchLot(session);
   bool held = true;
   const bool its_turn = session->idle();
   if (its_turn) session->ahead_bytes = 0;
@@ -87,7 +88,9 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   }
   cache_->CountHit();
   session->leased = true;
-  Context context{session->client, *host_, false, cache_};
+  const size_t output_before = session->output_bytes();
+  Context context{session->client, *host_, false, cache_,
+                  call.muted || tracking_ != nullptr ? nullptr : session->Straight()};
   Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
   Action action = leaf.handler(context, args);
   cache_->Done();
@@ -97,10 +100,20 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   Reply reply = std::move(std::get<Reply>(action));
   if (tracking_ != nullptr) return AnswerTracked(session, call, std::move(reply));
   // What may be slow is measured by itself, and may stand in the slow log.
-  const bool fast = (leaf.flags & kFast) != 0 && HasOneKey(leaf) && !reply.is_error() &&
+  const bool brief = leaf.brief || (leaf.flags & kFast) != 0;
+  const bool fast = brief && HasOneKey(leaf) && !reply.is_error() &&
                     call.argv.back().size() <= kFastBytesMax &&
-                    reply.text.size() <= kFastBytesMax;
+                    reply.text.size() <= kFastBytesMax &&
+                    session->output_bytes() - output_before <= kFastBytesMax;
   fast ? AnswerFast(session, call, std::move(reply)) : Answer(session, call, std::move(reply));
+}
+
+// A pipeline is likely to go on as it begins: most first arguments are keys.
+void Dispatcher::FetchLot(Session* session) {
+  if (!session->parser.lot_is_new()) return;
+  lot_.clear();
+  session->parser.TakeLot(&lot_);
+  cache_->Fetch(lot_);
 }
 
 void Dispatcher::AnswerTracked(Session* session, const Call& call, Reply reply) {

@@ -171,7 +171,14 @@ class Session {
   bool HasOutput() const { return !out_.empty(); }
   Bytes TakeOutput() {
     taken_ += out_.size();
+    expected_ = std::min(out_.size(), kExpectedBytesMax);
     return std::exchange(out_, Bytes());
+  }
+  // Where the next reply may be written at once; null: it has to wait for others.
+  Bytes* Straight() { return slots_.empty() ? &out_ : nullptr; }
+  // Commands are run now: there will be about as much output as the last time.
+  void ExpectOutput() {
+    if (out_.capacity() < expected_) out_.reserve(expected_);
   }
   size_t output_bytes() const { return out_.size() + backlog; }
 
@@ -182,7 +189,9 @@ class Session {
   size_t open_reads_ = 0;       // Not filled yet,
   size_t open_hand_overs_ = 0;  // as these,
   size_t open_errands_ = 0;     // and these, which are parked or have an errand.
+  static constexpr size_t kExpectedBytesMax = 16 * 1024;
   Bytes out_;
+  size_t expected_ = 0;
   uint64_t taken_ = 0;          // Bytes of output taken so far.
   std::vector<Handed> handed_;  // In their order in the output.
 };

@@ -6,6 +6,12 @@
 #include "src/dispatcher.h"
 
 namespace lockstep {
+namespace {
+
+const CommandSpec* RowOf(BytesView name) { return CommandTable::Get().FindByName(name).command; }
+
+}  // namespace
+
 void Dispatcher::DiscardQueue(Session* session) {
   session->queue.clear();
   session->queued_bytes = 0;
@@ -14,13 +20,15 @@ void Dispatcher::DiscardQueue(Session* session) {
   session->client.watched.clear();
 }
 
-// By the command, not the leaf: SLOWLOG RESET is no RESET.
+// By the command, not the leaf: SLOWLOG RESET is no RESET. By its row: each command is asked.
 bool Dispatcher::IsTransactionControl(const FoundCommand& found) const {
-  const BytesView name = found.command->name;
-  return name == "MULTI" || name == "EXEC" || name == "DISCARD";
+  static const CommandSpec* const multi = RowOf("MULTI");
+  static const CommandSpec* const discard = RowOf("DISCARD");
+  return found.command == multi || found.command == discard || IsExec(found);
 }
 bool Dispatcher::IsExec(const FoundCommand& found) const {
-  return BytesView(found.command->name) == "EXEC";
+  static const CommandSpec* const exec = RowOf("EXEC");
+  return found.command == exec;
 }
 bool Dispatcher::LeavesMulti(const FoundCommand& found) const {
   const BytesView name = found.command->name;

@@ -200,6 +200,54 @@ TEST(ParserTest, AfterAuthTheLimitsOfTheSameConnectionGrow) {
   EXPECT_EQ(parser.args()[2], big);
 }
 
+// Lots -------------------------------------------------------------------------------------------
+
+TEST(ParserTest, APipelineTellsTheFirstArgumentsOfItsCommandsOnce) {
+  Parser parser;
+  parser.Append(Request({"GET", "a"}) + Request({"PING"}) + Request({"SET", "b", "1"}) +
+                Request({"GET", ""}) + Request({"GET", "c"}));
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  ASSERT_TRUE(parser.lot_is_new());
+  std::vector<BytesView> keys;
+  parser.TakeLot(&keys);
+  EXPECT_EQ(keys, (std::vector<BytesView>{"a", "b"}));  // An empty one is nothing plain.
+  EXPECT_FALSE(parser.lot_is_new());
+  for (const char* name : {"GET", "PING", "SET", "GET", "GET"}) {
+    ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+    EXPECT_FALSE(parser.lot_is_new());
+    EXPECT_EQ(parser.args()[0], name);
+    parser.Consume();
+  }
+  EXPECT_EQ(parser.Next(), ParseStatus::kNeedMore);
+}
+
+TEST(ParserTest, WhatWasReadAheadIsFoundAgainWhenTheBufferHasMoved) {
+  Parser parser;
+  Bytes in;
+  for (int i = 0; i < 40; ++i) in += Request({"GET", "key-" + std::to_string(i)});
+  parser.Append(in);
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+    parser.Append(Request({"SET", "more", Bytes(5'000, 'x')}));
+    ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+    EXPECT_EQ(parser.args()[1], "key-" + std::to_string(i));
+    parser.Consume();
+  }
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  EXPECT_EQ(parser.args()[1], "more");
+}
+
+TEST(ParserTest, NewLimitsAreInForceForCommandsThatWereReadAhead) {
+  Parser parser;
+  const Command many(12, "x");
+  parser.Append(Request({"RESET"}) + Request(many));
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  parser.Consume();
+  parser.set_limits(ParserLimits::Unauthenticated());
+  ASSERT_EQ(parser.Next(), ParseStatus::kError);
+  EXPECT_EQ(parser.error(), "ERR Protocol error: unauthenticated multibulk length");
+}
+
 TEST(ParserTest, AWebPageIsHungUpOnWithoutAWord) {
   const Outcome closed = {.commands = {}, .end = ParseStatus::kClose, .error = ""};
   EXPECT_EQ(Parse("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"), closed);

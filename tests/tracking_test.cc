@@ -288,11 +288,11 @@ class HomeTracking : public ::testing::Test {
 
 TEST_F(HomeTracking, WhatItDropsToMakeRoomOrSinceItsTimeIsOverIsNamed) {
   ASSERT_TRUE(home.Hold(began, "k", true));
-  home.Put("k", "v", {});
+  home.Put("k", nullptr, "v", {});
   EXPECT_TRUE(home.EvictOne(began));
   EXPECT_EQ(ear.keys, std::vector<Bytes>{"k"});
 
-  home.Put("ends", "v", began + 10);
+  home.Put("ends", nullptr, "v", began + 10);
   home.SweepExpired(began + 10);
   EXPECT_EQ(ear.keys, (std::vector<Bytes>{"k", "ends"}));
 }

@@ -444,8 +444,7 @@ bool Agent::OwesHome() const {
   return open_ && (channel_->kept_bytes() > 0 || owes_report_ || !written_.empty());
 }
 
-void Agent::Put(BytesView key, BytesView value, std::optional<MonoTime> deadline) {
-  Line* line = lines_.Find(key);
+void Agent::Put(Line* line, BytesView value, std::optional<MonoTime> deadline) {
   CHECK(line != nullptr);
   // What the home knows of the time to live is about a value that was there.
   if (!line->present()) line->set_ttl_is_new(true);

@@ -79,7 +79,7 @@ class Agent {
   bool Hold(MonoTime now, BytesView key, bool write, Line** line = nullptr);
   Line* Find(BytesView key) { return lines_.Find(key); }  // Only what is held.
   // Keeps its deadline unless it gets another.
-  void Put(BytesView key, BytesView value, std::optional<MonoTime> deadline);
+  void Put(Line* line, BytesView value, std::optional<MonoTime> deadline);
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
   MonoTime lease_until() const { return lease_until_; }

@@ -487,23 +487,21 @@ void Home::DropIfEmpty(BytesView key) {
 
 // `dirty` says so of a line at rest, and its generation's room when that was.
 void Home::Remember(MonoTime now, BytesView key) {
-  Line* line = lines_.Find(key);
-  if (line == nullptr) {
-    line = lines_.Add(key);
-    line->set_version(NewVersion());
-  }
+  Line* line = FindOrAdd(key);
   if (static_cast<Dir>(line->state()) != Dir::kU) return;
   line->set_dirty(true);
   line->set_gen(static_cast<uint64_t>(now.us) & kGenMax);
 }
 
-void Home::Pin(BytesView key) {
+void Home::Pin(BytesView key) { FindOrAdd(key)->set_pinned(true); }
+
+// Without a line nobody has it, and there is no such key.
+Line* Home::FindOrAdd(BytesView key) {
   Line* line = lines_.Find(key);
-  if (line == nullptr) {  // Nobody has it, and there is no such key.
-    line = lines_.Add(key);
-    line->set_version(NewVersion());
-  }
-  line->set_pinned(true);
+  if (line != nullptr) return line;
+  line = lines_.Add(key);
+  line->set_version(NewVersion());
+  return line;
 }
 
 void Home::Unpin(MonoTime now, BytesView key) {
@@ -582,13 +580,13 @@ bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   return false;
 }
 
-void Home::Put(BytesView key, BytesView value, std::optional<MonoTime> deadline) {
-  Line* line = lines_.Find(key);
+Line* Home::Put(BytesView key, Line* line, BytesView value, std::optional<MonoTime> deadline) {
   if (line == nullptr) line = lines_.Add(key);
   CHECK(line->state() == static_cast<uint8_t>(Dir::kU));
   lines_.SetValue(line, value);
   if (deadline && *deadline != line->deadline()) lines_.SetDeadline(line, *deadline);
   line->set_version(NewVersion());
+  return line;
 }
 
 void Home::SetDeadline(BytesView key, MonoTime deadline) {

@@ -80,8 +80,8 @@ class Home {
   void Remember(MonoTime now, BytesView key);
   // Only what is held.
   Line* Find(BytesView key) { return lines_.Find(key); }
-  // Keeps its deadline unless it gets another.
-  void Put(BytesView key, BytesView value, std::optional<MonoTime> deadline);
+  // Keeps its deadline unless it gets another. Gives the line. `line`: the key's, if it has one.
+  Line* Put(BytesView key, Line* line, BytesView value, std::optional<MonoTime> deadline);
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
 
@@ -193,6 +193,7 @@ class Home {
   void DropIfEmpty(BytesView key);
   void ExpireIfDue(MonoTime now, Line* line);
   Payload PayloadOf(const Line& line) const;
+  Line* FindOrAdd(BytesView key);
   Version VersionOfNothing(const DirLine& dir);
   Version NewVersion() { return {options_.epoch.value, ++next_gen_, 0}; }
 

@@ -181,6 +181,13 @@ Line* LineTable::Find(BytesView key) {
   return number == kNone ? nullptr : &At(number);
 }
 
+const Line* LineTable::FetchRecord(uint64_t hash) const {
+  const uint32_t number = index_.Likely(hash);
+  if (number == kNone) return nullptr;
+  __builtin_prefetch(&At(number));
+  return &At(number);
+}
+
 Line* LineTable::Add(BytesView key) {
   CHECK(key.size() <= kNameBytesMax);
   const uint32_t number = NewRecord();

@@ -127,6 +127,14 @@ class LineIndex {
   template <class Visit>
   uint64_t Scan(uint64_t cursor, const Visit& visit);
   void Clear();
+  // For a number that is looked for soon: first the bucket is fetched, then the number that it most
+  // likely is can be told without waiting.
+  void FetchBucket(uint64_t hash) const {
+    if (buckets_ > 0) Fetch(At(BucketOf(hash)));
+  }
+  uint32_t Likely(uint64_t hash) const {
+    return Find(hash, [](uint32_t) { return true; });
+  }
 
   size_t size() const { return size_; }
   size_t bytes() const;
@@ -152,6 +160,12 @@ class LineIndex {
   static constexpr size_t kRoomStep = 8;
   static constexpr int kCursorBits = 48;
 
+  // Its cells stand behind its tags, on other lines of the processor's cache: asks for all at once.
+  static void Fetch(const Bucket* bucket) {
+    for (size_t line = 0; line < 4; ++line) {
+      __builtin_prefetch(reinterpret_cast<const char*>(bucket) + line * 64);
+    }
+  }
   static uint8_t TagOf(uint64_t hash) { return static_cast<uint8_t>(hash >> 56); }
   static uint32_t MoreOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 52) & 15; }
   static uint32_t NumberAt(const Place& place) {
@@ -197,6 +211,13 @@ class LineTable {
   Line* Find(BytesView key);  // Null: none. Allocates nothing.
   Line* Add(BytesView key);   // That is not there yet: not present, state 0.
   void Remove(Line* line);
+  // Lookups that wait for memory cost most of a GET; many of them can wait at the same time. For
+  // each key to come, in three rounds over all of them: bucket, record, blob.
+  void FetchBucket(uint64_t hash) const { index_.FetchBucket(hash); }
+  const Line* FetchRecord(uint64_t hash) const;     // Null: nothing is there.
+  static void FetchBlob(const Line* line) {
+    for (size_t at = 0; at < 3; ++at) __builtin_prefetch(line->blob() + at * 64);
+  }
   // Lines stay where they are for as long as they live. What is given may be a part of the line's
   // own value. At most 64 MiB.
   void SetValue(Line* line, BytesView value);  // Present from now on; its deadline is kept.
@@ -263,10 +284,7 @@ LineIndex::Place LineIndex::Locate(uint64_t hash, const IsIt& is_it) const {
   if (buckets_ == 0) return {};
   Bucket* const bucket = At(BucketOf(hash));
   if (bucket == nullptr) return {};
-  // Its cells stand behind its tags, on other lines of the processor's cache: ask for all at once.
-  for (size_t line = 1; line < 4; ++line) {
-    __builtin_prefetch(reinterpret_cast<const char*>(bucket) + line * 64);
-  }
+  Fetch(bucket);
   const uint8_t* const tags = bucket->tags();
   for (size_t at = 0; at < bucket->size; ++at) {
     const void* const found = std::memchr(tags + at, TagOf(hash), bucket->size - at);

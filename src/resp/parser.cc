@@ -19,6 +19,29 @@ constexpr size_t kReadSlackBytes = 64 * 1024;
 // After a command with more arguments than this the lists of them go back to the system.
 constexpr size_t kIdleArgsMax = 4096;
 
+// What is read several at a time: small commands, as client libraries write them. Anything else is
+// read byte by byte, and judged.
+constexpr size_t kLotMax = 16;
+constexpr size_t kPlainElementsMax = 16;
+constexpr int kPlainDigitsMax = 4;
+
+// A type byte, a number without signs or zeroes in front, CRLF.
+bool ReadPlainNumber(BytesView in, char type, size_t* at, size_t* n) {
+  const char* p = in.data() + *at;
+  const char* const end = in.data() + in.size();
+  if (end - p < 4 || *p != type || p[1] == '0') return false;
+  size_t value = 0;
+  const char* const digits = ++p;
+  for (; p < end && *p >= '0' && *p <= '9'; ++p) {
+    if (p - digits == kPlainDigitsMax) return false;
+    value = value * 10 + static_cast<size_t>(*p - '0');
+  }
+  if (p == digits || end - p < 2 || p[0] != '\r' || p[1] != '\n') return false;
+  *at = static_cast<size_t>(p + 2 - in.data());
+  *n = value;
+  return true;
+}
+
 constexpr BytesView kHttpAnswer =
     "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
     "This is the RESP port. Try redis-cli.\r\n";
@@ -41,6 +64,7 @@ ParserLimits ParserLimits::Unauthenticated() {
 
 ParseStatus Parser::Next() {
   if (state_ == State::kFailed) return failure_;
+  if (state_ == State::kParsing && is_fresh() && TakeFromLot()) state_ = State::kReady;
   while (state_ == State::kParsing) {
     if (missing_ == 0) {
       if (buffer_.empty()) return ParseStatus::kNeedMore;
@@ -58,6 +82,73 @@ ParseStatus Parser::Next() {
   BuildArgs();
   return ParseStatus::kCommand;
 }
+
+// Pipelines ------------------------------------------------------------------------------------
+
+// False: there is none, or none that is plain; nothing was kept of it.
+bool Parser::ReadPlain(BytesView in, size_t at) {
+  const size_t before = lot_spans_.size();
+  const size_t begin = at;
+  size_t elements = 0;
+  bool plain = ReadPlainNumber(in, '*', &at, &elements) &&
+               elements <= std::min(kPlainElementsMax, limits_.elements_max);
+  for (size_t i = 0; plain && i < elements; ++i) {
+    size_t size = 0;
+    plain = ReadPlainNumber(in, '$', &at, &size) && size <= limits_.bulk_bytes_max &&
+            in.size() - at >= size + 2 && in[at + size] == '\r' && in[at + size + 1] == '\n';
+    lot_spans_.push_back({at, size});
+    at += size + 2;
+  }
+  plain = plain && at - begin <= limits_.buffer_bytes_max;
+  if (plain) {
+    lot_.push_back({at, elements});
+  } else {
+    lot_spans_.resize(before);
+  }
+  return plain;
+}
+
+void Parser::ReadLot() {
+  DropLot();
+  const BytesView in = buffer_.view();
+  size_t at = 0;
+  while (lot_.size() < kLotMax && ReadPlain(in, at)) at = lot_.back().end;
+  lot_is_new_ = lot_.size() > 1;
+}
+
+void Parser::DropLot() {
+  lot_.clear();
+  lot_spans_.clear();
+  lot_at_ = lot_spans_at_ = lot_gone_ = 0;
+  lot_is_new_ = false;
+}
+
+// The next command, if it is a plain one.
+bool Parser::TakeFromLot() {
+  if (lot_at_ == lot_.size()) ReadLot();
+  if (lot_.empty()) return false;
+  const Plain& plain = lot_[lot_at_++];
+  spans_.resize(plain.spans);
+  for (Span& span : spans_) {
+    span = lot_spans_[lot_spans_at_++];
+    span.at -= lot_gone_;
+  }
+  at_ = plain.end - lot_gone_;
+  return true;
+}
+
+void Parser::TakeLot(std::vector<BytesView>* first_arguments) {
+  lot_is_new_ = false;
+  const char* base = buffer_.view().data();
+  size_t span = 0;
+  for (const Plain& plain : lot_) {
+    const Span& first = lot_spans_[span + std::min<size_t>(1, plain.spans - 1)];
+    if (plain.spans > 1) first_arguments->emplace_back(base + first.at, first.size);
+    span += plain.spans;
+  }
+}
+
+// One at a time ----------------------------------------------------------------------------------
 
 // Reads a line. A blank one is dropped.
 Parser::Stop Parser::ReadInline() {
@@ -194,6 +285,8 @@ void Parser::Consume() {
   ClearAndBound(&spans_);
   ClearAndBound(&inline_args_);
   buffer_.Consume(at_);
+  lot_gone_ += at_;
+  lot_is_new_ = false;
   at_ = scanned_ = 0;
   state_ = State::kParsing;
 }
@@ -204,6 +297,9 @@ void Parser::ReleaseIdle() {
   args_ = {};
   spans_ = {};
   inline_args_ = {};
+  lot_ = {};
+  lot_spans_ = {};
+  DropLot();
 }
 
 Parser::Stop Parser::Fail(BytesView sentence) {

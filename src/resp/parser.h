@@ -1,8 +1,8 @@
 // What clients send: RESP arrays of bulk strings, or inline lines, as redis-server 7.0 takes them.
 //
 // Incremental: feed bytes as they come, take commands until there is none; no byte is looked at
-// twice however the input is cut up. Zero-copy: the arguments of a command are views into the
-// buffer that Append fills (of an inline command, into the parser), valid until the next Append,
+// more than a few times however the input is cut up. Zero-copy: the arguments of a command are
+// views into the buffer that Append fills (of an inline command, into the parser), valid until the next Append,
 // Reserve, Consume or Next. Bounded: lengths are tested before anything is kept for them.
 //
 // Pure; knows no connection. Rules and texts: Redis 7.0 (networking.c). Stricter in three places: a
@@ -43,7 +43,10 @@ enum class ParseStatus : uint8_t {
 class Parser {
  public:
   // In force from the next count or bulk on.
-  void set_limits(const ParserLimits& limits) { limits_ = limits; }
+  void set_limits(const ParserLimits& limits) {
+    limits_ = limits;
+    DropLot();
+  }
 
   // Adds what came from the socket. The shell may also write straight into the buffer:
   // Reserve(n) gives room for n bytes at the end, Commit(n) says how many were written.
@@ -61,6 +64,12 @@ class Parser {
   // The command in args() is done with; its bytes may go. Needs a kCommand before.
   void Consume();
 
+  // Commands of a pipeline are read several at a time. Once for each such lot, when its first is in
+  // args(): appends the first argument of each that has one, of that one too. As long-lived as
+  // args().
+  bool lot_is_new() const { return lot_is_new_; }
+  void TakeLot(std::vector<BytesView>* first_arguments);
+
   size_t buffered() const { return buffer_.size(); }
   size_t capacity() const { return buffer_.capacity(); }
 
@@ -75,6 +84,18 @@ class Parser {
     size_t at;
     size_t size;
   };
+
+  // Of a lot: a command that is there, whole.
+  struct Plain {
+    size_t end;
+    size_t spans;
+  };
+
+  bool is_fresh() const { return missing_ == 0 && at_ == 0 && scanned_ == 0; }
+  bool ReadPlain(BytesView in, size_t at);
+  void ReadLot();
+  bool TakeFromLot();
+  void DropLot();
 
   // A step of Next: what Next must return now, or nothing: go on.
   using Stop = std::optional<ParseStatus>;
@@ -96,6 +117,15 @@ class Parser {
   size_t missing_ = 0;  // Elements still to come; 0: none begun.
   std::optional<size_t> bulk_size_;  // Of the element that is being read, once its length is known.
   std::vector<Span> spans_;
+
+  // Of the commands behind the present one, all that was read ahead; counted from where the unread
+  // bytes began then: since, `lot_gone_` of them have gone.
+  std::vector<Plain> lot_;
+  std::vector<Span> lot_spans_;
+  size_t lot_at_ = 0;        // The next command,
+  size_t lot_spans_at_ = 0;  // and its first argument.
+  size_t lot_gone_ = 0;
+  bool lot_is_new_ = false;
 
   State state_ = State::kParsing;
   ParseStatus failure_ = ParseStatus::kError;
