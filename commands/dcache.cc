@@ -3,7 +3,7 @@
 //
 //   DCACHE.GET  key [META] [FRESH]
 //   DCACHE.SET  key value [NX | XX | IFVER version | IFEQ old]
-//               [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [GET] [META]
+//               [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [GET] [META] [DURABLE] [FENCE token]
 //   DCACHE.DEL  key [key ...]
 //   DCACHE.MGET key [key ...]
 //   DCACHE.INCR key delta [INIT n] [PX ms [ONCE]] [MAX n]
@@ -74,6 +74,8 @@ struct SetOptions {
   bool has_expiry = false;
   bool get = false;
   bool meta = false;
+  bool durable = false;
+  int64_t fence = 0;
 };
 
 // An option that only one of `what` may be: an error if one is there already.
@@ -140,9 +142,9 @@ SetOptions TakeSetOptions(const Context& ctx, Args& args) {
     } else if (args.Token("META")) {
       options.meta = true;
     } else if (args.Token("DURABLE")) {
-      args.Fail(Error("DURABLE is not built yet; nothing was changed"));
+      options.durable = true;
     } else if (args.Token("FENCE")) {
-      args.Fail(Error("FENCE is not built yet; nothing was changed"));
+      options.fence = args.Integer("FENCE", 1, INT64_MAX);
     } else {
       args.SyntaxError();
     }
@@ -190,6 +192,10 @@ Reply DcacheSet(Context& ctx, Keys& keys, Args& args) {
   Reply old = options.get ? ValueOrNil(before) : Reply::Nil();
   Reply done = Reply::Nil();
   if (Holds(options, before)) {
+    // A token that is forgotten fences off nobody: so it is where the value is.
+    if (options.durable || options.fence > 0) {
+      keys.MakeDurable(key, static_cast<uint64_t>(options.fence));
+    }
     if (options.meta) {
       done = Reply::Bulk(VersionText(PutForVersion(keys, key, value, options.expiry)));
     } else {
@@ -352,6 +358,8 @@ constexpr Argument kSetArguments[] = {
     {.name = "expiration", .type = Type::kOneOf, .optional = true, .children = kTimes},
     {.name = "get", .type = Type::kPureToken, .token = "GET", .optional = true},
     kMeta,
+    {.name = "durable", .type = Type::kPureToken, .token = "DURABLE", .optional = true},
+    {.name = "token", .type = Type::kInteger, .token = "FENCE", .optional = true},
 };
 constexpr Argument kKeysOnly[] = {
     {.name = "key", .type = Type::kKey, .multiple = true, .key_spec = 0}};

@@ -42,6 +42,10 @@ class Keys {
   virtual void Expire(BytesView key, Expiry expiry) = 0;
   // Whether it was there.
   virtual bool Erase(BytesView key) = 0;
+  // What is written of the key by this command is to be on a majority's disks before anybody hears
+  // of it, the client included. Before it is written. `fence`, if it is not 0: refused if the key
+  // has seen a higher one.
+  virtual void MakeDurable(BytesView /*key*/, uint64_t /*fence*/) {}
   // In which state this node has the key's line, in one letter: M E S I. For people only.
   virtual char StateOf(BytesView) const { return 'I'; }
 };

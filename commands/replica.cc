@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "commands/queue_store.h"
+#include "commands/queue_ops.h"
+#include "commands/shard_machine.h"
 #include "src/base/hash.h"
 #include "src/base/planted.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 // A plant.
 bool Pops(const StateMachine& machine, BytesView encoded) {
-  if (dynamic_cast<const QueueStore*>(&machine) == nullptr) return false;
+  if (dynamic_cast<const ShardMachine*>(&machine) == nullptr) return false;
   const std::optional<QueueOp> op = DecodeQueueOp(encoded);
   return op && std::holds_alternative<PopOp>(*op);
 }
@@ -19,7 +20,7 @@ bool Pops(const StateMachine& machine, BytesView encoded) {
 constexpr uint8_t kSaveVersion = 2;
 
 // The first byte of an entry's data.
-enum class EntryKind : uint8_t { kRequests = 1, kOpenSession = 2, kSessionOver = 3 };
+enum class EntryKind : uint8_t { kRequests = 1, kOpenSession = 2, kSessionOver = 3, kKeys = 4 };
 
 Error Damaged(const char* what) {
   return Error{Format("snapshot of a replica is damaged: %s", what)};
@@ -125,6 +126,11 @@ void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out) {
   out->Varint(incarnation);
 }
 
+void EncodeKeysWritten(BytesView op, Writer* out) {
+  out->U8(static_cast<uint8_t>(EntryKind::kKeys));
+  out->Raw(op);
+}
+
 void Replica::Session::ForgetRun(uint64_t from, uint64_t to) {
   for (uint64_t seq = requests.FirstFrom(from, to); seq != kNoSeq;
        seq = requests.FirstFrom(seq + 1, to)) {
@@ -176,6 +182,8 @@ bool Replica::Apply(Index index, ClusterTime time, BytesView data, Effects* out)
       if (incarnation != 0 && SessionOf(origin).incarnation == incarnation) End(at, origin, out);
       return true;
     }
+    case EntryKind::kKeys:
+      return machine_->ApplyKeys(at, in.Raw(in.left()), out);
   }
   return false;
 }

@@ -76,6 +76,8 @@ struct SessionName {
 void EncodeOpenSession(NodeId origin, const SessionName& name, Writer* out);
 // "This session is over": proposed by a leader that has given the node up, answered to nobody.
 void EncodeSessionOver(NodeId origin, uint64_t incarnation, Writer* out);
+// `op`: for StateMachine::ApplyKeys. Answered to nobody.
+void EncodeKeysWritten(BytesView op, Writer* out);
 
 class Replica {
  public:

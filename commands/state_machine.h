@@ -29,6 +29,17 @@ struct Effects {
   };
   std::vector<Answer> answers;
   std::vector<Event> events;
+  struct KeyChange {  // Of what the log knows of a key.
+    Bytes key;
+    bool written = false;  // Else its time was over.
+  };
+  std::vector<KeyChange> keys;
+
+  void Clear() {
+    answers.clear();
+    events.clear();
+    keys.clear();
+  }
 
   void Give(const RequestId& request, Reply reply) {
     answers.push_back({request, std::move(reply)});
@@ -65,6 +76,12 @@ class StateMachine {
   // cannot read it answers with an error and leaves the state as it was. It may answer `request`
   // later, in another entry.
   virtual void Apply(const Position& at, const RequestId& request, BytesView op, Effects* out) = 0;
+
+  // What was proposed for durable keys (cluster/mesi/durable.h). False: unreadable, or this machine
+  // has none; nothing has changed.
+  virtual bool ApplyKeys(const Position& /*at*/, BytesView /*op*/, Effects* /*out*/) {
+    return false;
+  }
 
   // The sessions of `origin` below `incarnation` are over: their waits end, and what is bound to
   // their connections.

@@ -55,6 +55,7 @@ void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
   if (shard == nullptr) return;
   now_ = now;
   touched_ = true;
+  TakeLogged(now, shard);  // Of this term, or of the one before.
   const raft::Raft& raft = group.raft();
   if (shard->home != nullptr && (!raft.is_leader() || raft.term() != shard->home->epoch())) {
     LeaveHome(shard);
@@ -114,7 +115,8 @@ void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
                               .began = now,
                               .not_before = shard->not_before,
                               .awaited = {options_.self},
-                              .times = options_.times};
+                              .times = options_.times,
+                              .durable = options_.group_of ? shard : nullptr};
   if (shard->led_before == options.before) options.home_before = shard->leader_before;
   for (const NodeId node : replica.Origins()) options.awaited.insert(node);
   shard->home = std::make_unique<mesi::Home>(options, &stats_, shard);
@@ -156,6 +158,7 @@ void Cache::ReportSelf(MonoTime now, Shard* shard) {
 // What it has it shows to nobody any more; the next home may ask for it.
 void Cache::LeaveHome(Shard* shard) {
   shard->former = std::move(shard->home);
+  LoseCommits(*shard);
   shard->witnesses.clear();
   shard->Lost();
   shard->OnAllUnreadable();
@@ -284,8 +287,8 @@ bool Cache::LookAt(const Ticket& ticket) {
 bool Cache::RunLost(MonoTime now) {
   now_ = now;
   Settle();
-  if (!std::exchange(any_lost_, false)) return false;
-  bool any = false;
+  bool any = TellCommitted();
+  if (!std::exchange(any_lost_, false)) return any;
   std::set<const Shard*> lost;
   for (const auto& shard : shards_) {
     if (std::exchange(shard->lost, false)) lost.insert(shard.get());
@@ -299,7 +302,7 @@ bool Cache::RunLost(MonoTime now) {
     OnKeyHeld(key);
   }
   Settle();
-  return any;
+  return TellCommitted() || any;
 }
 
 MonoTime Cache::TakeValidUntil() { return std::exchange(valid_until_, kNeverMono); }
@@ -344,6 +347,8 @@ MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
 
 void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
+  Writing* const writing = NoteWrite(key, false);
+  if (writing != nullptr) writing->sets_ttl |= expiry.kind != Expiry::Kind::kKeep;
   mesi::Line* line = FindLine(key);
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   std::optional<MonoTime> deadline;
@@ -359,6 +364,7 @@ void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
 void Cache::Expire(BytesView key, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
   const MonoTime deadline = DeadlineOf(expiry);
+  if (Writing* const writing = NoteWrite(key, false)) writing->sets_ttl = true;
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {
     shard.home->SetDeadline(key, deadline);
@@ -370,6 +376,7 @@ void Cache::Expire(BytesView key, Expiry expiry) {
 bool Cache::Erase(BytesView key) {
   if (!Find(key)) return false;
   Shard& shard = ShardOfKey(key);
+  if (Writing* const writing = NoteWrite(key, false)) writing->sets_ttl = true;
   latest_.line_known = false;
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {
@@ -528,6 +535,7 @@ void Cache::Flush(MonoTime now) {
   }
   if (!std::exchange(touched_, false)) return;
   next_tick_ = pins_.empty() && gather_again_.empty() ? kNeverMono : now + kPinLookUs;
+  if (!committed_.empty()) next_tick_ = now;
   for (const auto& shard : shards_) {
     next_tick_ = std::min(next_tick_, WakeupOf(*shard));
     if (shard->home != nullptr && shard->home->HasNews()) {

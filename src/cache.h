@@ -54,6 +54,7 @@ class Cache final : public Keys {
     uint64_t shards = 1;
     int64_t dirty_us = 500 * kUsPerMs;
     mesi::LeaseTimes times{};
+    std::function<Group*(GroupId)> group_of{};  // For what is durable; none: nothing is.
   };
   // A command that waits: whose, and which of its slots.
   struct Ticket {
@@ -68,6 +69,8 @@ class Cache final : public Keys {
     virtual bool MayRun(const Ticket& ticket) = 0;
     // What the command wants is held, now: it is to be run before this returns.
     virtual void OnHeld(const Ticket& ticket) = 0;
+    // What it wrote is logged, or never will be, or nobody can say: this is its answer.
+    virtual void OnCommitted(const Ticket& ticket, Reply reply) = 0;
   };
 
   Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now);
@@ -92,8 +95,15 @@ class Cache final : public Keys {
   void CountHit() { ++stats_.hits; }
   // Null while there is nobody to tell.
   void set_tracker(Tracker* tracker) { tracker_ = tracker; }
+  // Durable keys (cache_durable.cc). The command that was run last has written some: its answer has
+  // to wait. Then Commit, and Runner::OnCommitted follows, whether its client is there or not.
+  bool HasWritten() const { return !writing_.empty(); }
+  void Commit(MonoTime now, const Ticket& ticket, Reply reply);
+  // Of the shard's log: what was applied.
+  void OnLogged(GroupId group, std::vector<Effects::KeyChange> changes);
   // Gives until when what was seen since the last call is good.
   MonoTime TakeValidUntil();
+  MonoTime valid_until() const { return valid_until_; }
 
   // Keys. Of what is held.
   std::optional<Value> Find(BytesView key) override;
@@ -103,6 +113,7 @@ class Cache final : public Keys {
   void Expire(BytesView key, Expiry expiry) override;
   bool Erase(BytesView key) override;
   char StateOf(BytesView key) const override;
+  void MakeDurable(BytesView key, uint64_t fence) override;
 
   // The groups. ----------------------------------------------------------------------------------
   // Of a shard: who leads it, and what its log says of sessions. Cheap when nothing has changed.
@@ -163,6 +174,27 @@ class Cache final : public Keys {
     MonoTime pinned_since;
   };
 
+  // What the command that runs writes of a durable key; and what was there before.
+  struct Writing {
+    uint64_t fence = 0;
+    bool sets_ttl = false;
+    bool was_durable = false;
+    std::optional<Bytes> value{};
+    MonoTime deadline = kNeverMono;
+  };
+  struct Pending {
+    Ticket ticket;
+    Reply reply;
+    std::map<Bytes, Writing> open;
+  };
+  Writing* NoteWrite(BytesView key, bool durable);
+  mesi::DurableWrite WriteOf(MonoTime now, const Bytes& key, const Writing& writing);
+  void Undo(const Bytes& key, const Writing& writing);
+  void OnKeyCommitted(BytesView key, mesi::Committed outcome);
+  void LoseCommits(const Shard& shard);
+  void TakeLogged(MonoTime now, Shard* shard);
+  bool TellCommitted();
+
   Shard& ShardOfKey(BytesView key) const;
   Shard& FindShard(BytesView key) const;
   mesi::Line* FindLine(BytesView key);
@@ -211,6 +243,11 @@ class Cache final : public Keys {
   std::map<Bytes, std::set<uint64_t>, std::less<>> waiting_for_;  // as here.
   std::map<Ticket, uint64_t> numbers_;
   std::map<Bytes, size_t, std::less<>> pins_;  // By how many of those that wait.
+  std::map<Bytes, Writing> writing_;
+  std::map<uint64_t, Pending> pending_;  // By number.
+  std::map<Bytes, uint64_t, std::less<>> pending_of_;
+  std::vector<Pending> committed_;  // To be told.
+  std::vector<Bytes> wake_;         // What they wrote: others may wait for it.
   std::vector<Bytes> unpinned_;       // To be let go of at the end of what is under way,
   std::vector<uint64_t> gather_again_;  // and who is to ask for his keys anew then.
   uint64_t next_number_ = 0;

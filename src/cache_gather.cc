@@ -58,7 +58,7 @@ void Cache::ReleaseOldPins() {
 
 // Not where it was let go of: that may be in the midst of another line's transition.
 void Cache::Settle() {
-  while (!unpinned_.empty() || !gather_again_.empty()) {
+  while (!unpinned_.empty() || !gather_again_.empty() || !wake_.empty()) {
     touched_ = true;
     for (const Bytes& key : std::exchange(unpinned_, {})) {
       if (pins_.find(key) != pins_.end()) continue;
@@ -66,6 +66,8 @@ void Cache::Settle() {
       shard.home != nullptr ? shard.home->Unpin(now_, key) : shard.agent.Unpin(now_, key);
     }
     for (const uint64_t number : std::exchange(gather_again_, {})) LookAgain(number);
+    // After others have had what they asked for meanwhile.
+    for (const Bytes& key : std::exchange(wake_, {})) OnKeyHeld(key);
   }
 }
 

@@ -159,7 +159,13 @@ void Cache::FlushKeys(Shard* shard, const CacheQuery& query, CachePage* page) {
                         *known->second.erased >= query.since;
     if (erased) continue;
     if (home->Hold(now_, key, true)) {
-      home->Erase(key);
+      const mesi::Line* line = home->lines().Find(key);
+      if (line != nullptr && line->durable()) {
+        home->EraseDurable(now_, key);
+        page->again = true;
+      } else {
+        home->Erase(key);
+      }
       continue;
     }
     Shard::Witness& witness = shard->witnesses[key];
@@ -176,7 +182,7 @@ void Cache::Witnessed(Shard* shard, BytesView key) {
   Shard::Witness& witness = found->second;
   if (now_ - witness.asked > kWitnessUs) return;
   const mesi::Line* line = shard->home->lines().Find(key);
-  const bool alone = line == nullptr || DirOf(*line) == Dir::kU;
+  const bool alone = line == nullptr || (DirOf(*line) == Dir::kU && !line->durable());
   if (witness.erase && alone) {
     shard->home->Erase(key);
     line = shard->home->lines().Find(key);

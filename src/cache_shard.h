@@ -13,7 +13,7 @@ namespace lockstep {
 constexpr int64_t kPinLookUs = 10 * kUsPerMs;
 
 // What it was home of it keeps until the next home has asked for it.
-struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
+struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::DurableStore {
   Shard(Cache* c, GroupId g)
       : cache(c), group(g),
         agent({.self = c->options_.self, .shard = g, .dirty_us = c->options_.dirty_us,
@@ -29,9 +29,18 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
   void OnUnreadable(BytesView key) override {
     if (cache->tracker_ != nullptr) cache->tracker_->OnUnreadable(key);
   }
+  void OnCommitted(BytesView key, mesi::Committed outcome) override {
+    cache->OnKeyCommitted(key, outcome);
+  }
   void OnAllUnreadable() override {
     if (cache->tracker_ != nullptr) cache->tracker_->OnAllUnreadable(ShardOf(group));
   }
+  // DurableStore, of our group: cache_durable.cc.
+  std::optional<mesi::DurableValue> Find(MonoTime now, BytesView key) const override;
+  void ForEach(MonoTime now, const std::function<void(BytesView, const mesi::DurableValue&)>& visit)
+      const override;
+  bool Propose(Term epoch, const std::vector<mesi::DurableWrite>& writes) override;
+
   mesi::LineTable& lines() { return home != nullptr ? home->lines() : agent.lines(); }
   void Lost() { lost = cache->any_lost_ = true; }
 
@@ -63,6 +72,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener {
   };
   std::map<Bytes, Witness, std::less<>> witnesses;
   MonoTime forget_at;
+  std::vector<Effects::KeyChange> logged;  // Applied, and not looked at yet.
 };
 
 }  // namespace lockstep

@@ -241,7 +241,7 @@ bool Dispatcher::MustWait(const Session& session, const Call& call) const {
       session.open_slots() < kKeysAheadMax && session.ahead_bytes < kAheadBytesMax;
   if (ahead && has_room) return false;
   if (!IsReplicated(leaf)) return !IsEcho(leaf, call.argv);
-  if (session.WaitsForKeys()) return true;
+  if (session.WaitsForKeys() || session.Commits()) return true;
   if (!session.AllSlotsAskLikeThis(AskedBy(leaf))) return true;
   if (session.open_hand_overs() >= kHandOversMax) return true;
   if ((leaf.categories & kCatQueue) != 0) {

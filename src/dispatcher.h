@@ -67,6 +67,8 @@ class Dispatcher {
   void RunNextHeld(Session* session);
   void RunOnKeys(Session* session, const Call& call);
   void FetchLot(Session* session);
+  void AnswerOnKeys(Session* session, const Call& call, Reply reply);
+  void Commit(MonoTime now, Session* session, uint64_t number, Reply reply);
   bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
   void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,

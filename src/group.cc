@@ -212,8 +212,7 @@ void Group::Apply(Index from, Index to) {
   for (Index index = from; index <= to; index = Next(index)) {
     CHECK(index == Next(applied_));
     const raft::Entry& entry = raft_->entry(index);
-    effects_.answers.clear();
-    effects_.events.clear();
+    effects_.Clear();
     if (entry.kind == raft::EntryKind::kOp) {
       if (!replica_->Apply(index, entry.time, entry.data, &effects_)) {
         LOCKSTEP_LOG(kError, "%s: entry %lu does not decode; every node passes over it",
@@ -232,6 +231,7 @@ void Group::Apply(Index from, Index to) {
     for (const Effects::Event& event : effects_.events) {
       listener_->OnEvent(event.channel, event.payload);
     }
+    if (!effects_.keys.empty()) listener_->OnKeys(*this, std::move(effects_.keys));
     if (index.value % kHashEvery == 0) RememberHash(index);
   }
 }

@@ -62,6 +62,7 @@ class Group {
     virtual ~Listener() = default;
     virtual void OnAnswer(Group& group, const RequestId& request, Reply reply) = 0;
     virtual void OnEvent(const Bytes& channel, const Bytes& payload) = 0;
+    virtual void OnKeys(Group& /*group*/, std::vector<Effects::KeyChange> /*changed*/) {}
     virtual void OnMessage(Group& group, raft::Message message) = 0;
     virtual void OnInstalled(Group& group) = 0;  // A snapshot: what it holds was not seen applied.
     virtual void OnStateHash(Group& group, Index index, uint64_t hash) = 0;  // Due to be compared.

@@ -13,7 +13,10 @@ void Node::Parts::OpenCache() {
   cache = std::make_unique<Cache>(Cache::Options{.self = me.node,
                                                  .shards = Shards(),
                                                  .dirty_us = settings().dcache_dirty_max_age *
-                                                             kUsPerMs},
+                                                             kUsPerMs,
+                                                 .group_of = [this](GroupId id) {
+                                                   return groups.at(id).get();
+                                                 }},
                                   &outbox, this, now);
   dispatcher.set_cache(cache.get());
   FollowTracking();
@@ -43,6 +46,18 @@ void Node::Parts::OnHeld(const Cache::Ticket& ticket) {
   dispatcher.OnHeld(now, session, ticket.slot);
   MakeDirty(session);
   if (session->parser.buffered() > 0) MakeRunnable(session);
+}
+
+void Node::Parts::OnCommitted(const Cache::Ticket& ticket, Reply reply) {
+  Session* session = FindSession(ticket.client);
+  if (session == nullptr) return;
+  dispatcher.Complete(now, session, ticket.slot, std::move(reply));
+  MakeDirty(session);
+  if (session->parser.buffered() > 0) MakeRunnable(session);
+}
+
+void Node::Parts::OnKeys(Group& group, std::vector<Effects::KeyChange> changed) {
+  if (cache != nullptr) cache->OnLogged(group.id(), std::move(changed));
 }
 
 CacheFigures Node::Parts::CacheNow() const {

@@ -152,6 +152,7 @@ struct Node::Parts final : public Host,
   // Group::Listener
   void OnAnswer(Group& group, const RequestId& request, Reply reply) override;
   void OnEvent(const Bytes& channel, const Bytes& payload) override;
+  void OnKeys(Group& group, std::vector<Effects::KeyChange> changed) override;
   void OnMessage(Group& group, raft::Message message) override;
   void OnInstalled(Group& group) override;
   void OnStateHash(Group& group, Index index, uint64_t hash) override;
@@ -162,6 +163,7 @@ struct Node::Parts final : public Host,
   // Cache::Runner
   bool MayRun(const Cache::Ticket& ticket) override;
   void OnHeld(const Cache::Ticket& ticket) override;
+  void OnCommitted(const Cache::Ticket& ticket, Reply reply) override;
   void OpenCache();
   void FollowCache(const Group& group);
   void FollowCacheOfAll();

@@ -4,7 +4,7 @@
 
 #include "commands/control_machine.h"
 #include "commands/lock_table.h"
-#include "commands/queue_store.h"
+#include "commands/shard_machine.h"
 #include "commands/redact.h"
 #include "src/base/hash.h"
 #include "src/base/log.h"
@@ -39,7 +39,7 @@ std::vector<NodeRecord> ConfiguredNodes(const Settings& settings, NodeId self) {
 std::unique_ptr<StateMachine> MakeMachine(GroupId id, const Self& me) {
   if (id == kControlGroup) return std::make_unique<ControlMachine>(me.genesis, me.shards);
   if (id == kLocksGroup) return std::make_unique<LockTable>();
-  return std::make_unique<QueueStore>(ShardOf(id));
+  return std::make_unique<ShardMachine>(ShardOf(id));
 }
 
 void LeaveOut(NodeId node, raft::Config* config) {

@@ -99,6 +99,7 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   }
   Reply reply = std::move(std::get<Reply>(action));
   if (tracking_ != nullptr) return AnswerTracked(session, call, std::move(reply));
+  if (cache_->HasWritten()) return AnswerOnKeys(session, call, std::move(reply));
   // What may be slow is measured by itself, and may stand in the slow log.
   const bool brief = leaf.brief || (leaf.flags & kFast) != 0;
   const bool fast = brief && HasOneKey(leaf) && !reply.is_error() &&
@@ -118,8 +119,25 @@ void Dispatcher::FetchLot(Session* session) {
 
 void Dispatcher::AnswerTracked(Session* session, const Call& call, Reply reply) {
   Track(session, call.found.leaf(), call.argv);
-  Answer(session, call, std::move(reply));
+  AnswerOnKeys(session, call, std::move(reply));
   tracking_->TellWriter(session->client.id);
+}
+
+// At once, or when what it wrote is logged.
+void Dispatcher::AnswerOnKeys(Session* session, const Call& call, Reply reply) {
+  if (!cache_->HasWritten()) return Answer(session, call, std::move(reply));
+  Commit(call.now, session, session->Open(SlotOf(call)), std::move(reply));
+}
+
+// What it has read it has read under leases, and its answer leaves after they may have ended: so
+// they must not have by now. The home judges what was written.
+void Dispatcher::Commit(MonoTime now, Session* session, uint64_t number, Reply reply) {
+  if (clock_() >= cache_->valid_until()) {
+    reply = Reply::Error("UNCERTAIN", "this process was stopped for most of a lease; the command "
+                                      "may have happened");
+  }
+  session->Find(number)->committing = true;
+  cache_->Commit(now, {session->client.id, number}, std::move(reply));
 }
 
 // What the command has read, its client is to hear of; what it has written, others are.
@@ -171,7 +189,12 @@ void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {
     if (seq == 0) return Complete(now, session, number, NotAsked());
     return session->TurnIntoRead(slot, query->group, seq);
   }
-  Complete(now, session, number, std::move(std::get<Reply>(action)));
+  Reply reply = std::move(std::get<Reply>(action));
+  if (cache_->HasWritten()) {
+    Commit(now, session, number, std::move(reply));
+  } else {
+    Complete(now, session, number, std::move(reply));
+  }
   if (tracking_ != nullptr) tracking_->TellWriter(session->client.id);
 }
 
@@ -220,7 +243,7 @@ void Dispatcher::ExecOnKeys(Session* session, const Call& call,
   if (cache_->Hold(call.now, wants)) {
     cache_->CountHit();
     session->leased = true;
-    Answer(session, call, ExecHeld(session, queue));
+    AnswerOnKeys(session, call, ExecHeld(session, queue));
     if (tracking_ != nullptr) tracking_->TellWriter(session->client.id);
     return;
   }

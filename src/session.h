@@ -71,6 +71,7 @@ class Session {
     std::unique_ptr<Errand> errand;
     // It waits for those before it: its answer points elsewhere, or it is a task to begin.
     bool parked = false;
+    bool committing = false;  // What it wrote is on its way to the log; the first slot's only.
     std::unique_ptr<Task> task;  // Parked; or if its answer is nil (Propose::if_nil).
     Stopped stopped = Stopped::kNo;
     size_t leaf = 0;        // Its command, for statistics.
@@ -144,6 +145,7 @@ class Session {
   uint64_t FrontNumber() const { return first_slot_; }
   // The first waits for keys; so do all others that are not answered.
   bool WaitsForKeys() const { return !slots_.empty() && slots_[0].waiting != nullptr; }
+  bool Commits() const { return !slots_.empty() && slots_[0].committing; }
   Slot& BackSlot() { return slots_.back(); }
   uint64_t BackNumber() const { return first_slot_ + slots_.size() - 1; }
   // Gives an open slot its reply and writes all that is ready.

@@ -109,6 +109,9 @@ void Agent::Drop() {
   put_off_.clear();
   asking_ = 0;
   lease_until_ = {};
+  for (const Bytes& key : std::exchange(committing_, {})) {
+    listener_->OnCommitted(key, Committed::kLost);
+  }
 }
 
 void Agent::AskForLease(MonoTime now) {
@@ -205,7 +208,35 @@ void Agent::Unpin(MonoTime now, BytesView key) {
   }
 }
 
+void Agent::Commit(MonoTime now, const std::vector<DurableWrite>& writes) {
+  for (size_t i = 0; i < writes.size(); ++i) {
+    const DurableWrite& write = writes[i];
+    const Line* line = lines_.Find(write.key);
+    CHECK(line != nullptr && IsWritable(StateOf(line)) && line->durable());
+    Payload payload = PayloadOf(*line);
+    payload.present = write.present;
+    payload.ttl_is_new = !write.keeps_ttl;
+    payload.ends = write.ttl_us == kNoTtl ? kNeverMono : now + write.ttl_us;
+    CHECK(committing_.insert(write.key).second);
+    channel_->Send({.type = MessageType::kCommit,
+                    .key = write.key,
+                    .gen = line->gen(),
+                    .keeps = i + 1 < writes.size(),
+                    .fence = write.fence,
+                    .payload = payload});
+  }
+}
+
+bool Agent::OnOutcome(const Message& message) {
+  if (committing_.erase(Bytes(message.key)) == 0) return false;
+  listener_->OnCommitted(message.key, !message.keeps  ? Committed::kDone
+                                      : message.have ? Committed::kFenced
+                                                     : Committed::kRefused);
+  return true;
+}
+
 bool Agent::OnMessage(MonoTime now, const Message& message) {
+  if (message.type == MessageType::kCommitted) return OnOutcome(message);
   std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
   if (!event) return false;
   const Line* line = lines_.Find(message.key);
@@ -242,6 +273,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
   if ((step.actions & kTakeGen) != 0) {
     line->set_gen(from->gen);
     line->set_ttl_is_new(false);
+    line->set_durable(from->payload->durable);
     if (line->present()) lines_.SetDeadline(line, from->payload->ends);
   }
   if (step.next == Copy::kE && state != Copy::kE) Watch(now, line);
@@ -274,6 +306,7 @@ void Agent::Install(MonoTime now, Line* line, const Message& message) {
     lines_.ClearValue(line);
   }
   line->set_ttl_is_new(false);
+  line->set_durable(payload.durable);
   // Who reads keeps when it asked there.
   if (message.type == MessageType::kDataX) line->set_gen(message.gen);
 }
@@ -323,7 +356,8 @@ Payload Agent::PayloadOf(const Line& line) const {
   Payload payload{.version = line.version(),
                   .present = line.present(),
                   .value = line.value(),
-                  .ttl_is_new = line.ttl_is_new()};
+                  .ttl_is_new = line.ttl_is_new(),
+                  .durable = line.durable()};
   if (line.present()) payload.ends = line.deadline();
   return payload;
 }
@@ -338,9 +372,12 @@ bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (!open_ || over) StartAnew(now);
   if (next_tick_ == kNeverMono) AskForLease(now);
   Line* line = lines_.Find(key);
+  if (line != nullptr && IsCommitting(*line)) return false;
   if (line != nullptr && IsOver(now, *line)) {
     const Copy state = StateOf(line);
-    if (IsWritable(state)) {
+    if (IsWritable(state) && line->durable()) {
+      CHECK(Does(now, key, AgentEvent::kEvict, nullptr));  // Its end is in the log, with the home.
+    } else if (IsWritable(state)) {
       Expire(line);
     } else if (state == Copy::kS) {
       (void)Does(now, key, AgentEvent::kEvict, nullptr);
@@ -422,7 +459,8 @@ size_t Agent::SweepExpired(MonoTime now) {
     if (line->present() && IsOver(now, *line) && !line->pinned()) over.push_back(line);
   });
   for (Line* line : over) {
-    if (StateOf(line) == Copy::kS) {
+    const bool goes_home = IsWritable(StateOf(line)) && line->durable();
+    if (StateOf(line) == Copy::kS || goes_home) {
       CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
       continue;
     }

@@ -15,11 +15,13 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "cluster/mesi/agent_table.h"
 #include "cluster/mesi/channel.h"
+#include "cluster/mesi/durable.h"
 #include "cluster/mesi/lease.h"
 #include "cluster/mesi/line_table.h"
 #include "cluster/mesi/stats.h"
@@ -40,6 +42,7 @@ class Agent {
     // change it hears from us that it may.
     virtual void OnUnreadable(BytesView) {}
     virtual void OnAllUnreadable() {}  // The same of all that was there.
+    virtual void OnCommitted(BytesView, Committed) {}  // Once for each key of Commit.
   };
   struct Options {
     NodeId self;
@@ -87,6 +90,10 @@ class Agent {
   // done when it is let go of. Only for a moment.
   void Pin(BytesView key);
   void Unpin(MonoTime now, BytesView key);
+
+  // What was written, of lines that are held to be written: it is to be logged, all of it at once.
+  // Nobody is shown it before Listener::OnCommitted; to be pinned until then.
+  void Commit(MonoTime now, const std::vector<DurableWrite>& writes);
 
   // From the home. --------------------------------------------------------------------------------
   bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
@@ -146,6 +153,10 @@ class Agent {
   void Expire(Line* line);
   Payload PayloadOf(const Line& line) const;
   bool IsOver(MonoTime now, const Line& line) const;
+  bool IsCommitting(const Line& line) const {
+    return line.durable() && committing_.contains(line.key());
+  }
+  bool OnOutcome(const Message& message);
   static Copy StateOf(const Line* line) {
     return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());
   }
@@ -168,6 +179,7 @@ class Agent {
   uint64_t sweep_ = 0;      // Where SweepExpired goes on.
   std::vector<PutOff> put_off_;
   std::deque<Written> written_;  // By look_at.
+  std::set<Bytes, std::less<>> committing_;
   std::optional<LeaseAsk> ask_;
   MonoTime next_tick_ = kNeverMono;
 };
@@ -180,6 +192,7 @@ void Agent::Report(MonoTime now, const Say& say) {
   if (!open_ || now >= lease_until_) return;
   const bool sure = lease_until_ - now >= options_.times.Outlasts(options_.times.home_us);
   lines_.ForEach([&](Line* line) {
+    if (line->durable()) return;  // The log knows better.
     const Copy state = StateOf(line);
     Message message{.type = MessageType::kReport, .key = line->key(), .epoch = epoch_};
     message.payload = PayloadOf(*line);

@@ -95,6 +95,7 @@ void Home::LookAtRecovery(MonoTime now) {
 void Home::AdoptAll(MonoTime now) {
   recovered_ = true;
   for (const auto& [key, candidate] : candidates_) {
+    if (Logged(now, key)) continue;
     const Recovered::Verdict verdict = candidate.recovered.Judge(former_spoke_);
     if (verdict == Recovered::Verdict::kOwners) Adopt(now, key, candidate.owners);
     if (verdict == Recovered::Verdict::kReaders) Adopt(now, key, candidate.readers);
@@ -102,6 +103,7 @@ void Home::AdoptAll(MonoTime now) {
     if (verdict == Recovered::Verdict::kForgotten) ++stats_->forgets;
   }
   candidates_.clear();
+  LoadLogged(now);
   // What they asked for meanwhile was left with them.
   for (const auto& session : sessions_) {
     if (session != nullptr) session->channel.AskAgain();
@@ -152,6 +154,7 @@ Home::Session* Home::Open(MonoTime now, NodeId node, SessionId id) {
   if (session != nullptr) {
     if (id < session->id) return nullptr;
     End(now, session);
+    if (SessionOf(node) != nullptr) return nullptr;
   }
   const auto over = over_.find(node);
   if (over != over_.end() && id <= over->second) return nullptr;
@@ -168,6 +171,11 @@ Home::Session* Home::Open(MonoTime now, NodeId node, SessionId id) {
 }
 
 void Home::End(MonoTime now, Session* session) {
+  if (session->committing > 0) {
+    session->over = session->dead = true;
+    session->ask.reset();
+    return;
+  }
   ++stats_->sessions_over;
   over_[session->node] = session->id;
   const uint8_t number = session->number;
@@ -240,6 +248,7 @@ void Home::Tick(MonoTime now) {
   for (size_t i = 0; i < sessions_.size(); ++i) {
     Session* session = sessions_[i].get();
     if (session == nullptr) continue;
+    if (session->over) continue;
     if (now >= session->deadline) {
       LOCKSTEP_LOG(kDebug, "cache of node %lu: its lease on shard %lu is over", session->node.value,
                    ShardOf(options_.shard));
@@ -308,6 +317,7 @@ bool Home::OnMessage(MonoTime now, Session* session, const Message& message, boo
   if (message.type == MessageType::kGetS || message.type == MessageType::kGetX) {
     return OnRequestOf(now, session, message);
   }
+  if (message.type == MessageType::kCommit) return OnCommit(now, session, message);
   Line* line = lines_.Find(message.key);
   DirLine dir = Load(line, message.key);
   DirStep step;
@@ -331,7 +341,7 @@ bool Home::OnRequestOf(MonoTime now, Session* session, const Message& message) {
   Line* line = lines_.Find(message.key);
   if (line != nullptr) ExpireIfDue(now, line);
   DirLine dir = Load(line, message.key);
-  const bool pinned = line != nullptr && line->pinned() && !IsBusy(dir.state);
+  const bool pinned = line != nullptr && IsKept(now, *line) && !IsBusy(dir.state);
   const DirStep step =
       pinned ? DirStep{.actions = kQueue} : OnRequest(&dir, request, &next_gen_);
   if (!step.possible) return false;
@@ -397,13 +407,9 @@ void Home::Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Mes
   const int actions = step.actions;
   Line* line = Store(key, lines_.Find(key), dir);
   if ((actions & kTakeData) != 0 && from != nullptr && from->payload && line != nullptr) {
-    TakeData(line, *from->payload);
+    TakeData(now, line, *from->payload);
   }
-  if ((actions & kForget) != 0 && line != nullptr) {
-    lines_.ClearValue(line);
-    line->set_version(VersionOfNothing(dir));
-    ++stats_->forgets;
-  }
+  if ((actions & kForget) != 0 && line != nullptr) Forget(now, line, dir);
   if ((actions & (kWbAck | kWbAckKeeping)) != 0) {
     Say(speaker, {.type = MessageType::kWbAck,
                   .key = key,
@@ -461,7 +467,7 @@ void Home::ServeQueue(MonoTime now, BytesView key) {
     Line* line = lines_.Find(key);
     DirLine dir = Load(line, key);
     if (IsBusy(dir.state)) return;
-    if (line != nullptr && line->pinned() && !busy->second.queue.empty()) return;
+    if (line != nullptr && IsKept(now, *line) && !busy->second.queue.empty()) return;
     if (busy->second.queue.empty()) {
       busy_.erase(busy);
       return;
@@ -512,26 +518,33 @@ void Home::Unpin(MonoTime now, BytesView key) {
 
 // The home's deadline stands unless the owner has set another: so a line that is passed around
 // keeps its time.
-void Home::TakeData(Line* line, const Payload& payload) {
+void Home::TakeData(MonoTime now, Line* line, const Payload& payload) {
   line->set_version(payload.version);
+  const std::optional<DurableValue> logged = Logged(now, line->key());
+  line->set_durable(logged && logged->present);
   if (!payload.present) {
     lines_.ClearValue(line);
     return;
   }
   const bool was_there = line->present();
   lines_.SetValue(line, payload.value);
-  if (payload.ttl_is_new || !was_there) lines_.SetDeadline(line, payload.ends);
+  if (line->durable()) {
+    lines_.SetDeadline(line, logged->ends);
+  } else if (payload.ttl_is_new || !was_there) {
+    lines_.SetDeadline(line, payload.ends);
+  }
 }
 
 Payload Home::PayloadOf(const Line& line) const {
   Payload payload{.version = line.version(), .present = line.present(), .value = line.value()};
+  payload.durable = line.durable();
   if (line.present()) payload.ends = line.deadline();
   return payload;
 }
 
 // Its readers have stopped before: their clocks are told so that they do.
 void Home::ExpireIfDue(MonoTime now, Line* line) {
-  if (!line->present() || line->deadline() > now) return;
+  if (!line->present() || line->deadline() > now || line->durable()) return;
   if (!HomeServes(static_cast<Dir>(line->state()))) return;
   listener_->OnUnreadable(line->key());
   lines_.ClearValue(line);
@@ -559,6 +572,7 @@ bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (found != nullptr) *found = line;
   if (line == nullptr) return true;
   ExpireIfDue(now, line);
+  if (line->durable() && (IsCommitting(*line) || EndsByLog(now, *line))) return false;
   const auto state = static_cast<Dir>(line->state());
   if (state == Dir::kU || (state == Dir::kSh && !write)) {
     lines_.Touch(line);
@@ -612,7 +626,9 @@ void Home::Erase(BytesView key) {
 // asked (CACHE's inclusive inversion): first what nobody else has.
 bool Home::EvictOne(MonoTime now) {
   constexpr size_t kLooks = 64;
-  const auto at_rest = [this](const Line& line) { return busy_.find(line.key()) == busy_.end(); };
+  const auto at_rest = [this](const Line& line) {
+    return !line.durable() && busy_.find(line.key()) == busy_.end();
+  };
   Line* line = lines_.Victim(kLooks, [&](const Line& one) {
     return one.state() == static_cast<uint8_t>(Dir::kU) && at_rest(one);
   });

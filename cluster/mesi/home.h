@@ -24,6 +24,7 @@
 
 #include "cluster/mesi/channel.h"
 #include "cluster/mesi/directory.h"
+#include "cluster/mesi/durable.h"
 #include "cluster/mesi/lease.h"
 #include "cluster/mesi/line_table.h"
 #include "cluster/mesi/recovery.h"
@@ -44,6 +45,7 @@ class Home {
     // change it hears from us that it may.
     virtual void OnUnreadable(BytesView) {}
     virtual void OnAllUnreadable() {}  // The same of all that was there.
+    virtual void OnCommitted(BytesView, Committed) {}  // Once for each key of Commit.
   };
   struct Options {
     NodeId self;
@@ -55,6 +57,7 @@ class Home {
     MonoTime not_before;    // Somebody who is no member any more may have a lease until then.
     std::set<NodeId> awaited;  // Whoever may have had a session with the home before; us too.
     LeaseTimes times;
+    DurableStore* durable = nullptr;  // None: no key is.
   };
   Home(const Options& options, Stats* stats, Listener* listener);
   ~Home();
@@ -84,6 +87,19 @@ class Home {
   Line* Put(BytesView key, Line* line, BytesView value, std::optional<MonoTime> deadline);
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
+
+  // What is durable (home_durable.cc). -----------------------------------------------------------
+  // What this node's clients wrote, of lines that they hold to be written: it is to be logged, all
+  // of it at once. Nobody is shown it before Listener::OnCommitted; to be pinned until then. Other
+  // than kDone: it will not be, and nothing follows.
+  Committed Commit(MonoTime now, const std::vector<DurableWrite>& writes);
+  // The log's value goes, and the line when that is logged. For a line that is held to be written.
+  void EraseDurable(MonoTime now, BytesView key);
+  // The log says something else of the key: a write was applied, or the value's time was over.
+  void OnLogged(MonoTime now, BytesView key, bool written);
+  bool IsCommitting(const Line& line) const {
+    return line.durable() && committing_.contains(line.key());
+  }
 
   // Drops the line that was used least of late, rather one that no cache has; caches drop theirs
   // first. False: none of those that were looked at may go.
@@ -147,6 +163,9 @@ class Home {
     uint64_t last_forward = 0;  // The latest Inv or Recall.
     std::optional<MonoTime> ask;  // Waits until it has that; the latest.
     bool reported = false;
+    std::vector<DurableWrite> writes;  // To be logged together; not all of them are here yet.
+    size_t committing = 0;             // Its keys that are on their way to the log. While there
+    bool over = false;                 // are any, its end has to wait.
     bool dead = false;  // It has said what makes no sense: waited for, and not heard.
   };
   struct Queued {
@@ -185,7 +204,7 @@ class Home {
   Line* Store(BytesView key, Line* line, const DirLine& dir);
   void Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Message* from,
            Session* speaker);
-  void TakeData(Line* line, const Payload& payload);
+  void TakeData(MonoTime now, Line* line, const Payload& payload);
   void Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions);
   void Forward(uint8_t to, const Message& message);
   void Say(Session* session, const Message& message);
@@ -194,6 +213,16 @@ class Home {
   void ExpireIfDue(MonoTime now, Line* line);
   Payload PayloadOf(const Line& line) const;
   Line* FindOrAdd(BytesView key);
+  std::optional<DurableValue> Logged(MonoTime now, BytesView key) const {
+    return options_.durable == nullptr ? std::nullopt : options_.durable->Find(now, key);
+  }
+  Committed Propose(MonoTime now, const std::vector<DurableWrite>& writes) const;
+  bool OnCommit(MonoTime now, Session* session, const Message& message);
+  void RestoreLogged(Line* line, const DurableValue& logged);
+  void LoadLogged(MonoTime now);
+  bool EndsByLog(MonoTime now, const Line& line) const;
+  bool IsKept(MonoTime now, const Line& line) const;
+  void Forget(MonoTime now, Line* line, const DirLine& dir);
   Version VersionOfNothing(const DirLine& dir);
   Version NewVersion() { return {options_.epoch.value, ++next_gen_, 0}; }
 
@@ -206,6 +235,11 @@ class Home {
   std::array<std::unique_ptr<Session>, kCaches> sessions_;
   std::map<NodeId, SessionId> over_;  // The latest session of each that has ended.
   std::map<NodeId, uint64_t> incarnations_;
+  struct Committing {
+    uint8_t who = kHome;  // Or whose session; it is kept until then.
+    uint64_t gen = 0;
+  };
+  std::map<Bytes, Committing, std::less<>> committing_;
   bool former_spoke_ = false;
   bool recovered_ = false;
   std::set<NodeId> silent_;   // Of those awaited: not heard yet.
@@ -225,6 +259,7 @@ void Home::Report(MonoTime now, const Tell& tell) {
                  .epoch = options_.epoch};
   tell(report);
   lines_.ForEach([&](Line* line) {
+    if (line->durable()) return;  // The log knows better.
     const DirLine dir = Load(line, line->key());
     report.key = line->key();
     report.payload.reset();

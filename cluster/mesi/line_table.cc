@@ -35,7 +35,7 @@ void Line::set_gen(uint64_t gen) {
 
 void Line::set_owner(uint8_t owner) {
   CHECK(owner < 64);
-  owner_ = owner;
+  owner_ = owner & 127;
 }
 
 void Line::set_blob(char* blob) {

@@ -60,6 +60,8 @@ class __attribute__((packed, aligned(4))) Line {
   void set_dirty(bool dirty) { dirty_ = dirty; }
   bool pinned() const { return pinned_; }  // Never a victim.
   void set_pinned(bool pinned) { pinned_ = pinned; }
+  bool durable() const { return durable_; }  // The log knows it (durable.h), or will.
+  void set_durable(bool durable) { durable_ = durable; }
 
  private:
   friend class LineTable;
@@ -88,7 +90,8 @@ class __attribute__((packed, aligned(4))) Line {
   uint64_t version_gen_ : 48 = 0;
   uint64_t state_ : 7 = 0;  // Below 128.
   uint64_t ttl_is_new_ : 1 = 0;
-  uint64_t owner_ : 8 = 0;
+  uint64_t owner_ : 7 = 0;
+  uint64_t durable_ : 1 = 0;
   uint64_t grant_ = 0;
   uint32_t value_size_ = 0;
   uint32_t newer_ = 0;  // In order of adding. Record numbers.

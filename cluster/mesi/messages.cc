@@ -15,7 +15,8 @@ enum Flag : uint8_t {
   kPresent = 1 << 3,
   kHasTtl = 1 << 4,
   kTtlIsNew = 1 << 5,
-  kFlagsAll = (1 << 6) - 1,
+  kIsDurable = 1 << 6,
+  kFlagsAll = (1 << 7) - 1,
 };
 
 constexpr int64_t kEndsUsMax = int64_t{3} << 61;
@@ -26,7 +27,7 @@ uint8_t FlagsOf(const Message& message) {
     const Payload& payload = *message.payload;
     flags |= kHasPayload | (payload.present ? kPresent : 0) |
              (payload.ends != kNeverMono ? kHasTtl : 0) |
-             (payload.ttl_is_new ? kTtlIsNew : 0);
+             (payload.ttl_is_new ? kTtlIsNew : 0) | (payload.durable ? kIsDurable : 0);
   }
   return static_cast<uint8_t>(flags);
 }
@@ -50,6 +51,7 @@ void DecodePayload(Reader* in, int flags, Payload* out) {
   out->version = DecodeVersion(in);
   out->present = (flags & kPresent) != 0;
   out->ttl_is_new = (flags & kTtlIsNew) != 0;
+  out->durable = (flags & kIsDurable) != 0;
   if (out->present) out->value = in->String();
   if (out->value.size() > kLineValueBytesMax) in->Fail();
   if ((flags & kHasTtl) != 0) {
@@ -116,6 +118,7 @@ void EncodeMessage(const Message& message, Writer* out) {
     out->Put(message.owner);
     out->Put(message.epoch);
   }
+  if (message.type == MessageType::kCommit) out->Varint(message.fence);
   if (!message.payload) return;
   EncodeVersion(message.payload->version, out);
   if (message.payload->present) out->String(message.payload->value);
@@ -145,6 +148,7 @@ bool DecodeMessage(Reader* in, Message* out) {
     out->owner = in->Get<NodeId>();
     out->epoch = in->Get<Term>();
   }
+  out->fence = out->type == MessageType::kCommit ? in->Varint() : 0;
   out->payload.reset();
   if ((flags & kHasPayload) != 0) DecodePayload(in, flags, &out->payload.emplace());
   return in->ok();
@@ -177,7 +181,8 @@ bool DecodeLeases(Reader* in, Leases* out) {
 const char* NameOf(MessageType type) {
   static constexpr const char* kNames[] = {
       "GetS", "GetX", "WB", "InvAck", "RecallAck", "Report", "ReportDone",
-      "Data.S", "Data.X", "UpgradeOK", "Inv", "Recall.S", "Recall.X", "WbAck"};
+      "Commit", "Data.S", "Data.X", "UpgradeOK", "Inv", "Recall.S", "Recall.X", "WbAck",
+      "Committed"};
   return kNames[static_cast<size_t>(type) - 1];
 }
 

@@ -19,6 +19,8 @@ enum class MessageType : uint8_t {
   kRecallAck,   // Of what it owned under `gen`; `keeps` as above.
   kReport,      // To a new home: what it had from the one before. See Report.
   kReportDone,  // That was all; it has dropped it. The first word of a session but for reports.
+  kCommit,      // What it owns under `gen` is to be in the log (durable.h) before anybody sees it.
+                // `keeps`: more follows, to be logged with it.
   // From the home to a cache.
   kDataS,
   kDataX,
@@ -27,10 +29,11 @@ enum class MessageType : uint8_t {
   kRecallS,
   kRecallX,
   kWbAck,       // `keeps`: it may go on reading.
+  kCommitted,   // It is in the log. `keeps`: it is not, and will not be; `have`: for its fence.
 };
 constexpr MessageType kMessageTypeFirst = MessageType::kGetS;
-constexpr MessageType kFromCacheLast = MessageType::kReportDone;
-constexpr MessageType kMessageTypeLast = MessageType::kWbAck;
+constexpr MessageType kFromCacheLast = MessageType::kCommit;
+constexpr MessageType kMessageTypeLast = MessageType::kCommitted;
 const char* NameOf(MessageType type);
 
 // A value on its way. `present` false: there is no such key.
@@ -43,6 +46,7 @@ struct Payload {
   MonoTime ends = kNeverMono;
   // Of an owner: whether it has changed the time to live. Else the home knows it better.
   bool ttl_is_new = false;
+  bool durable = false;  // Of the home: the log knows the key.
 };
 
 // Who speaks in a report, and what it had: see Recovered.
@@ -65,6 +69,7 @@ struct Message {
   ReportKind report = ReportKind::kOwner;
   NodeId owner{};  // kFormerOwner.
   Term epoch{};    // Of what a report is about.
+  uint64_t fence = 0;  // kCommit.
   std::optional<Payload> payload{};
 };
 

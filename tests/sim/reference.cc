@@ -2,7 +2,7 @@
 
 #include "commands/control_machine.h"
 #include "commands/lock_table.h"
-#include "commands/queue_store.h"
+#include "commands/shard_machine.h"
 #include "src/base/hash.h"
 #include "tests/sim/failure.h"
 
@@ -14,7 +14,7 @@ std::unique_ptr<StateMachine> MakeMachine(GroupId group) {
     return std::make_unique<ControlMachine>(std::vector<NodeRecord>());
   }
   if (group == kLocksGroup) return std::make_unique<LockTable>();
-  return std::make_unique<QueueStore>(ShardOf(group));
+  return std::make_unique<ShardMachine>(ShardOf(group));
 }
 
 }  // namespace
@@ -34,8 +34,7 @@ Reference::Reference(const Replica& like, GroupId group, Index at) : from_(at.va
 void Reference::Apply(const raft::Entry& entry) {
   CHECK(entry.id.index == Next(applied()));
   Enter();
-  effects_.answers.clear();
-  effects_.events.clear();
+  effects_.Clear();
   if (entry.kind == raft::EntryKind::kOp) {
     replica_->Apply(entry.id.index, entry.time, entry.data, &effects_);
   } else {

@@ -1,0 +1,153 @@
+// The home's durable keys. A write of one is shown to nobody before it is applied: who owns the line
+// keeps it until then, and if he is lost meanwhile, his end is put off until the log has told. So
+// the log's value is the latest, always, and takes the place of what is forgotten elsewhere.
+#include <utility>
+
+#include "cluster/mesi/home.h"
+#include "src/base/check.h"
+
+namespace lockstep::mesi {
+namespace {
+
+// Of one command: what is gathered of a cache's before it is logged.
+constexpr size_t kCommitBytesMax = size_t{16} << 20;
+constexpr size_t kCommitWritesMax = 1024;
+
+size_t BytesOf(const std::vector<DurableWrite>& writes) {
+  size_t bytes = 0;
+  for (const DurableWrite& write : writes) bytes += write.key.size() + write.value.size();
+  return bytes;
+}
+
+}  // namespace
+
+// One write of a key at a time: so what was applied is all that a token can have seen.
+Committed Home::Propose(MonoTime now, const std::vector<DurableWrite>& writes) const {
+  if (options_.durable == nullptr) return Committed::kRefused;
+  for (const DurableWrite& write : writes) {
+    if (write.fence == 0) continue;
+    const std::optional<DurableValue> logged = Logged(now, write.key);
+    if (logged && logged->fence > write.fence) return Committed::kFenced;
+  }
+  return options_.durable->Propose(options_.epoch, writes) ? Committed::kDone : Committed::kRefused;
+}
+
+Committed Home::Commit(MonoTime now, const std::vector<DurableWrite>& writes) {
+  const Committed proposed = Propose(now, writes);
+  if (proposed != Committed::kDone) return proposed;
+  for (const DurableWrite& write : writes) {
+    CHECK(lines_.Find(write.key)->durable());
+    CHECK(committing_.try_emplace(write.key).second);
+  }
+  return proposed;
+}
+
+void Home::EraseDurable(MonoTime now, BytesView key) {
+  if (Propose(now, {{.key = Bytes(key)}}) != Committed::kDone) return;
+  CHECK(committing_.try_emplace(Bytes(key)).second);
+}
+
+bool Home::OnCommit(MonoTime now, Session* session, const Message& message) {
+  const DirLine dir = Load(lines_.Find(message.key), message.key);
+  const bool owns = !HomeServes(dir.state) && dir.state != Dir::kBInv &&
+                    dir.owner == session->number && dir.gen == message.gen;
+  if (!owns || !message.payload || committing_.contains(message.key)) return false;
+  if (message.payload->value.size() > kDurableValueBytesMax) return false;
+  const Payload& payload = *message.payload;
+  DurableWrite write{.key = Bytes(message.key),
+                     .present = payload.present,
+                     .value = Bytes(payload.value),
+                     .keeps_ttl = !payload.ttl_is_new,
+                     .fence = message.fence};
+  if (payload.ends != kNeverMono) write.ttl_us = std::max<int64_t>(0, payload.ends - now);
+  session->writes.push_back(std::move(write));
+  if (session->writes.size() > kCommitWritesMax) return false;
+  if (BytesOf(session->writes) > kCommitBytesMax) return false;
+  if (message.keeps) return true;
+  const std::vector<DurableWrite> writes = std::exchange(session->writes, {});
+  const Committed proposed = Propose(now, writes);
+  for (const DurableWrite& one : writes) {
+    const uint64_t gen = lines_.Find(one.key)->gen();
+    if (proposed == Committed::kDone) {
+      if (!committing_.try_emplace(one.key, Committing{session->number, gen}).second) return false;
+      ++session->committing;
+    } else {
+      Say(session, {.type = MessageType::kCommitted,
+                    .key = one.key,
+                    .gen = gen,
+                    .have = proposed == Committed::kFenced,
+                    .keeps = true});
+    }
+  }
+  return true;
+}
+
+void Home::OnLogged(MonoTime now, BytesView logged_key, bool written) {
+  const Bytes key(logged_key);
+  const auto found = committing_.find(key);
+  if (!written && found != committing_.end()) return;  // What is on its way tells.
+  if (found != committing_.end()) {
+    const Committing committing = found->second;
+    committing_.erase(found);
+    if (committing.who == kHome) {
+      listener_->OnCommitted(key, Committed::kDone);
+    } else {
+      Session* session = sessions_[committing.who].get();
+      CHECK(session != nullptr && session->committing > 0);
+      Say(session, {.type = MessageType::kCommitted, .key = key, .gen = committing.gen});
+      if (--session->committing == 0 && session->over) End(now, session);
+    }
+  }
+  Line* line = lines_.Find(key);
+  if (line == nullptr || !line->durable()) return;
+  const auto state = static_cast<Dir>(line->state());
+  const std::optional<DurableValue> logged = Logged(now, key);
+  if (HomeServes(state) && !(logged && logged->present)) {
+    if (line->present()) {
+      listener_->OnUnreadable(key);
+      lines_.ClearValue(line);
+      line->set_version(NewVersion());
+    }
+    line->set_durable(false);
+  }
+  if (IsBusy(state)) return;
+  listener_->OnHeld(key);
+  ServeQueue(now, key);
+  DropIfEmpty(key);
+}
+
+// Its time is over by our clock, and the log has not said so yet. It does in a moment; a next home
+// could show it once more until then.
+bool Home::EndsByLog(MonoTime now, const Line& line) const {
+  return line.durable() && line.present() && line.deadline() <= now &&
+         HomeServes(static_cast<Dir>(line.state()));
+}
+
+bool Home::IsKept(MonoTime now, const Line& line) const {
+  return line.pinned() || (line.durable() && (IsCommitting(line) || EndsByLog(now, line)));
+}
+
+void Home::RestoreLogged(Line* line, const DurableValue& logged) {
+  lines_.SetValue(line, logged.value);
+  lines_.SetDeadline(line, logged.ends);
+  line->set_durable(true);
+}
+
+void Home::LoadLogged(MonoTime now) {
+  if (options_.durable == nullptr) return;
+  options_.durable->ForEach(now, [this](BytesView key, const DurableValue& logged) {
+    if (logged.present) RestoreLogged(FindOrAdd(key), logged);
+  });
+}
+
+// Its owner is lost, and with it what the home does not have.
+void Home::Forget(MonoTime now, Line* line, const DirLine& dir) {
+  line->set_version(VersionOfNothing(dir));
+  const std::optional<DurableValue> logged = Logged(now, line->key());
+  if (logged && logged->present) return RestoreLogged(line, *logged);
+  line->set_durable(false);
+  lines_.ClearValue(line);
+  ++stats_->forgets;
+}
+
+}  // namespace lockstep::mesi

@@ -1,0 +1,221 @@
+// Commands that write durable keys. They run like any other, at one instant, on lines that this node
+// holds; but what they wrote is pinned and shown to nobody, and their clients are not answered,
+// before it is in the log of its shard. What is refused there is taken back.
+#include <utility>
+
+#include "commands/shard_machine.h"
+#include "src/cache_shard.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kCommitBytesMax = size_t{8} << 20;  // Of one command, or one EXEC.
+
+Reply Fenced() {
+  return Reply::Error("FENCED", "the key has seen a higher token; nothing was changed");
+}
+
+Reply TooLarge() {
+  return Reply::Error("LIMIT", Format("a durable value has at most %zu bytes, and what a command "
+                                      "writes of them %zu; nothing was changed",
+                                      mesi::kDurableValueBytesMax, kCommitBytesMax));
+}
+
+Reply NotNow() {
+  return Reply::Error("TRYAGAIN", "the home of a durable key cannot log it now; nothing was changed");
+}
+
+Reply NobodyKnows() {
+  return Reply::Error("UNCERTAIN", "the home of a durable key was lost before it answered; the "
+                                   "command may have happened, or a part of it");
+}
+
+}  // namespace
+
+// The log ----------------------------------------------------------------------------------------
+
+namespace {
+
+mesi::DurableValue ValueOf(const DurableKeys::Record& record, const Group& group, MonoTime now) {
+  mesi::DurableValue value{.present = record.present, .value = record.value, .fence = record.fence};
+  if (record.present && record.deadline != kNeverCluster) {
+    value.ends = now + (record.deadline - group.raft().time(now)) * kUsPerMs;
+  }
+  return value;
+}
+
+const DurableKeys& KeysOfGroup(const Group& group) {
+  return dynamic_cast<const ShardMachine&>(group.replica().machine()).keys();
+}
+
+}  // namespace
+
+std::optional<mesi::DurableValue> Cache::Shard::Find(MonoTime now, BytesView key) const {
+  const Group* const ours = cache->options_.group_of(group);
+  const DurableKeys& keys = KeysOfGroup(*ours);
+  const DurableKeys::Record* record = keys.empty() ? nullptr : keys.Find(key);
+  if (record == nullptr) return std::nullopt;
+  return ValueOf(*record, *ours, now);
+}
+
+void Cache::Shard::ForEach(
+    MonoTime now, const std::function<void(BytesView, const mesi::DurableValue&)>& visit) const {
+  const Group* const ours = cache->options_.group_of(group);
+  for (const auto& [key, record] : KeysOfGroup(*ours).all()) {
+    visit(key, ValueOf(record, *ours, now));
+  }
+}
+
+bool Cache::Shard::Propose(Term epoch, const std::vector<mesi::DurableWrite>& writes) {
+  Group* const ours = cache->options_.group_of(group);
+  if (ours->raft().term() != epoch) return false;
+  Bytes op, entry;
+  Writer op_out(&op), out(&entry);
+  mesi::EncodeDurableWrites(writes, &op_out);
+  EncodeKeysWritten(op, &out);
+  return ours->WriteAlone(std::move(entry)) == Group::Taken::kYes;
+}
+
+void Cache::OnLogged(GroupId group, std::vector<Effects::KeyChange> changes) {
+  Shard* shard = ShardOfGroup(group);
+  if (shard == nullptr || shard->home == nullptr) return;
+  std::move(changes.begin(), changes.end(), std::back_inserter(shard->logged));
+}
+
+void Cache::TakeLogged(MonoTime now, Shard* shard) {
+  for (const Effects::KeyChange& change : std::exchange(shard->logged, {})) {
+    if (shard->home != nullptr) shard->home->OnLogged(now, change.key, change.written);
+  }
+}
+
+// A command --------------------------------------------------------------------------------------
+
+// Null: the key is not durable.
+Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
+  mesi::Line* line = FindLine(key);
+  if (!durable && (line == nullptr || !line->durable())) return nullptr;
+  const auto noted = writing_.find(Bytes(key));
+  if (noted != writing_.end()) return &noted->second;
+  PinLine(key);
+  line = FindShard(key).lines().Find(key);
+  if (IsLatest(key)) latest_.line = line;
+  Writing writing{.was_durable = line->durable(), .deadline = line->deadline()};
+  if (line->present()) writing.value = Bytes(line->value());
+  line->set_durable(true);
+  ++pins_[Bytes(key)];
+  return &writing_.emplace(Bytes(key), std::move(writing)).first->second;
+}
+
+void Cache::MakeDurable(BytesView key, uint64_t fence) {
+  if (!options_.group_of) return;
+  NoteWrite(key, true)->fence = fence;
+}
+
+mesi::DurableWrite Cache::WriteOf(MonoTime now, const Bytes& key, const Writing& writing) {
+  const mesi::Line* line = FindShard(key).lines().Find(key);
+  CHECK(line != nullptr);
+  mesi::DurableWrite write{.key = key, .present = line->present(), .value = Bytes(line->value())};
+  write.fence = writing.fence;
+  write.keeps_ttl = writing.was_durable && !writing.sets_ttl;
+  const bool ends = !write.keeps_ttl && line->deadline() != kNeverMono;
+  if (ends) write.ttl_us = std::max<int64_t>(0, line->deadline() - now);
+  return write;
+}
+
+void Cache::Commit(MonoTime now, const Ticket& ticket, Reply reply) {
+  now_ = now;
+  touched_ = true;
+  latest_ = {};
+  std::map<Shard*, std::vector<mesi::DurableWrite>> writes;
+  size_t bytes = 0;
+  bool fits = true;
+  for (const auto& [key, writing] : writing_) {
+    std::vector<mesi::DurableWrite>& of = writes[&FindShard(key)];
+    of.push_back(WriteOf(now, key, writing));
+    bytes += of.back().value.size();
+    fits &= of.back().value.size() <= mesi::kDurableValueBytesMax;
+    pending_of_[key] = next_number_ + 1;
+  }
+  const uint64_t number = ++next_number_;
+  pending_[number] = {ticket, std::move(reply), std::exchange(writing_, {})};
+  for (const auto& [shard, of] : writes) {
+    auto outcome = mesi::Committed::kDone;
+    if (!fits || bytes > kCommitBytesMax) {
+      pending_[number].reply = TooLarge();
+      outcome = mesi::Committed::kRefused;
+    } else if (shard->home != nullptr) {
+      outcome = shard->home->Commit(now, of);
+    } else {
+      shard->agent.Commit(now, of);
+    }
+    if (outcome == mesi::Committed::kDone) continue;
+    for (const mesi::DurableWrite& write : of) OnKeyCommitted(write.key, outcome);
+  }
+}
+
+void Cache::Undo(const Bytes& key, const Writing& writing) {
+  Shard& shard = FindShard(key);
+  mesi::Line* line = shard.lines().Find(key);
+  if (line == nullptr) return;
+  if (tracker_ != nullptr) tracker_->OnWritten(key);
+  if (!writing.value) {
+    shard.home != nullptr ? shard.home->Erase(key) : shard.agent.Erase(key);
+  } else if (shard.home != nullptr) {
+    (void)shard.home->Put(key, line, *writing.value, writing.deadline);
+  } else {
+    shard.agent.Put(line, *writing.value, writing.deadline);
+  }
+  line->set_durable(writing.was_durable);  // It is pinned, so it is there.
+}
+
+// Called in the midst of a line's transition: what follows is done later.
+void Cache::OnKeyCommitted(BytesView named, mesi::Committed outcome) {
+  const Bytes key(named);
+  const auto of = pending_of_.find(key);
+  if (of == pending_of_.end()) return;
+  const auto found = pending_.find(of->second);
+  Pending& pending = found->second;
+  pending_of_.erase(of);
+  const auto open = pending.open.find(key);
+  const bool undone = outcome == mesi::Committed::kFenced || outcome == mesi::Committed::kRefused;
+  if (undone) Undo(key, open->second);
+  if (outcome == mesi::Committed::kFenced) pending.reply = Fenced();
+  if (outcome == mesi::Committed::kRefused && !pending.reply.text.starts_with("LIMIT")) {
+    pending.reply = NotNow();
+  }
+  if (outcome == mesi::Committed::kLost) pending.reply = NobodyKnows();
+  pending.open.erase(open);
+  const auto pin = pins_.find(key);
+  if (pin != pins_.end() && --pin->second == 0) {
+    pins_.erase(pin);
+    unpinned_.push_back(key);
+  }
+  wake_.push_back(key);
+  touched_ = true;
+  if (!pending.open.empty()) return;
+  committed_.push_back(std::move(pending));
+  pending_.erase(found);
+}
+
+// Its home is this node no more: what it had proposed is in the log, or not.
+void Cache::LoseCommits(const Shard& shard) {
+  std::vector<Bytes> lost;
+  for (const auto& [key, number] : pending_of_) {
+    if (&FindShard(key) == &shard) lost.push_back(key);
+  }
+  for (const Bytes& key : lost) OnKeyCommitted(key, mesi::Committed::kLost);
+}
+
+bool Cache::TellCommitted() {
+  bool any = false;
+  while (!committed_.empty()) {
+    any = true;
+    for (Pending& pending : std::exchange(committed_, {})) {
+      runner_->OnCommitted(pending.ticket, std::move(pending.reply));
+    }
+    Settle();
+  }
+  return any;
+}
+
+}  // namespace lockstep
