@@ -9,7 +9,7 @@
 #                         the locks, then the queues; ONLY=queues
 #   make asan | tsan      all tests under sanitizers; takes about half an hour
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
-#   make bench            beside redis-server, etcd, beanstalkd, here; QUICK=1: in five minutes
+#   make bench            beside redis-server, etcd, beanstalkd, here; QUICK=1: in 7 minutes
 #   make microbench       single parts
 #   make mutants          planted bugs, each of which the tests must find
 #   make traces           compare the engines' traces; REWRITE=1 writes them anew

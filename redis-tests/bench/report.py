@@ -4,6 +4,8 @@ import json
 import statistics
 import subprocess
 
+import cache
+import cache_report
 import memory
 import queue_drain
 import queue_huge
@@ -13,6 +15,7 @@ import trouble
 import waiting
 from queues import BEANSTALK, COMBINED, ONE_NODE, THREE_NODES
 from rig import OUT
+from tables import cell, divided, ratio
 from throughput import DISK, ETCD, FOLLOWER, LEADER, LOADS, MEMORY, SYNCED, row_name
 
 COLUMNS = [LEADER, FOLLOWER, COMBINED, ONE_NODE, THREE_NODES, MEMORY, SYNCED, ETCD, BEANSTALK, DISK]
@@ -40,11 +43,6 @@ WIDTH = 22
 QUEUE_WIDTH = 25
 
 
-def ratio(figures, above, below):
-    top, bottom = figures.median(*above), figures.median(*below)
-    return top / bottom if top and bottom else None
-
-
 def ratios(figures):
     """Of whatever stands beside redis-server's streams."""
     names = [row for shape in QUEUE_SHAPES for work in QUEUE_WORKS
@@ -66,10 +64,6 @@ def most(figures, row, columns, name, least_messages=0):
     values = [figures.median(row, column, name) for column in columns]
     messages = [figures.median(row, column, "messages") or 0 for column in columns]
     return max(values) if None not in values and min(messages) >= least_messages else None
-
-
-def divided(value, divisor):
-    return None if value is None else value / divisor
 
 
 def lock_memory_mb(figures):
@@ -116,6 +110,7 @@ TARGETS = [
     ("1,000,000 messages of 100 B, MB a node beyond idle", "<", 150, long_memory_mb),
     ("1,000,000 queued, nodes killed: s until all serve", "<", 5, long_restart_seconds),
     ("10,000,000 queued, GB of 1024 MB a node beyond idle", "<", 1, huge_memory_gb),
+    *cache_report.TARGETS,
 ]
 
 
@@ -173,14 +168,6 @@ def print_queue_table(figures, rows, columns, beside):
         print(f"{size if size != above else '':>7}{load[0]:>10} x {load[1]:<6}"
               + "".join(f"{each:>{QUEUE_WIDTH}}" for each in cells))
         above = size
-
-
-def cell(figures, row, column, times=None):
-    rate = figures.median(row, column)
-    if rate is None:
-        return "-"
-    latency = figures.median(row, column, "p50_ms")
-    return f"{rate:,.0f} ({latency:.2f} ms)" + (f" x{times:.2f}" if times else "")
 
 
 def print_waiting(figures):
@@ -278,11 +265,13 @@ def print_report(figures, troubles):
         print_series(figures, series, words)
     print_queues(figures)
     print_long_queues(figures)
+    cache_report.print_cache(figures)
     print()
     print_waiting(figures)
     print_wake(figures)
     print_trouble(figures)
     print_memory(figures)
+    cache_report.print_memory(figures)
     print(f"\n{'target':<52}{'wanted':>10}{'measured':>12}")
     for row in judge(figures):
         value = "-" if row["measured"] is None else f"{row['measured']:.2f}"
@@ -295,28 +284,42 @@ def print_report(figures, troubles):
 
 def write_json(figures, machine, troubles):
     path = OUT / "figures.json"
-    whole = {"machine": machine, "figures": figures.rows, "ratios": ratios(figures),
+    whole = {"machine": machine, "figures": figures.rows,
+             "ratios": {**ratios(figures), **cache_report.cache_ratios(figures)},
              "targets": judge(figures), "troubles": troubles}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     return path
 
 
-def panel_of_series(figures, series):
-    loads = [load for load in LOADS if row_name(series, load) in figures.rows]
-    columns = [column for column in COLUMNS
-               if any(column in figures.rows[row_name(series, load)] for load in loads)]
-    name = f"${series}"
-    lines = [f"{name} << END", " ".join(f'"{column}"' for column in ["load", *columns])]
-    for load in loads:
-        row = row_name(series, load)
+def panel_of_rows(figures, name, title, rows):
+    """`rows`: what stands below the bars, and whose rates they are."""
+    columns = columns_of(figures, [row for _, row in rows])
+    lines = [f"${name} << END", " ".join(f'"{column}"' for column in ["load", *columns])]
+    for label, row in rows:
         rates = [figures.median(row, column) for column in columns]
-        lines.append(" ".join([f'"{load[0]}x{load[1]}"', *(f"{r:.0f}" if r else "NaN"
-                                                             for r in rates)]))
-    bars = [f"{name} using {i + 2}:xtic(1) title columnheader({i + 2}) "
+        lines.append(" ".join([f'"{label}"', *(f"{r:.0f}" if r else "NaN" for r in rates)]))
+    bars = [f"${name} using {i + 2}:xtic(1) title columnheader({i + 2}) "
             f"linetype {COLUMNS.index(column) + 1}" for i, column in enumerate(columns)]
-    return [*lines, "END", f'set title "{series}: a second, by clients x pipeline"',
-            "set style data histograms", "set logscale y", "set yrange [10:*]",
-            "plot " + ", ".join(bars)]
+    return [*lines, "END", f'set title "{title}"', "set style data histograms",
+            "set logscale y", "set yrange [10:*]", "plot " + ", ".join(bars)]
+
+
+def panel_of_series(figures, series):
+    rows = [(f"{load[0]}x{load[1]}", row_name(series, load)) for load in LOADS]
+    return panel_of_rows(figures, series, f"{series}: a second, by clients x pipeline",
+                         [(label, row) for label, row in rows if row in figures.rows])
+
+
+def panels_of_cache(figures):
+    """A panel for each load, of keys that are held."""
+    for clients, pipeline in cache.LOADS:
+        rows = [(work.upper() + ("" if size == cache.SMALL else " 1K"),
+                 row_name(cache.series_name(work, size, law), (clients, pipeline)))
+                for work, size, law in cache.kinds() if law == cache.UNIFORM]
+        rows = [(label, row) for label, row in rows if row in figures.rows]
+        if rows:
+            title = f"Cache, held keys of 64 B, or 1K: a second, {clients}x{pipeline}"
+            yield panel_of_rows(figures, f"CACHE{pipeline}", title, rows)
 
 
 def panel_of_circles(figures):
@@ -333,7 +336,8 @@ def draw(figures):
     panels = [panel_of_series(figures, series)
               for series in ("ACQUIRE", "RELEASE", "CHECK", "CYCLE")
               if row_name(series, LOADS[0]) in figures.rows]
-    if trouble.DEADLOCK in figures.rows:
+    panels += panels_of_cache(figures)
+    if trouble.DEADLOCK in figures.rows:  # The last: it alone has no logarithmic y.
         panels.append(panel_of_circles(figures))
     if not panels:
         return None
