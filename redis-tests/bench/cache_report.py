@@ -5,7 +5,7 @@ import cache_hits
 import cache_memory
 import cache_miss
 import cache_shared
-from cache import HELD, MANY, REDIS, SMALL, UNIFORM, series_name
+from cache import HELD, LEAN, MANY, REDIS, SMALL, UNIFORM, series_name
 from queues import ONE_NODE, THREE_NODES
 from tables import cell, divided, ratio
 from throughput import row_name
@@ -52,9 +52,9 @@ def cache_ratios(figures):
 
 # Targets -----------------------------------------------------------------------------------------
 
-def held(work, load):
+def held(work, law, load):
     """At one node, of keys that it holds, beside redis-server."""
-    row = row_name(series_name(work, SMALL, UNIFORM), load)
+    row = row_name(series_name(work, SMALL, law), load)
     return lambda figures: ratio(figures, (row, ONE_NODE), (row, REDIS))
 
 
@@ -73,10 +73,11 @@ def memory_mb(figures):
 
 
 TARGETS = [
-    ("held keys, GET 64 B 50x1 / redis in memory", ">=", 1, held("get", (50, 1))),
-    ("held keys, SET 64 B 50x1 / redis in memory", ">=", 1, held("set", (50, 1))),
-    ("held keys, GET 64 B 50x16 / redis in memory", ">=", 1.2, held("get", (50, 16))),
-    ("held keys, SET 64 B 50x16 / redis in memory", ">=", 1.2, held("set", (50, 16))),
+    ("GET 64 B uniform 50x1 / redis in memory", ">=", 1, held("get", UNIFORM, (50, 1))),
+    ("SET 64 B uniform 50x1 / redis in memory", ">=", 1, held("set", UNIFORM, (50, 1))),
+    # An ordinary client is no faster than redis-server here, and would make all servers equal.
+    ("GET 64 B lean 50x16 / redis in memory", ">=", 1.2, held("get", LEAN, (50, 16))),
+    ("SET 64 B lean 50x16 / redis in memory", ">=", 1.2, held("set", LEAN, (50, 16))),
     ("3 nodes read the same keys, 50x1 / one redis", ">=", 1, hot((50, 1))),
     ("3 nodes read the same keys, 50x16 / one redis", ">=", 1, hot((50, 16))),
     ("messages between nodes while they read these", "<", 1, messages_of_reads),
@@ -147,7 +148,8 @@ def print_cache(figures):
         print(f"\nCache: commands a second, the median of their times, the processor time of all "
               f"the server's\nprocesses for one, how many times (x) the rate of {REDIS}; and how "
               f"many had to ask another\nnode, or to wait for one that did. uniform: {HELD} keys, "
-              f"which the node holds; Zipf: {MANY:,} keys.")
+              f"which the node holds; lean: the same from\na client that costs next to "
+              f"nothing; Zipf: {MANY:,} keys.")
     for column, each in figures.rows.get(cache.IDLE, {}).items():
         spent = each["percent"][0]
         processes = "its three processes take" if column == ONE_NODE else "it takes"

@@ -33,6 +33,7 @@ def processor_seconds(pids):
 
 class Server:
     """`ports`: where clients ask, a client process at each; `pids`: whose time is counted."""
+    writes_go_home = False
 
     def __init__(self, ports, pids):
         self.ports, self.pids = ports, pids
@@ -69,6 +70,8 @@ class Redis(Server):
 
 
 class Lockstep(Server):
+    writes_go_home = True
+
     def __init__(self, cluster, nodes):
         self.nodes = cluster.nodes
         super().__init__([node.port for node in nodes], [node.pid for node in cluster.nodes])
@@ -137,6 +140,6 @@ class Together:
         self.server, self.work, self.keys = server, work, keys
 
     def measure(self, load, seconds):
-        if self.work != "get":
+        if self.work != "get" and self.server.writes_go_home:
             load_together(self.server, self.work, load, *self.keys, WARM_SECONDS)
         return load_together(self.server, self.work, load, *self.keys, seconds)

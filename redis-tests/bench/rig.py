@@ -27,7 +27,8 @@ TTL = 600000  # Of locks that are not to end by themselves.
 START_SECONDS = 30
 GENERATORS = {"load": "hiredis", "queue_load": "hiredis", "queue_bulk": "hiredis",
               "queue_wake": "hiredis", "handover": "hiredis", "etcd_load": "nghttp2",
-              "cache_load": "hiredis", "cache_steps": "hiredis", "cache_hits": "xxhash"}
+              "cache_load": "hiredis", "cache_lean": "hiredis", "cache_steps": "hiredis",
+              "cache_hits": "xxhash"}
 # Of Lockstep's own code, what a generator needs; `make bench` has built it.
 PARTS_OF_OURS = {"cache_hits": [ROOT / "build/release/libcluster.a",
                                 ROOT / "build/release/libbase.a"]}
