@@ -6,7 +6,7 @@
 #   make test             all tests; ONLY=raft runs those whose name holds "raft"
 #   make sim SEEDS=300    simulated clusters; SEED=n runs one again, SHRINK=1 with fewer faults
 #   make chaos            real nodes, killed and cut off under load; CHAOS_SECONDS=60 CHAOS_SEED=n;
-#                         the locks, then the queues; ONLY=queues
+#                         the locks, the queues, the cache; ONLY=cache
 #   make asan | tsan      all tests under sanitizers; takes about half an hour
 #   make fuzz             each fuzzer for FUZZ_SECONDS (30), one a core at a time
 #   make bench            beside redis-server, etcd, beanstalkd, here; QUICK=1: in 7 minutes
@@ -251,7 +251,7 @@ sim: deps
 # CHAOS_SEED and CHAOS_NODES, if they are given, it finds in its environment.
 chaos: deps-chaos
 	@+$(BUILD) all $(SIM)
-	@$(foreach kind,$(filter $(or $(ONLY),%),locks queues),\
+	@$(foreach kind,$(filter $(or $(ONLY),%),locks queues cache),\
 	  CHAOS_SECONDS=$(CHAOS_SECONDS) redis-tests/chaos --$(kind);)
 
 # A simulated cluster is one thread: there is little for the thread sanitizer to see, at 30 times
