@@ -322,18 +322,18 @@ class Last(CacheClient):
     def __init__(self, chaos, node):
         super().__init__(chaos, f"end{node}", node, END_SECONDS)
 
-    def look(self, keys):
-        """(how many keys there are, what may not have happened, the values), or nothing."""
-        if not self.connect():
+    def number(self, *words):
+        """As it is told, or in the map that is told."""
+        if not self.connection and not self.connect():
             return None
-        size, _ = self.call(("DBSIZE",))
-        stats, _ = self.call(("DCACHE.STATS",))
-        if not isinstance(size, int) or not isinstance(stats, list):
-            return None
+        reply, _ = self.call(words)
+        return pairs(reply)["violations"] if isinstance(reply, list) else reply
+
+    def read_all(self, keys):
         values = {}
         for at in range(0, len(keys), BATCH):
             values |= self.read_many(keys[at:at + BATCH])
-        return size, pairs(stats)["violations"], values
+        return values
 
     def read_many(self, keys):
         called_us = now_us()
@@ -347,28 +347,35 @@ class Last(CacheClient):
 
 def disagreements(chaos, keys):
     """What speaks against it that all nodes know the same, and have found nothing wrong."""
-    looks, lines, against = {}, [], []
-    for node in chaos.node_ids:
-        last = Last(chaos, node)
-        looks[node] = wait_until(lambda one=last: one.look(keys), END_SECONDS,
-                                 f"node {node} says what it has")
-        last.leave()
-        lines += last.history
-    sizes = {node: size for node, (size, _, _) in looks.items()}
-    if len(set(sizes.values())) > 1:
-        against.append(f"DBSIZE is told as {sizes}")
-    against += [f"node {node} counts {number} violations" for node, (_, number, _)
-                in looks.items() if number]
+    lasts = {node: Last(chaos, node) for node in chaos.node_ids}
+    told = {node: last.number("DCACHE.STATS") for node, last in lasts.items()}
+    against = [f"node {node} counts {number} violations" for node, number in told.items()
+               if number != 0]
+    # The last keys that have a time to live end meanwhile.
+    sizes = {}
+
+    def agree():
+        sizes.update((node, last.number("DBSIZE")) for node, last in lasts.items())
+        return isinstance(sizes[1], int) and len(set(sizes.values())) == 1
+    try:
+        wait_until(agree, END_SECONDS, "the same DBSIZE")
+    except AssertionError as error:
+        against.append(f"{error}: {sizes}")
+    values = {node: last.read_all(keys) for node, last in lasts.items()}
     for key in keys:
-        told = {node: values[key] for node, (_, _, values) in looks.items()}
+        told = {node: each[key] for node, each in values.items()}
         if len(set(told.values())) > 1 or any(each[0] in "-?" for each in told.values()):
             against.append(f"{key} is told as {told}")
-    return against, lines
+    for last in lasts.values():
+        last.leave()
+    return against, [line for last in lasts.values() for line in last.history]
 
 
 class CacheNemesis(Nemesis):
     """Hurts whoever is the home of some of the keys, and writes down for the judge who can serve and
     who may be to blame."""
+
+    between = (0, 0.1, 1.0, 2.5, 4.0)  # The last two: long enough for all to be well again.
 
     def __init__(self, chaos):
         self.lines = []
@@ -409,3 +416,8 @@ class CacheNemesis(Nemesis):
             whole = set()
         sets = [",".join(map(str, sorted(each))) or "-" for each in (whole, hurt)]
         self.lines.append(f"nemesis 0 {at} {at} + nodes {sets[0]} {sets[1]} {int(fault)}")
+
+    def over(self):
+        """What comes now is no client's affair."""
+        at = self.changes[-1][0]
+        self.lines.append(f"nemesis 0 {at} {at} + nodes - - 0")

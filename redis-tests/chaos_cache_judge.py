@@ -41,7 +41,10 @@ MS = 1000
 NIL = "nil"
 UNSEEN = None
 TOLD_MAX = 10  # Of one rule.
-WAIT_MAX = 2500 * MS
+# A lease, with what this machine takes. If a fault begins before all has been well for a while: an
+# election more, and links that have yet to come back.
+WAIT_MAX, LATE_WAIT_MAX = 2500 * MS, 4500 * MS
+SETTLED = 2000 * MS
 DIRTY_MAX_AGE = 500 * MS
 # Around what is known of the nodes: a signal takes a moment, and so does what is done every so often.
 MARGIN = 300 * MS
@@ -166,6 +169,7 @@ class History:
         self.outcomes = collections.Counter()
         self.figures = collections.Counter()
         self.answered = []  # When something was.
+        self.longest = collections.Counter()  # By what was allowed.
         for line in lines:
             if line and not line.startswith("#"):
                 self.read(*line.split())
@@ -274,7 +278,8 @@ class History:
         "keys that are written together are seen together": "torn",
         "no value outlives its time": "outlived",
         "nothing is forgotten but with the node that had it": "forgotten",
-        f"nobody waits longer than {WAIT_MAX / 1e6} s where all hear each other": "slow",
+        f"nobody waits longer than {WAIT_MAX / 1e6} s for those that hear each other": "slow",
+        f"each shard answers a write every {WAIT_MAX / 1e6} s while all but one node can": "silent",
     }
 
     def verdict(self):
@@ -283,7 +288,9 @@ class History:
 
     def told(self):
         figures = dict(self.figures)
-        return {"operations": len(self.waits), "keys": len(self.keys)} | figures
+        longest = {f"longest gap of {bound / 1e6} s": f"{gap / 1e6:.2f} s"
+                   for bound, gap in self.longest.items()}
+        return {"operations": len(self.waits), "keys": len(self.keys)} | figures | longest
 
     def lasting_keys(self):
         return sorted(key for key, ops in self.keys.items()
@@ -386,11 +393,23 @@ class History:
         wrong = [f"({op}) though there were {added(-NEVER, op.ret)} before" for op, number in told
                  if number > added(-NEVER, op.ret)]
         told.sort(key=lambda one: one[0].ret)
-        for before, (op, number), since in self.counted_before(told):
+        for before, (op, number) in self.counted_before(told):
             # The one before is among those that were added since it was called.
-            if since and added(before.call, op.ret) - (before.verb == "INCR") < number:
+            if added(before.call, op.ret) - (before.verb == "INCR") < number:
                 wrong.append(f"({op}), after ({before})")
-        return wrong + self.counted_twice(told, added)
+        return wrong + list(self.counted_up(told, added)) + self.counted_twice(told, added)
+
+    @staticmethod
+    def counted_up(told, added):
+        """It is no more than the last one before, and what was added since that was called."""
+        ends = [op.ret for op, _ in told]
+        for op, number in told:
+            at = bisect.bisect_left(ends, op.call) - 1
+            if at < 0:
+                continue
+            before, least = told[at]
+            if number > least + added(before.call, op.ret) - (before.verb == "INCR"):
+                yield f"({op}), after ({before})"
 
     @staticmethod
     def counted_before(told):
@@ -402,7 +421,7 @@ class History:
             least = number if op.verb == "INCR" else number + 1
             while at >= 0 and highest[at] >= least:
                 if told[at][1] >= least:
-                    yield told[at][0], (op, number), True
+                    yield told[at][0], (op, number)
                     break
                 at -= 1
 
@@ -473,28 +492,45 @@ class History:
                 for node, spans in self.hurt.items()}
         return f"its home was {sorted(homes)}, hurt were { {n: s for n, s in hurt.items() if s} }"
 
+    def periods(self, serves):
+        """(begin, end, how long an answer may take) of each time in which these nodes serve and no
+        new fault begins. A fault that finds links and leases that are not back yet costs more."""
+        everybody = frozenset().union(*(whole for _, whole, _, _ in self.states))
+        well_since, begin, bound = NEVER, None, 0
+        end = max(op.end for op in self.waits)
+        for at, whole, _, new in [*self.states, (end, frozenset(), frozenset(), False)]:
+            ends = begin is not None and (new or not serves(whole))
+            if ends:
+                yield begin, at, bound
+            if serves(whole) and (ends or begin is None):
+                begin, bound = at, WAIT_MAX if at - well_since > SETTLED else LATE_WAIT_MAX
+            elif ends:
+                begin = None
+            well_since = min(well_since, at) if whole == everybody else NEVER
+
     def slow(self):
-        """From when it was called, or the node has all others that are needed, or there is a new
-        fault: the time until the answer, or until its client had no patience any more."""
-        times = [state[0] for state in self.states]
+        """Also of one that was not answered before its client had no patience any more."""
         wrong = []
-        for op in self.waits:
-            if op.end - op.call <= WAIT_MAX:
-                continue
-            since, last = op.call, bisect.bisect_right(times, op.call) - 1
-            longest = 0
-            is_whole = last >= 0 and op.node in self.states[last][1]
-            for at, whole, _, new in self.states[last + 1:bisect.bisect_left(times, op.end)]:
-                if is_whole:
-                    longest = max(longest, at - since)
-                if new or not is_whole:
-                    since = at
-                is_whole = op.node in whole
-            if is_whole:
-                longest = max(longest, op.end - since)
+        periods = {node: list(self.periods(lambda whole, one=node: one in whole))
+                   for node in {op.node for op in self.waits}}
+        for op in filter(lambda one: one.end - one.call > WAIT_MAX, self.waits):
             self.figures["long waits"] += 1
-            if longest > WAIT_MAX:
-                wrong.append(f"({op}) waits for {longest / 1e6:.2f} s")
+            for begin, end, bound in periods[op.node]:
+                wait = min(op.end, end) - max(op.call, begin)
+                if wait > bound:
+                    wrong.append(f"({op}) waits for {wait / 1e6:.2f} s")
+        return wrong
+
+    def silent(self):
+        wrong = []
+        for tag, writes in self.probes().items():
+            for begin, end, bound in self.periods(bool):
+                first, last = (bisect.bisect_left(writes, at) for at in (begin, end))
+                times = [begin, *writes[first:last], end]
+                gap, at = max((b - a, a) for a, b in itertools.pairwise(times))
+                self.longest[bound] = max(self.longest[bound], gap)
+                if gap > bound:
+                    wrong.append(f"with {tag} no write is answered for {gap / 1e6:.2f} s from {at}")
         return wrong
 
 

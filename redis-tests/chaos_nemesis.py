@@ -62,6 +62,7 @@ class Nemesis:
                "unplug", "deaf", "mute", "terminate"]
     FOR_ALL = ["link", "half_link", "chase", "come_back", "come_back", "kill_all", "pause_all",
                "scatter"]
+    between = BETWEEN
 
     def __init__(self, chaos):
         self.chaos = chaos
@@ -95,7 +96,7 @@ class Nemesis:
             self.stay()
             for each in undo:
                 each()
-        self.chaos.sleep(self.dice.choice(BETWEEN))
+        self.chaos.sleep(self.dice.choice(self.between))
 
     def victims(self):
         """A minority; mostly the leader is in it."""
