@@ -20,7 +20,7 @@ WATCH_SECONDS = 0.3
 SAMPLE_SECONDS = 0.15
 STAMPS = 4  # Keys that are written together.
 TIMES_MS = (100, 300, 1000, 2500)
-KEPT_READ = 30
+KEPT_READ, KEPT_ALONE = 150, 2.0  # So many of the last ones; seconds.
 NOT_SENT = "-NOTSENT"
 END_SECONDS = 15
 BATCH = 200
@@ -129,7 +129,7 @@ class User(CacheClient):
             [self.read, self.write, self.write_if_none, self.swap, self.delete, self.take,
              self.count, self.look_at_count, self.stamp, self.look_at_stamps, self.for_a_while,
              self.look_for_a_while, self.compare_and_set, self.keep, self.look_at_kept],
-            [8, 5, 2, 2, 1, 1, 6, 2, 2, 5, 2, 4, 4, 2, 3])[0]
+            [8, 5, 2, 2, 1, 1, 6, 2, 2, 5, 2, 4, 4, 3, 5])[0]
         what()
         self.rest(40)
 
@@ -206,18 +206,18 @@ class User(CacheClient):
         if self.queue([("SET", key, value)]):
             self.ask_as(("CAS", key, value, old.removeprefix("=")), ("EXEC",))
 
-    # Keys that are written once, by one: it is told when they are forgotten.
+    # Keys that are written once, by one, and left alone for a while: so it is known who has them.
 
     def keep(self):
-        kept = self.chaos.kept
         key = f"{{{self.dice.choice(TAGS)}}}kept.{self.new_value()}"
         if self.ask("SET", key, self.new_value()) == "+OK":
-            kept.append(key)
+            self.chaos.kept.append((time.monotonic(), key))
 
     def look_at_kept(self):
-        recent = self.chaos.kept[-KEPT_READ:]
-        if recent:
-            self.ask("GET", self.dice.choice(recent))
+        now = time.monotonic()
+        left_alone = [key for at, key in self.chaos.kept[-KEPT_READ:] if now - at > KEPT_ALONE]
+        if left_alone:
+            self.ask("GET", self.dice.choice(left_alone))
 
 
 class Watcher(User):
