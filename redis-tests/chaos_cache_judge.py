@@ -44,6 +44,9 @@ TOLD_MAX = 10  # Of one rule.
 # A lease, with what this machine takes. If a fault begins before all has been well for a while: an
 # election more, and links that have yet to come back.
 WAIT_MAX, LATE_WAIT_MAX = 2500 * MS, 4500 * MS
+# When a leader hands over while somebody does not speak, the new home waits for him anew, and half a
+# second longer: whoever has waited for a lease waits for another one.
+MOVED_WAIT_MAX = 5000 * MS
 SETTLED = 2000 * MS
 DIRTY_MAX_AGE = 500 * MS
 # Around what is known of the nodes: a signal takes a moment, and so does what is done every so often.
@@ -163,7 +166,7 @@ class History:
         self.refused = collections.Counter()  # (key, value) -> how often that was refused.
         self.tries = collections.Counter()
         self.groups = []  # (line, keys, values) of each MGET.
-        self.waits = []  # Every Op, of one of its keys.
+        self.waits = []  # (Op, its keys)
         self.states = []  # (at, whole, hurt, new)
         self.homes = collections.defaultdict(list)  # Shard -> (at, node)
         self.outcomes = collections.Counter()
@@ -195,7 +198,7 @@ class History:
             self.answered.append(make.end)
         ops = list(self.ops(make, answer, arguments))
         if verb != "COPY":
-            self.waits.append(ops[0])
+            self.waits.append((ops[0], [op.key for op in ops]))
         for op in ops:
             if op.wrote is not UNSEEN and op.verb != "INCR":
                 self.asked.setdefault((op.key, op.wrote), op)
@@ -497,7 +500,7 @@ class History:
         new fault begins. A fault that finds links and leases that are not back yet costs more."""
         everybody = frozenset().union(*(whole for _, whole, _, _ in self.states))
         well_since, begin, bound = NEVER, None, 0
-        end = max(op.end for op in self.waits)
+        end = max(op.end for op, _ in self.waits)
         for at, whole, _, new in [*self.states, (end, frozenset(), frozenset(), False)]:
             ends = begin is not None and (new or not serves(whole))
             if ends:
@@ -512,14 +515,27 @@ class History:
         """Also of one that was not answered before its client had no patience any more."""
         wrong = []
         periods = {node: list(self.periods(lambda whole, one=node: one in whole))
-                   for node in {op.node for op in self.waits}}
-        for op in filter(lambda one: one.end - one.call > WAIT_MAX, self.waits):
+                   for node in {op.node for op, _ in self.waits}}
+        for op, keys in self.waits:
+            if op.end - op.call <= WAIT_MAX:
+                continue
             self.figures["long waits"] += 1
             for begin, end, bound in periods[op.node]:
-                wait = min(op.end, end) - max(op.call, begin)
-                if wait > bound:
+                since, until = max(op.call, begin), min(op.end, end)
+                wait = until - since
+                if wait > bound and wait > self.wait_max(keys, since, until, bound):
                     wrong.append(f"({op}) waits for {wait / 1e6:.2f} s")
         return wrong
+
+    def wait_max(self, keys, begin, end, bound):
+        """If one of their homes has moved away from a node that was well."""
+        states = [at for at, _, _, _ in self.states]
+        first = max(0, bisect.bisect_right(states, begin) - 1)
+        hurt = frozenset().union(
+            *(state[2] for state in self.states[first:bisect.bisect_right(states, end)]))
+        return max([bound] + [
+            MOVED_WAIT_MAX for key in keys
+            if len(self.homes_between(key, begin - RECOVERED_AFTER, end) - hurt) > 1])
 
     def silent(self):
         wrong = []
@@ -528,6 +544,7 @@ class History:
                 first, last = (bisect.bisect_left(writes, at) for at in (begin, end))
                 times = [begin, *writes[first:last], end]
                 gap, at = max((b - a, a) for a, b in itertools.pairwise(times))
+                bound = self.wait_max([tag], at, at + gap, bound)
                 self.longest[bound] = max(self.longest[bound], gap)
                 if gap > bound:
                     wrong.append(f"with {tag} no write is answered for {gap / 1e6:.2f} s from {at}")
