@@ -372,8 +372,8 @@ def disagreements(chaos, keys):
 
 
 class CacheNemesis(Nemesis):
-    """Hurts whoever is the home of some of the keys, and writes down for the judge who can serve and
-    who may be to blame."""
+    """Hurts whoever is the home of some of the keys, and writes down for the judge who can serve
+    and who may be to blame."""
 
     between = (0, 0.1, 1.0, 2.5, 4.0)  # The last two: long enough for all to be well again.
 

@@ -10,14 +10,14 @@ A line is an operation, or what was known of the nodes from an instant on:
 A call is noted before its first byte left, a return after its last byte came. Commands are Redis's,
 and besides `CAS key new old` (WATCH, GET, MULTI, SET, EXEC; old may be `nil`) and `COPY key`: a
 tracking client, told nothing else until the reply to a command in the same shard that it called
-then, has a copy of what it read before. Answers: `:n`, `=text`, `nil`, `+OK`, `[=a,nil]`; `-CODE`: an
-error that promises that nothing was changed; `?` or `?CODE`: nobody knows, and it returned when the
-client gave up: it may have happened, may yet, or never. Of the nodes:
+then, has a copy of what it read before. Answers: `:n`, `=text`, `nil`, `+OK`, `[=a,nil]`; `-CODE`:
+an error that promises that nothing was changed; `?` or `?CODE`: nobody knows, and it returned when
+the client gave up: it may have happened, may yet, or never. Of the nodes:
 
-    nemesis 0 at at + nodes whole hurt new     From here on `whole` (1,2 or -) run and hear each other
-                                               and nobody is missing but those; `hurt` may be to blame
-                                               for a loss; new 1: because of a new fault.
-    nemesis 0 at at + home shard node          Somebody takes that node for the shard's leader.
+    nemesis 0 at at + nodes whole hurt new    From here on `whole` (1,2 or -) run and hear each
+                                              other, and are enough; `hurt` may be to blame for a
+                                              loss; new 1: because of a new fault.
+    nemesis 0 at at + home shard node         Somebody takes that node for the shard's leader.
 
 Each key is a register that may forget: at any instant it may become absent, but what was there
 before never comes back. That is judged as Gibbons and Korach judge registers whose values are
@@ -44,12 +44,12 @@ TOLD_MAX = 10  # Of one rule.
 # A lease, with what this machine takes. If a fault begins before all has been well for a while: an
 # election more, and links that have yet to come back.
 WAIT_MAX, LATE_WAIT_MAX = 2500 * MS, 4500 * MS
-# When a leader hands over while somebody does not speak, the new home waits for him anew, and half a
-# second longer: whoever has waited for a lease waits for another one.
+# When a leader hands over while somebody does not speak, the new home waits for him anew, and half
+# a second longer: whoever has waited for a lease waits for another one.
 MOVED_WAIT_MAX = 5000 * MS
 SETTLED = 2000 * MS
 DIRTY_MAX_AGE = 500 * MS
-# Around what is known of the nodes: a signal takes a moment, and so does what is done every so often.
+# Around what is known of the nodes: a signal takes a moment, and so does what is done now and then.
 MARGIN = 300 * MS
 # How long a link may take to come back once it could, and a node to notice what it has lost.
 RECOVERED_AFTER = 3000 * MS
@@ -161,7 +161,7 @@ def text_of(answer):
 
 class History:
     def __init__(self, lines):
-        self.keys = collections.defaultdict(list)  # -> its operations, of which some may have happened.
+        self.keys = collections.defaultdict(list)  # -> its operations, answered or not.
         self.asked = {}  # (key, value) -> the Op that first asked for it.
         self.refused = collections.Counter()  # (key, value) -> how often that was refused.
         self.tries = collections.Counter()

@@ -57,7 +57,7 @@ class Registers(Judge):
     def test_an_older_value_after_a_newer_one_was_answered_is_wrong(self):
         self.wrong(Told().set(10, "a").set(20, "b").get(30, "a"), "rolled_back")
 
-    def test_an_older_value_after_a_newer_one_was_seen_is_wrong_though_nobody_knows_of_its_write(self):
+    def test_an_older_value_after_a_newer_one_was_seen_is_wrong_though_its_write_is_not_known(self):
         told = Told().set(10, "a").ask(20, 99, "?", "SET", "k", "b").get(30, "b")
         self.right(told)
         self.wrong(told.get(40, "a"), "rolled_back")
