@@ -7,7 +7,8 @@
 //   lockstep-sim --wrong-clocks PPM ...   with clocks that go worse than is promised, or
 //   lockstep-sim --late-clients --ignore-leases ...  answers that leave though a lease is over:
 //                                         they must fail; without the second they must not
-//   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be
+//   lockstep-sim --judge FILE             no simulation: whether what real clients saw can be,
+//   lockstep-sim --judge-keys FILE        of locks, of keys of the cache
 //
 // Each seed runs in a process of its own: whatever it does, hang included, the others go on.
 #include <malloc.h>
@@ -23,6 +24,7 @@
 
 #include "tests/sim/child.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/key_judge.h"
 #include "tests/sim/run.h"
 #include "tests/sim/shrink_seed.h"
 #include "tests/sim/swarm.h"
@@ -232,10 +234,11 @@ int main(int argc, char** argv) {
   using namespace lockstep::sim;
   KeepMemory();
   if (argc == 3 && std::strcmp(argv[1], "--judge") == 0) return JudgeFile(argv[2]);
+  if (argc == 3 && std::strcmp(argv[1], "--judge-keys") == 0) return JudgeKeysFile(argv[2]);
   const std::optional<Asked> asked = Parse(argc, argv);
   if (!asked || (asked->shrink && !asked->seed)) {
     std::fprintf(stderr, "lockstep-sim [--seeds N] [--from K] | --seed N [--keep PARTS] [--shrink] "
-                         "| --check-determinism N | --judge FILE\n");
+                         "| --check-determinism N | --judge FILE | --judge-keys FILE\n");
     return 2;
   }
   if (asked->determinism) return CheckDeterminism(*asked->seed);
