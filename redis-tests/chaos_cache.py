@@ -375,7 +375,7 @@ class CacheNemesis(Nemesis):
     """Hurts whoever is the home of some of the keys, and writes down for the judge who can serve
     and who may be to blame."""
 
-    between = (0, 0.1, 1.0, 2.5, 4.0)  # The last two: long enough for all to be well again.
+    between = (0, 0.1, 0.5, 2.2, 2.2)  # The last two: long enough for all to be well again.
 
     def __init__(self, chaos):
         self.lines = []
