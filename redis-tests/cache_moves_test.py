@@ -66,6 +66,25 @@ class CacheMoves(CacheFailoverTest):
             told = self.read_many(self.cluster.node(3), writer.keys)
             self.assertEqual(told, {key: str(writer.asked[key]) for key in writer.keys})
 
+    def test_a_home_that_hands_over_while_a_cache_is_silent_makes_nobody_wait_for_two_leases(self):
+        """It goes on until that lease is over."""
+        asks, home, silent = self.cluster.nodes
+        key = self.keys_of(home, 1)[0]
+        self.write(home, key, "old")
+        self.assertEqual(silent.ask("GET", key), "old")
+        silent.freeze()
+        crew = Crew()
+        seconds = []
+        crew.add(lambda: seconds.append(self.seconds_of(asks, "SET", key, "new")))
+        crew.start()
+        # In the midst of the lease: not before the writer waits, and long before it may go on.
+        wait_until(lambda: home.ask("CLUSTER", "LEADER", f"shard-{shard_of(key)}", asks.id) == "OK",
+                   2, "it is asked to move")
+        crew.join()
+        silent.thaw()
+        self.assertLess(seconds[0], BOUND)
+        self.assertEqual(self.read_many(silent, [key]), {key: "new"})
+
     # A node stops ---------------------------------------------------------------------------------
 
     def test_a_node_that_is_stopped_leaves_the_values_it_was_the_home_of(self):
@@ -83,6 +102,25 @@ class CacheMoves(CacheFailoverTest):
         self.write_many(stopped, values)
         self.assertEqual(stopped.terminate(), 0)
         self.assert_all_there(values, (near, far))
+
+    def test_a_node_that_is_stopped_while_its_clients_write_is_gone_soon_and_loses_nothing(self):
+        stopped = self.cluster.nodes[2]
+        names = [self.lock_name(f"/{i}") for i in range(60)]
+        writers = [Writer(stopped, names[i::3]) for i in range(3)]
+        crew = Crew()
+        for writer in writers:
+            crew.add(writer.run, crew)
+        crew.start()
+        wait_until(lambda: all(writer.asked[writer.keys[-1]] > 5 for writer in writers), 10,
+                   "they write")
+        began = time.monotonic()
+        self.assertEqual(stopped.terminate(), 0)
+        self.assertLess(time.monotonic() - began, 5 * SLOWDOWN)  # Of shutdown-timeout's ten.
+        crew.stop()
+        for writer in writers:
+            told = self.read_many(self.cluster.node(1), writer.keys)
+            for key, (_, value) in writer.acknowledged.items():
+                self.assertGreaterEqual(int(told[key] or 0), value, key)
 
     def test_a_rolling_restart_loses_nothing_of_what_is_at_home(self):
         values = self.values_through_all(300)

@@ -44,9 +44,6 @@ TOLD_MAX = 10  # Of one rule.
 # A lease, with what this machine takes. If a fault begins before all has been well for a while: an
 # election more, and links that have yet to come back.
 WAIT_MAX, LATE_WAIT_MAX = 2500 * MS, 4500 * MS
-# When a leader hands over while somebody does not speak, the new home waits for him anew, and half
-# a second longer: whoever has waited for a lease waits for another one.
-MOVED_WAIT_MAX = 5000 * MS
 SETTLED = 2000 * MS
 DIRTY_MAX_AGE = 500 * MS
 # Around what is known of the nodes: a signal takes a moment, and so does what is done now and then.
@@ -516,26 +513,16 @@ class History:
         wrong = []
         periods = {node: list(self.periods(lambda whole, one=node: one in whole))
                    for node in {op.node for op, _ in self.waits}}
-        for op, keys in self.waits:
+        for op, _ in self.waits:
             if op.end - op.call <= WAIT_MAX:
                 continue
             self.figures["long waits"] += 1
             for begin, end, bound in periods[op.node]:
                 since, until = max(op.call, begin), min(op.end, end)
                 wait = until - since
-                if wait > bound and wait > self.wait_max(keys, since, until, bound):
+                if wait > bound:
                     wrong.append(f"({op}) waits for {wait / 1e6:.2f} s")
         return wrong
-
-    def wait_max(self, keys, begin, end, bound):
-        """If one of their homes has moved away from a node that was well."""
-        states = [at for at, _, _, _ in self.states]
-        first = max(0, bisect.bisect_right(states, begin) - 1)
-        hurt = frozenset().union(
-            *(state[2] for state in self.states[first:bisect.bisect_right(states, end)]))
-        return max([bound] + [
-            MOVED_WAIT_MAX for key in keys
-            if len(self.homes_between(key, begin - RECOVERED_AFTER, end) - hurt) > 1])
 
     def silent(self):
         wrong = []
@@ -544,7 +531,6 @@ class History:
                 first, last = (bisect.bisect_left(writes, at) for at in (begin, end))
                 times = [begin, *writes[first:last], end]
                 gap, at = max((b - a, a) for a, b in itertools.pairwise(times))
-                bound = self.wait_max([tag], at, at + gap, bound)
                 self.longest[bound] = max(self.longest[bound], gap)
                 if gap > bound:
                     wrong.append(f"with {tag} no write is answered for {gap / 1e6:.2f} s from {at}")

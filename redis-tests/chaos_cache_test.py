@@ -249,13 +249,6 @@ class Waits(Judge):
         self.right(told.ask(7_110, 11_400, "+OK", "SET", "k", "b"))
         self.wrong(told.ask(7_110, 11_700, "+OK", "SET", "k", "c"), "slow")
 
-    def test_with_a_home_that_has_handed_over_it_takes_longer(self):
-        told = Told().nodes(0).nodes(5_000, "1,2", "3", 1).home(1, 1).home(5_900, 2)
-        self.right(told.ask(5_010, 9_500, "+OK", "SET", "k", "a"))
-        self.wrong(told.ask(5_010, 10_100, "+OK", "SET", "k", "b"), "slow")
-        died = Told().nodes(0).nodes(5_000, "1,2", "3", 1).home(1, 3).home(5_900, 2)
-        self.wrong(died.ask(5_010, 7_600, "+OK", "SET", "k", "a"), "slow")
-
     def test_each_shard_goes_on(self):
         def writes(*times):
             told = Told().nodes(0, new=1)

@@ -141,7 +141,7 @@ void Cache::LeaveAgent(MonoTime now, Shard* shard, Term epoch) {
 void Cache::ReportSelf(MonoTime now, Shard* shard) {
   mesi::Home* home = shard->home.get();
   const auto say = [&](const mesi::Message& message) {
-    home->OnReport(options_.self, message);
+    home->OnReport(now, options_.self, message);
   };
   for (const Bytes& one : shard->own_report) {
     Reader in(one);
@@ -469,6 +469,11 @@ void Cache::OnPeerUp(NodeId peer) {
 bool Cache::MayMove(GroupId group) const {
   const Shard* shard = ShardOfGroup(group);
   return shard == nullptr || (shard->home != nullptr && shard->home->recovered());
+}
+
+bool Cache::HadBetterMove(MonoTime now, GroupId group) const {
+  const Shard* shard = ShardOfGroup(group);
+  return MayMove(group) && (shard == nullptr || shard->home->HearsAll(now));
 }
 
 bool Cache::HandOver(MonoTime now) {

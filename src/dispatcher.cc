@@ -223,6 +223,10 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
   if (client.in_multi() && (leaf.flags & kNoMulti) != 0 && !IsWatch(leaf)) {
     return Reply::Error("ERR", "Command not allowed inside a transaction");
   }
+  if (leaving_ && leaf.on_keys && (leaf.flags & kWrite) != 0) {
+    return Reply::Error("CLUSTERDOWN", "this node is shutting down; nothing was changed; ask "
+                                       "another one");
+  }
   if ((leaf.flags & kDenyOom) != 0 && host_->OverMemory()) {
     return Reply::Error("OOM", "command not allowed when used memory > 'maxmemory'.");
   }

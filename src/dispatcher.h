@@ -26,6 +26,8 @@ class Dispatcher {
 
   // An answer from a group, to what the slot asks for or to a part of it.
   void OnReply(MonoTime now, Session* session, uint64_t slot, size_t part, Reply reply);
+  // This node ends in a moment: it writes no keys any more.
+  void set_leaving() { leaving_ = true; }
   // The slot's answer.
   void Complete(MonoTime now, Session* session, uint64_t slot, Reply reply);
   // src/errands.cc
@@ -135,6 +137,7 @@ class Dispatcher {
   Batch batch_;
   std::vector<BytesView> lot_;  // For FetchLot.
   Watch watch_;
+  bool leaving_ = false;
   MonoTime paused_until_;
   bool pause_writes_only_ = false;
   MonoTime next_http_warning_;

@@ -145,6 +145,7 @@ struct Node::Parts final : public Host,
   NodeId BestSuccessor(const Group& group,
                        const std::function<bool(NodeId)>& may_lead) const;
   void MovePutOff();
+  bool HadBetterMove(GroupId id) const;
   void EndWaitsForMessages();
   void NoteLeading(const Group& group);
   void SendLeads();

@@ -58,7 +58,7 @@ Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
     return Error{Format("group %s has no leader now", found->second->name().c_str())};
   }
   if (raft.is_leader()) {
-    if (cache != nullptr && !cache->MayMove(id)) {
+    if (!HadBetterMove(id)) {
       moves_put_off[id] = {target, now + kPutOffUsMax};
     } else {
       found->second->MutableRaft().TransferLeadership(now, target);
@@ -70,12 +70,16 @@ Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
   return {};
 }
 
+bool Node::Parts::HadBetterMove(GroupId id) const {
+  return cache == nullptr || cache->HadBetterMove(now, id);
+}
+
 // What was asked for while the shard's lines were still coming from the leader before.
 void Node::Parts::MovePutOff() {
   std::erase_if(moves_put_off, [this](const auto& one) {
     const auto& [id, move] = one;
     if (!groups.at(id)->raft().is_leader() || now >= move.second) return true;
-    if (!cache->MayMove(id)) return false;
+    if (!HadBetterMove(id)) return false;
     groups.at(id)->MutableRaft().TransferLeadership(now, move.first);
     return true;
   });
@@ -108,7 +112,7 @@ void Node::Parts::FollowPlacement() {
     if (leading.term != group->raft().term()) leading = {group->raft().term(), now};
     if (now - leading.since < kLedForUs) continue;
     if (wanted == kNoNode || wanted == me.node || !MayTakeOver(*group, wanted)) continue;
-    if (cache != nullptr && !cache->MayMove(id)) continue;
+    if (!HadBetterMove(id)) continue;
     leading.since = now;  // Should it fail.
     if (group->MutableRaft().TransferLeadership(now, wanted)) return;
   }
@@ -184,6 +188,8 @@ void Node::Parts::HandOver() {
       group->MutableRaft().TransferLeadership(now, successor);
     }
   }
+  // Whoever writes now makes more of what is to be handed over.
+  if (!leading) dispatcher.set_leaving();
   // When nobody else is there, nothing can be handed over.
   const bool alone = peers.addresses().empty();
   const bool owes = cache != nullptr && !alone && !cache->HandOver(now);

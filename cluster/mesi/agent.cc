@@ -479,7 +479,8 @@ void Agent::WriteBackAll(MonoTime now) {
 }
 
 bool Agent::OwesHome() const {
-  return open_ && (channel_->kept_bytes() > 0 || owes_report_ || !written_.empty());
+  return open_ && (channel_->kept_bytes() > 0 || owes_report_ || !written_.empty() ||
+                   !committing_.empty());
 }
 
 void Agent::Put(Line* line, BytesView value, std::optional<MonoTime> deadline) {

@@ -35,10 +35,10 @@ Home::~Home() = default;
 
 // Recovery ----------------------------------------------------------------------------------------
 
-void Home::OnReport(NodeId from, const Message& report) {
+void Home::OnReport(MonoTime now, NodeId from, const Message& report) {
   if (recovered_ || report.epoch != options_.before) return;
   if (report.report == ReportKind::kWasHome) {
-    former_spoke_ = true;
+    if (!former_spoke_) former_spoke_ = now;
     return;
   }
   Candidate& candidate = candidates_[Bytes(report.key)];
@@ -79,8 +79,12 @@ void Home::LookAtRecovery(MonoTime now) {
   MonoTime until = options_.not_before;
   for (const NodeId node : silent_) {
     int64_t wait = options_.times.Outlasts(options_.times.home_us);
-    if (node != options_.home_before) wait += options_.times.Outlasts(options_.times.cache_us);
-    until = std::max(until, options_.began + wait);
+    const int64_t lease = options_.times.Outlasts(options_.times.cache_us);
+    if (node != options_.home_before) wait += lease;
+    MonoTime over = options_.began + wait;
+    // It has granted nothing since it spoke.
+    if (former_spoke_) over = std::min(over, *former_spoke_ + lease);
+    until = std::max(until, over);
   }
   // Nobody can have had anything: this is the first home.
   if (options_.before.value == 0) until = options_.began;
@@ -96,7 +100,7 @@ void Home::AdoptAll(MonoTime now) {
   recovered_ = true;
   for (const auto& [key, candidate] : candidates_) {
     if (Logged(now, key)) continue;
-    const Recovered::Verdict verdict = candidate.recovered.Judge(former_spoke_);
+    const Recovered::Verdict verdict = candidate.recovered.Judge(former_spoke_.has_value());
     if (verdict == Recovered::Verdict::kOwners) Adopt(now, key, candidate.owners);
     if (verdict == Recovered::Verdict::kReaders) Adopt(now, key, candidate.readers);
     if (verdict == Recovered::Verdict::kFormers) Adopt(now, key, candidate.formers);
@@ -194,6 +198,13 @@ void Home::End(MonoTime now, Session* session) {
       Run(now, key, dir, step, nullptr, nullptr);
     }
   }
+}
+
+bool Home::HearsAll(MonoTime now) const {
+  const int64_t lease = options_.times.Outlasts(options_.times.cache_us);
+  return std::all_of(sessions_.begin(), sessions_.end(), [&](const auto& session) {
+    return session == nullptr || session->deadline - now >= lease - options_.times.cache_us / 4;
+  });
 }
 
 bool Home::MayHaveLease(const Session& session) const {
@@ -300,7 +311,7 @@ bool Home::OnMessage(MonoTime now, Session* session, const Message& message, boo
   switch (message.type) {
     case MessageType::kReport:
       if (session->reported) return false;
-      OnReport(session->node, message);
+      OnReport(now, session->node, message);
       return true;
     case MessageType::kReportDone:
       session->reported = true;

@@ -67,6 +67,8 @@ class Home {
   bool recovered() const { return recovered_; }
   // A majority has heard us lead at `heard`.
   void OnMajority(MonoTime now, MonoTime heard);
+  // Every cache that may have a lease was heard lately: whoever is home next need not wait for one.
+  bool HearsAll(MonoTime now) const;
   bool MayServe(MonoTime now) const { return recovered_ && now < lease_until_; }
   MonoTime lease_until() const { return lease_until_; }
 
@@ -110,7 +112,7 @@ class Home {
   // From caches. False: it makes no sense, the peer is to be cut off. -----------------------------
   bool OnFrame(MonoTime now, NodeId from, SessionId session, Reader* in);
   void OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask);
-  void OnReport(NodeId from, const Message& report);  // Of this node's own.
+  void OnReport(MonoTime now, NodeId from, const Message& report);  // Of this node's own.
   void OnReportDone(NodeId from);
   void OnPeerUp(NodeId peer);
   // The sessions that nodes have in the shard's log, all of them. Only under these are leases
@@ -240,7 +242,7 @@ class Home {
     uint64_t gen = 0;
   };
   std::map<Bytes, Committing, std::less<>> committing_;
-  bool former_spoke_ = false;
+  std::optional<MonoTime> former_spoke_;
   bool recovered_ = false;
   std::set<NodeId> silent_;   // Of those awaited: not heard yet.
   std::map<Bytes, Candidate, std::less<>> candidates_;
