@@ -94,6 +94,9 @@ class Agent {
   // What was written, of lines that are held to be written: it is to be logged, all of it at once.
   // Nobody is shown it before Listener::OnCommitted; to be pinned until then.
   void Commit(MonoTime now, const std::vector<DurableWrite>& writes);
+  bool IsCommitting(const Line& line) const {
+    return line.durable() && committing_.contains(line.key());
+  }
 
   // From the home. --------------------------------------------------------------------------------
   bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
@@ -153,9 +156,6 @@ class Agent {
   void Expire(Line* line);
   Payload PayloadOf(const Line& line) const;
   bool IsOver(MonoTime now, const Line& line) const;
-  bool IsCommitting(const Line& line) const {
-    return line.durable() && committing_.contains(line.key());
-  }
   bool OnOutcome(const Message& message);
   static Copy StateOf(const Line* line) {
     return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());

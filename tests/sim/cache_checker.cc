@@ -29,6 +29,9 @@ bool AtHome(const mesi::Home& home, MonoTime now, BytesView key, Shown* shown) {
   const mesi::Line* line = Find(home.lines(), key);
   const auto state = line == nullptr ? mesi::Dir::kU : static_cast<mesi::Dir>(line->state());
   if (!mesi::HomeServes(state)) return false;
+  // Its time is over, and the log has yet to say so: nobody is shown it, or that it is not there.
+  const bool ends = line != nullptr && line->durable() && line->deadline() <= now;
+  if (ends || (line != nullptr && home.IsCommitting(*line))) return false;
   shown->writes = state == mesi::Dir::kU;
   shown->present = line != nullptr && line->present() && line->deadline() > now;
   if (shown->present) shown->value = line->value();
@@ -44,7 +47,8 @@ bool AtAgent(const mesi::Agent& agent, MonoTime now, BytesView key, Shown* shown
   shown->writes = mesi::IsWritable(state);
   // A reader whose time is over asks again; an owner makes it absent.
   const bool is_over = line->deadline() <= now;
-  if (is_over && !shown->writes) return false;
+  if (is_over && (!shown->writes || line->durable())) return false;
+  if (agent.IsCommitting(*line)) return false;
   shown->present = line->present() && !is_over;
   if (shown->present) shown->value = line->value();
   return true;

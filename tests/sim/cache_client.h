@@ -47,4 +47,7 @@ class CacheClient : public Actor {
 std::unique_ptr<Actor> MakeSeveralKeysUser(Work work, World* world, LockChecker* checker,
                                            uint32_t number);
 
+// That of cache_durables.cc.
+std::unique_ptr<Actor> MakeDurableUser(World* world, LockChecker* checker, uint32_t number);
+
 }  // namespace lockstep::sim

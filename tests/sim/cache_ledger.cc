@@ -12,6 +12,8 @@ namespace {
 constexpr int64_t kNameUs = 4 * kUsPerSecond;
 // Whoever had a key may have it a lease longer than its time, on each way that it goes.
 constexpr int64_t kTroubledSlackUs = 8 * kUsPerSecond;
+// What is durable ends by its group's clock, which stands still while nobody leads.
+constexpr int64_t kMixedSlackUs = 3'600 * kUsPerSecond;
 
 }  // namespace
 
@@ -20,7 +22,7 @@ CacheOperation::Told ToldBy(const Reply* reply, bool sent) {
   if (reply == nullptr) return sent ? Told::kUnknown : Told::kRefused;
   if (!reply->is_error()) return Told::kAnswered;
   if (reply->text.starts_with("UNCERTAIN")) return Told::kUnknown;
-  constexpr const char* kRefusals[] = {"CLUSTERDOWN", "TRYAGAIN", "LIMIT", "OOM", "EXECABORT",
+  constexpr const char* kRefusals[] = {"CLUSTERDOWN", "TRYAGAIN", "LIMIT", "OOM", "EXECABORT", "FENCED",
                                        "ERR value is not an integer"};
   CHECK_SIM(std::any_of(std::begin(kRefusals), std::end(kRefusals),
                         [&](const char* one) { return reply->text.starts_with(one); }),
@@ -73,8 +75,9 @@ void CacheLedger::Judge(const Bytes& key, const History& history) {
     if (operation.told == Told::kAnswered) last_us = std::max(last_us, operation.return_us);
   }
   CacheRules rules;
-  rules.may_forget = trouble_us_ <= last_us;
-  rules.ttl_slack_us = TtlSlackUs();
+  const bool is_durable = key.starts_with(kDurablePrefix);
+  rules.may_forget = trouble_us_ <= last_us && !is_durable;
+  rules.ttl_slack_us = key.starts_with(kMixedPrefix) ? kMixedSlackUs : TtlSlackUs();
   const Verdict verdict = CheckCacheHistory(history.operations, rules);
   CHECK_SIM(verdict.kind != Verdict::Kind::kIllegal, "key '%s' of the cache: %s", key.c_str(),
             verdict.why.c_str());
@@ -82,6 +85,7 @@ void CacheLedger::Judge(const Bytes& key, const History& history) {
   const bool too_hard = verdict.kind == Verdict::Kind::kTooHard;
   ++counters[too_hard ? Count::kHistoriesTooHard : Count::kCacheHistories];
   if (!too_hard && !rules.may_forget) ++counters[Count::kCacheKept];
+  if (!too_hard && is_durable) ++counters[Count::kDurableHistories];
 }
 
 void CacheLedger::JudgeOld() {

@@ -22,6 +22,11 @@ namespace lockstep::sim {
 
 class World;
 
+// Keys that are only ever written durably, and never end: they are never forgotten.
+constexpr const char* kDurablePrefix = "d";
+// Keys that are written durably or not, some of them for a while.
+constexpr const char* kMixedPrefix = "e";
+
 class CacheLedger {
  public:
   struct Ticket {

@@ -153,13 +153,16 @@ void Swarm::DrawCache(Rng* rng) {
   if (producers == 0 || workers == 0) producers = workers = 0;
   for (;;) {
     uint32_t all = 0;
-    for (size_t i = kWorksBeforeCache; i < kWorks; ++i) {
+    for (size_t i = kWorksBeforeCache; i < kWorksBeforeDurables; ++i) {
       actors[i] = Chance(rng, 50) ? static_cast<uint32_t>(rng->Between(1, 3)) : 0;
       all += actors[i];
     }
     if (all >= 2 && all <= 7) break;
   }
   if (fault_every_ms > 0) stall_ppm = Pick<uint64_t>(rng, {0, 10, 30, 100});
+  if (Chance(rng, 60)) {
+    actors[static_cast<size_t>(Work::kDurables)] = static_cast<uint32_t>(rng->Between(1, 3));
+  }
 }
 
 }  // namespace lockstep::sim

@@ -66,10 +66,12 @@ enum class Work : uint8_t {
   kCounters,
   kLitmus,
   kMsets,
+  kDurables,
   kEnd,
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
 constexpr size_t kWorksBeforeCache = static_cast<size_t>(Work::kCacheUsers);
+constexpr size_t kWorksBeforeDurables = static_cast<size_t>(Work::kDurables);
 
 struct Swarm {
   explicit Swarm(uint64_t seed);
