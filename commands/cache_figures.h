@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cluster/mesi/stats.h"
 #include "src/base/bytes.h"
@@ -25,6 +26,7 @@ struct CachedLine {
   int64_t ttl_ms = -2;    // As PTTL says it.
   uint64_t bytes = 0;     // Of the value.
   int64_t lease_ms = 0;   // For how long it may be shown without a word from the home.
+  std::vector<Bytes> events{};  // The latest of the protocol, newest last (cluster/mesi/events.h).
 };
 
 }  // namespace lockstep

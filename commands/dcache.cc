@@ -264,7 +264,8 @@ Reply DcacheIncr(Context& ctx, Keys& keys, Args& args) {
 }
 
 // DCACHE.STATE: a map of what this node has of the key's line, and what its home knows of it: who
-// owns it, or who may read it.
+// owns it, or who may read it. `events` and `home-events` tell what has become of it on this node
+// and at its home of late, newest last.
 Action DcacheState(Context& ctx, Args& args) {
   if (auto refused = RefuseLongKeys(args.all(), 1, 1)) return *std::move(refused);
   const BytesView key = args.Next();
@@ -276,6 +277,9 @@ Action DcacheState(Context& ctx, Args& args) {
   map.Add("ttl", Reply::Integer(line.ttl_ms));
   map.Add("bytes", Reply::Integer(static_cast<int64_t>(line.bytes)));
   map.Add("lease", Reply::Integer(line.lease_ms));
+  Reply events = Reply::Array();
+  for (const Bytes& text : line.events) events.Add(Reply::Bulk(text));
+  map.Add("events", std::move(events));
   return OutsideExec(ctx, MakeLineTask(ctx.host.Shards(), Bytes(key), std::move(map)));
 }
 
@@ -440,7 +444,8 @@ constexpr CommandSpec kDcacheRows[] = {
      .flags = kReadonly,
      .categories = kCatCache,
      .handler = DcacheState,
-     .summary = "Where a key's line is: on this node, at its home, and who owns or shares it.",
+     .summary = "Where a key's line is: on this node, at its home, and who owns or shares it; and "
+                "what has become of it of late.",
      .group = "cache",
      .keys = kReadKey,
      .arguments = kKeyOnly,

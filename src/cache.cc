@@ -116,7 +116,8 @@ void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
                               .not_before = shard->not_before,
                               .awaited = {options_.self},
                               .times = options_.times,
-                              .durable = options_.group_of ? shard : nullptr};
+                              .durable = options_.group_of ? shard : nullptr,
+                              .events = &events_};
   if (shard->led_before == options.before) options.home_before = shard->leader_before;
   for (const NodeId node : replica.Origins()) options.awaited.insert(node);
   shard->home = std::make_unique<mesi::Home>(options, &stats_, shard);
@@ -162,6 +163,7 @@ void Cache::LeaveHome(Shard* shard) {
   shard->witnesses.clear();
   shard->Lost();
   shard->OnAllUnreadable();
+  events_.NoteOfAll(shard->group, {.at = now_, .kind = mesi::Event::Kind::kLeft, .to = "I"});
   if (!shard->former->recovered()) shard->former.reset();
 }
 

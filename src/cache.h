@@ -240,6 +240,7 @@ class Cache final : public Keys {
   Tracker* tracker_ = nullptr;
   MonoTime now_;
   mesi::Stats stats_;
+  mesi::Events events_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<uint64_t, Waiting> waiting_;  // In the order in which they came,
   std::map<Bytes, std::set<uint64_t>, std::less<>> waiting_for_;  // as here.

@@ -224,6 +224,8 @@ Reply Cache::DescribeLine(const Shard& shard, BytesView key) const {
   add("directory", Reply::Bulk(mesi::NameOf(state)));
   add("owner", std::move(owner));
   add("sharers", std::move(sharers));
+  add("home-events", Reply::Array());
+  for (Bytes& text : events_.Tell(now_, key)) parts.items.back().Add(Reply::Bulk(std::move(text)));
   return parts;
 }
 
@@ -270,7 +272,7 @@ CachedLine Cache::LineHere(BytesView key) const {
   const bool at_home = shard.home != nullptr;
   const mesi::Line* line = shard.lines().Find(key);
   const MonoTime lease = at_home ? shard.home->lease_until() : shard.agent.lease_until();
-  CachedLine here{.state = StateOf(key)};
+  CachedLine here{.state = StateOf(key), .events = events_.Tell(now_, key)};
   here.lease_ms = std::max<int64_t>(0, lease - now_) / 1000;
   if (line == nullptr || here.state == 'I') return here;
   here.version = VersionText(line->version());

@@ -17,7 +17,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   Shard(Cache* c, GroupId g)
       : cache(c), group(g),
         agent({.self = c->options_.self, .shard = g, .dirty_us = c->options_.dirty_us,
-               .times = c->options_.times},
+               .times = c->options_.times, .events = &c->events_},
               &c->stats_, this) {}
 
   void OnHeld(BytesView key) override {

@@ -277,6 +277,29 @@ TEST_F(NodeKeysTest, StateTellsWhereALineIs) {
   EXPECT_TRUE(Has(Ask(k2, "INFO keyspace"), "db0:keys=1,expires=0"));
 }
 
+TEST_F(NodeKeysTest, StateTellsWhatHasBecomeOfALineHereAndAtItsHome) {
+  const Bytes key = KeyAt(k2);
+  Set(k1, key);
+  ASSERT_EQ(Ask(k3, "GET " + key), "$1\r\nv\r\n");
+  for (int i = 0; i < 40; ++i) Ask(k3, "GET " + key);  // Hits: nothing to tell.
+  Set(k1, key);
+  const Bytes reader = Ask(k3, "DCACHE.STATE " + key);
+  const auto order = [&reader](const char* one, const char* other) {
+    return Has(reader, one) && Has(reader, other) && reader.find(one) < reader.find(other);
+  };
+  EXPECT_TRUE(order("$6\r\nevents\r\n*3\r\n", " s GetS to node 2: I -> IS")) << reader;
+  EXPECT_TRUE(order("GetS to node 2: I -> IS", "Data.S from node 2: IS -> S")) << reader;
+  EXPECT_TRUE(order("Data.S from node 2: IS -> S", "Inv from node 2: S -> I")) << reader;
+  EXPECT_TRUE(order("GetX from node 1: U -> X of node 1", "GetS from node 3: X -> B_RS of node 1"));
+  EXPECT_TRUE(order("RecallAck from node 1: B_RS -> Sh", "GetX from node 1: Sh -> B_INV"));
+  EXPECT_TRUE(order("GetX from node 1: Sh -> B_INV", "InvAck from node 3: B_INV -> X of node 1"));
+  cluster().CutOff(k3);
+  cluster().Run(3000);
+  ASSERT_EQ(Ask(k1, "GET " + key), "$1\r\nv\r\n");
+  ASSERT_EQ(Ask(k2, "SET " + key + " w"), "+OK\r\n");
+  EXPECT_TRUE(Has(Ask(k2, "DCACHE.STATE " + key), "own write: "));
+}
+
 TEST_F(NodeKeysTest, ANodeThatIsNoClusterYetSaysSo) {
   cluster_ = std::make_unique<NodeCluster>(3);
   cluster().Start(k1);

@@ -74,8 +74,8 @@ void Agent::StartAnew(MonoTime now) {
 }
 
 // Nobody wants anything of it: the next one who does opens another.
-void Agent::Close() {
-  Drop();
+void Agent::Close(MonoTime now) {
+  Drop(now);
   open_ = false;
 }
 
@@ -91,7 +91,7 @@ void Agent::SayReport(const Message& message) {
 
 // Ends the one before it: what we had is not ours any more.
 void Agent::OpenSession(MonoTime now) {
-  Drop();
+  Drop(now);
   open_ = incarnation_ != 0;
   if (!open_) return;
   session_ = {incarnation_, session_.number + 1};
@@ -101,9 +101,13 @@ void Agent::OpenSession(MonoTime now) {
   AskForLease(now);
 }
 
-void Agent::Drop() {
+void Agent::Drop(MonoTime now) {
   if (open_) ++stats_->sessions_over;
   if (lines_.size() > 0) listener_->OnAllUnreadable();
+  if (lines_.size() > 0 && options_.events != nullptr) {
+    options_.events->NoteOfAll(
+        options_.shard, {.at = now, .kind = Event::Kind::kOver, .to = NameOf(Copy::kI)});
+  }
   lines_.Clear();
   written_.clear();
   put_off_.clear();
@@ -155,7 +159,7 @@ void Agent::Tick(MonoTime now) {
       LOCKSTEP_LOG(kInfo, "cache: the lease of shard %lu from node %lu is over: %zu lines dropped",
                    ShardOf(options_.shard), home_.value, lines_.size());
     }
-    if (asking_ == 0) return Close();
+    if (asking_ == 0) return Close(now);
     StartAnew(now);
   }
   DemoteIdle(now);
@@ -287,6 +291,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
   } else if ((step.actions & kAckInv) != 0) {
     channel_->Send({.type = MessageType::kInvAck, .key = key});
   }
+  if (options_.events != nullptr) NoteStep(now, key, line, state, step, from);
   if ((step.actions & kDropValue) != 0) lines_.ClearValue(line);
   if (line != nullptr && step.next == Copy::kI) lines_.Remove(line);
   if ((step.actions & kServe) != 0 && from != nullptr) listener_->OnHeld(key);

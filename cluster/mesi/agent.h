@@ -22,6 +22,7 @@
 #include "cluster/mesi/agent_table.h"
 #include "cluster/mesi/channel.h"
 #include "cluster/mesi/durable.h"
+#include "cluster/mesi/events.h"
 #include "cluster/mesi/lease.h"
 #include "cluster/mesi/line_table.h"
 #include "cluster/mesi/stats.h"
@@ -49,6 +50,7 @@ class Agent {
     GroupId shard;
     int64_t dirty_us = 500 * kUsPerMs;  // dcache-dirty-max-age.
     LeaseTimes times;
+    Events* events = nullptr;  // Null: nothing is noted.
   };
   Agent(const Options& options, Stats* stats, Listener* listener);
 
@@ -62,7 +64,7 @@ class Agent {
   template <class Say>
   void MoveHere(MonoTime now, Term epoch, const Say& say) {
     Report(now, say);
-    Drop();
+    Drop(now);
     home_ = options_.self;
     epoch_ = epoch;
     open_ = owes_report_ = false;
@@ -136,8 +138,8 @@ class Agent {
 
   void OpenSession(MonoTime now);
   void StartAnew(MonoTime now);
-  void Close();
-  void Drop();
+  void Close(MonoTime now);
+  void Drop(MonoTime now);
   template <class Say>
   void Report(MonoTime now, const Say& say);
   void AskForLease(MonoTime now);
@@ -149,6 +151,8 @@ class Agent {
   bool OnMessage(MonoTime now, const Message& message);
   bool Does(MonoTime now, BytesView key, AgentEvent event, const Message* from);
   void Install(MonoTime now, Line* line, const Message& message);
+  void NoteStep(MonoTime now, BytesView key, const Line* line, Copy before, AgentStep step,
+                const Message* from);
   void SendAbout(const Line& line, uint16_t actions);
   void DemoteIdle(MonoTime now);
   void Watch(MonoTime now, Line* line);

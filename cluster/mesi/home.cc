@@ -123,6 +123,9 @@ void Home::Adopt(MonoTime now, BytesView key, const Kept& kept) {
   lines_.SetValue(line, kept.value);
   line->set_version(kept.version);
   if (kept.deadline != kNeverMono) lines_.SetDeadline(line, kept.deadline);
+  if (options_.events == nullptr) return;
+  options_.events->NoteIfKnown(key, {.at = now, .kind = Event::Kind::kAdopted,
+                                     .to = NameOf(Dir::kU), .version = kept.version});
 }
 
 std::vector<NodeId> Home::Unreported() const {
@@ -195,7 +198,7 @@ void Home::End(MonoTime now, Session* session) {
     for (const Bytes& key : *keys) {
       DirLine dir = Load(lines_.Find(key), key);
       const DirStep step = OnGone(&dir, number, &next_gen_);
-      Run(now, key, dir, step, nullptr, nullptr);
+      Run(now, key, dir, step, nullptr, gone.get());
     }
   }
 }
@@ -416,11 +419,14 @@ Line* Home::Store(BytesView key, Line* line, const DirLine& dir) {
 void Home::Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Message* from,
                Session* speaker) {
   const int actions = step.actions;
-  Line* line = Store(key, lines_.Find(key), dir);
+  Line* line = lines_.Find(key);
+  const Dir before = line == nullptr ? Dir::kU : static_cast<Dir>(line->state());
+  line = Store(key, line, dir);
   if ((actions & kTakeData) != 0 && from != nullptr && from->payload && line != nullptr) {
     TakeData(now, line, *from->payload);
   }
   if ((actions & kForget) != 0 && line != nullptr) Forget(now, line, dir);
+  if (options_.events != nullptr) NoteStep(now, key, before, dir, from, speaker);
   if ((actions & (kWbAck | kWbAckKeeping)) != 0) {
     Say(speaker, {.type = MessageType::kWbAck,
                   .key = key,
@@ -599,9 +605,8 @@ bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   DirLine dir = Load(line, key);
   const DirStep step = OnRequest(&dir, request, &next_gen_);
   CHECK(step.possible && IsBusy(dir.state));
-  Store(key, line, dir);
-  (write ? busy_.find(key)->second.home_writes : busy_.find(key)->second.home_reads) = true;
   Run(now, key, dir, step, nullptr, nullptr);
+  (write ? busy_.find(key)->second.home_writes : busy_.find(key)->second.home_reads) = true;
   return false;
 }
 

@@ -25,6 +25,7 @@
 #include "cluster/mesi/channel.h"
 #include "cluster/mesi/directory.h"
 #include "cluster/mesi/durable.h"
+#include "cluster/mesi/events.h"
 #include "cluster/mesi/lease.h"
 #include "cluster/mesi/line_table.h"
 #include "cluster/mesi/recovery.h"
@@ -58,6 +59,7 @@ class Home {
     std::set<NodeId> awaited;  // Whoever may have had a session with the home before; us too.
     LeaseTimes times;
     DurableStore* durable = nullptr;  // None: no key is.
+    Events* events = nullptr;  // Null: nothing is noted.
   };
   Home(const Options& options, Stats* stats, Listener* listener);
   ~Home();
@@ -204,9 +206,12 @@ class Home {
 
   DirLine Load(const Line* line, BytesView key) const;
   Line* Store(BytesView key, Line* line, const DirLine& dir);
+  // `from`: what was heard, of `speaker`. Null: he is gone, or, without one, a request's turn came.
   void Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Message* from,
            Session* speaker);
   void TakeData(MonoTime now, Line* line, const Payload& payload);
+  void NoteStep(MonoTime now, BytesView key, Dir before, const DirLine& dir, const Message* from,
+                const Session* speaker);
   void Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions);
   void Forward(uint8_t to, const Message& message);
   void Say(Session* session, const Message& message);
