@@ -19,6 +19,13 @@ struct CacheFigures {
   uint64_t bytes = 0;
 };
 
+// A key that is much used on this node.
+struct HotKey {
+  Bytes key;
+  uint64_t per_second = 0;  // Accesses, about.
+  bool operator==(const HotKey&) const = default;
+};
+
 // One line as this node has it.
 struct CachedLine {
   char state = 'I';       // M E S I.

@@ -76,6 +76,7 @@ class Host {
   // Of this node's cache. All 0: it has none yet.
   virtual CacheFigures CacheNow() const { return {}; }
   virtual CachedLine LineHere(BytesView) const { return {}; }
+  virtual std::vector<HotKey> HotKeysNow(size_t) { return {}; }  // The hottest first.
   virtual bool OverMemory() const = 0;  // More is used than maxmemory allows.
 
   // The cluster.

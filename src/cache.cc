@@ -24,7 +24,8 @@ void TellIncarnations(mesi::Home* home, const Replica& replica) {
 }  // namespace
 
 Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now)
-    : options_(options), outbox_(outbox), runner_(runner), now_(now) {
+    : options_(options), outbox_(outbox), runner_(runner), now_(now),
+      hot_keys_(options.seed, now) {
   for (uint64_t i = 0; i < options.shards; ++i) {
     shards_.push_back(std::make_unique<Shard>(this, ShardGroup(i)));
     // Before our start there may have been sessions of which our log tells the end, and not when.
@@ -178,6 +179,12 @@ void Cache::SendReport(MonoTime now, Shard* shard) {
 // Commands ----------------------------------------------------------------------------------------
 
 bool Cache::Hold(MonoTime now, BytesView key, bool write) {
+  const bool held = Holds(now, key, write);
+  if (held) hot_keys_.Count(now, key);
+  return held;
+}
+
+bool Cache::Holds(MonoTime now, BytesView key, bool write) {
   now_ = now;
   latest_ = {};
   Shard& shard = FindShard(key);
@@ -199,7 +206,7 @@ bool Cache::Hold(MonoTime now, std::span<const Want> wants) {
   // Asking for one may have cost another, when a lease was found to be over.
   if (all && wants.size() > 1) {
     all = std::all_of(wants.begin(), wants.end(),
-                      [&](const Want& want) { return Hold(now, want.key, want.write); });
+                      [&](const Want& want) { return Holds(now, want.key, want.write); });
   }
   Done();  // The handler has other names for them.
   return all;

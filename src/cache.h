@@ -26,6 +26,7 @@
 #include "commands/keys.h"
 #include "src/gateway.h"
 #include "src/group.h"
+#include "src/hot_keys.h"
 #include "src/outbox.h"
 
 namespace lockstep {
@@ -55,6 +56,7 @@ class Cache final : public Keys {
     int64_t dirty_us = 500 * kUsPerMs;
     mesi::LeaseTimes times{};
     std::function<Group*(GroupId)> group_of{};  // For what is durable; none: nothing is.
+    uint64_t seed = 1;  // Of which accesses are looked at for the hottest keys.
   };
   // A command that waits: whose, and which of its slots.
   struct Ticket {
@@ -151,6 +153,7 @@ class Cache final : public Keys {
 
   // For whoever looks. ---------------------------------------------------------------------------
   const mesi::Stats& stats() const { return stats_; }
+  HotKeys& hot_keys() { return hot_keys_; }
   size_t lines() const;
   size_t bytes() const;
   // Whether this node answers for the key as its home, now.
@@ -197,6 +200,7 @@ class Cache final : public Keys {
   void TakeLogged(MonoTime now, Shard* shard);
   bool TellCommitted();
 
+  bool Holds(MonoTime now, BytesView key, bool write);  // As Hold, and not counted as an access.
   Shard& ShardOfKey(BytesView key) const;
   Shard& FindShard(BytesView key) const;
   mesi::Line* FindLine(BytesView key);
@@ -241,6 +245,7 @@ class Cache final : public Keys {
   MonoTime now_;
   mesi::Stats stats_;
   mesi::Events events_;
+  HotKeys hot_keys_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<uint64_t, Waiting> waiting_;  // In the order in which they came,
   std::map<Bytes, std::set<uint64_t>, std::less<>> waiting_for_;  // as here.

@@ -20,7 +20,7 @@ bool Cache::Gather(Waiting* waiting) {
   bool all = true;
   for (size_t i = 0; i < waiting->wants.size(); ++i) {
     const Want& want = waiting->wants[i];
-    const bool held = Hold(now_, want.key, want.write);
+    const bool held = Holds(now_, want.key, want.write);
     if (!held && i < waiting->pinned) UnpinFrom(waiting, i);  // Its lease was over.
     all &= held;
     if (!all) continue;

@@ -16,7 +16,8 @@ void Node::Parts::OpenCache() {
                                                              kUsPerMs,
                                                  .group_of = [this](GroupId id) {
                                                    return groups.at(id).get();
-                                                 }},
+                                                 },
+                                                 .seed = options.seed},
                                   &outbox, this, now);
   dispatcher.set_cache(cache.get());
   FollowTracking();
@@ -66,6 +67,10 @@ CacheFigures Node::Parts::CacheNow() const {
 
 CachedLine Node::Parts::LineHere(BytesView key) const {
   return cache == nullptr ? CachedLine() : cache->LineHere(key);
+}
+
+std::vector<HotKey> Node::Parts::HotKeysNow(size_t n) {
+  return cache == nullptr ? std::vector<HotKey>() : cache->hot_keys().Top(now, n);
 }
 
 // A node that takes too much memory refuses writes; before it does, the cache makes room.

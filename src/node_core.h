@@ -208,6 +208,7 @@ struct Node::Parts final : public Host,
   bool OverMemory() const override;
   CacheFigures CacheNow() const override;
   CachedLine LineHere(BytesView key) const override;
+  std::vector<HotKey> HotKeysNow(size_t n) override;
   ClusterView Cluster() const override;
   NodeId self() const override { return me.node; }
   uint64_t Shards() const override { return std::max<uint64_t>(1, me.shards); }

@@ -300,6 +300,20 @@ TEST_F(NodeKeysTest, StateTellsWhatHasBecomeOfALineHereAndAtItsHome) {
   EXPECT_TRUE(Has(Ask(k2, "DCACHE.STATE " + key), "own write: "));
 }
 
+TEST_F(NodeKeysTest, TheHottestKeysOfANodeAreNamed) {
+  const Bytes hot = KeyAt(k2, "hot"), warm = KeyAt(k2, "warm"), cold = KeyAt(k2, "cold");
+  for (const Bytes& key : {hot, warm, cold}) Set(k1, key);
+  EXPECT_TRUE(Has(Ask(k3, "DCACHE.STATS HOT 5"), "$3\r\nhot\r\n*0\r\n"));
+  Bytes lines;
+  for (int i = 0; i < 500; ++i) lines += "GET " + hot + "\r\nMGET " + hot + " " + warm + "\r\n";
+  for (int i = 0; i < 20; ++i) Ask(k3, lines + "PING");
+  const Bytes stats = Ask(k3, "DCACHE.STATS HOT 2");
+  const Bytes first = Format("$3\r\nhot\r\n*2\r\n*2\r\n$%zu\r\n", hot.size()) + hot;
+  EXPECT_TRUE(Has(stats, first)) << stats;
+  EXPECT_LT(stats.find(first), stats.rfind("\r\n" + warm + "\r\n")) << stats;
+  EXPECT_TRUE(Has(Ask(k2, "DCACHE.STATS HOT 5"), "$3\r\nhot\r\n*0\r\n")) << "not asked there";
+}
+
 TEST_F(NodeKeysTest, ANodeThatIsNoClusterYetSaysSo) {
   cluster_ = std::make_unique<NodeCluster>(3);
   cluster().Start(k1);
