@@ -330,6 +330,7 @@ Action DcacheStats(Context& ctx, Args& args) {
   add("evictions", f.stats.evictions);
   add("expired", f.stats.expired);
   add("forgets", f.stats.forgets);
+  add("audits", f.stats.audits);
   add("violations", f.stats.violations);
   if (hot) map.Add("hot", HottestKeys(ctx, static_cast<size_t>(*hot)));
   return map;

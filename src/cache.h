@@ -134,6 +134,8 @@ class Cache final : public Keys {
   void set_memory(size_t bytes_max) { bytes_max_ = bytes_max; }
   // Drops what is over it, and some of what has expired: a little at a time.
   void Tidy(MonoTime now);
+  // Asks homes about some lines that can be read here, a few times a second at most.
+  void Audit(MonoTime now);
 
   // Whether the shard's leadership may be handed over: a home that has not heard yet what was before
   // it has nothing to pass on.
@@ -273,6 +275,8 @@ class Cache final : public Keys {
   size_t bytes_max_ = 0;
   size_t evict_at_ = 0;  // The shard to evict from next,
   size_t sweep_at_ = 0;  // and to look for what has expired.
+  size_t audit_shard_ = 0;  // To be audited next,
+  MonoTime next_audit_;     // not before then.
   MonoTime next_tick_;
   bool touched_ = true;    // Something may be to be said, or to be waited for.
   bool any_lost_ = false;  // One of the shards has.

@@ -79,6 +79,7 @@ void Node::Parts::TidyCache() {
   const Settings& s = settings();
   cache->set_memory(static_cast<size_t>(s.dcache_memory > 0 ? s.dcache_memory : s.maxmemory / 2));
   cache->Tidy(now);
+  cache->Audit(now);
   GiveUpKeys();
 }
 

@@ -139,7 +139,7 @@ TEST(HelloTest, TheHighestCommonVersionIsUsedOrNone) {
   EXPECT_EQ(AnswerHello(Node(2), hello).protocol, kProtocolMax);
   hello.protocol_min = kProtocolMax + 1;
   EXPECT_EQ(Refusal(hello),
-            "no common version of the bus protocol: you speak 8 to 9, this node 7 to 7");
+            "no common version of the bus protocol: you speak 9 to 9, this node 8 to 8");
   hello.protocol_min = 0;
   hello.protocol_max = kProtocolMin - 1;
   EXPECT_NE(Refusal(hello), "");
@@ -163,7 +163,7 @@ TEST(HelloTest, TheDiallerChecksWhoHasAnswered) {
   reply = good;
   reply.protocol = kProtocolMax + 1;
   EXPECT_EQ(complaint(reply),
-            "the peer chose version 8 of the bus protocol, this node speaks 7 to 7");
+            "the peer chose version 9 of the bus protocol, this node speaks 8 to 8");
   reply = HelloReply();
   reply.reason = "go\naway";
   EXPECT_EQ(complaint(reply), "the peer refuses: go\\naway");

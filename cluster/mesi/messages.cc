@@ -181,8 +181,8 @@ bool DecodeLeases(Reader* in, Leases* out) {
 const char* NameOf(MessageType type) {
   static constexpr const char* kNames[] = {
       "GetS", "GetX", "WB", "InvAck", "RecallAck", "Report", "ReportDone",
-      "Commit", "Data.S", "Data.X", "UpgradeOK", "Inv", "Recall.S", "Recall.X", "WbAck",
-      "Committed"};
+      "Commit", "Audit", "Data.S", "Data.X", "UpgradeOK", "Inv", "Recall.S", "Recall.X", "WbAck",
+      "Committed", "Verdict"};
   return kNames[static_cast<size_t>(type) - 1];
 }
 

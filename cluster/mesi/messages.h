@@ -21,6 +21,7 @@ enum class MessageType : uint8_t {
   kReportDone,  // That was all; it has dropped it. The first word of a session but for reports.
   kCommit,      // What it owns under `gen` is to be in the log (durable.h) before anybody sees it.
                 // `keeps`: more follows, to be logged with it.
+  kAudit,       // It reads the payload's version (`have`), or owns it under `gen`: see audit.cc.
   // From the home to a cache.
   kDataS,
   kDataX,
@@ -30,10 +31,11 @@ enum class MessageType : uint8_t {
   kRecallX,
   kWbAck,       // `keeps`: it may go on reading.
   kCommitted,   // It is in the log. `keeps`: it is not, and will not be; `have`: for its fence.
+  kVerdict,     // `have`: so the home believes. With a payload: it does not, and why. Else: it
+                // cannot say now.
 };
 constexpr MessageType kMessageTypeFirst = MessageType::kGetS;
-constexpr MessageType kFromCacheLast = MessageType::kCommit;
-constexpr MessageType kMessageTypeLast = MessageType::kCommitted;
+constexpr MessageType kMessageTypeLast = MessageType::kVerdict;
 const char* NameOf(MessageType type);
 
 // A value on its way. `present` false: there is no such key.

@@ -18,6 +18,7 @@ struct Stats {
   uint64_t expired = 0;
   uint64_t forgets = 0;         // Values lost with their owner, or with a home.
   uint64_t sessions_over = 0;   // By the end of a lease, or worse.
+  uint64_t audits = 0;          // Lines that their home was asked about, and could say.
   uint64_t violations = 0;      // What may not be; 0.
 };
 

@@ -97,9 +97,11 @@ void ClusterChecker::CountCache(const Process& process) {
   counters[Count::kRecalls] += now.recalls_sent - before.recalls_sent;
   counters[Count::kWriteBacks] += now.write_backs - before.write_backs;
   counters[Count::kLinesExpired] += now.expired - before.expired;
+  counters[Count::kLinesAudited] += now.audits - before.audits;
   counters[Count::kLinesForgotten] += now.forgets - before.forgets;
   counters[Count::kCacheLeasesOver] += now.sessions_over - before.sessions_over;
-  CHECK_SIM(now.violations == before.violations, "node %lu hears what makes no sense of its cache",
+  CHECK_SIM(now.violations == before.violations,
+            "node %lu hears what makes no sense of its cache, or its auditor finds a line wrong",
             process.id().value);
   before = now;
   CountAdopted(process);
