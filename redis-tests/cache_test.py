@@ -77,6 +77,40 @@ class States(CacheTest):
                 self.assertEqual(one.ask("GET", key), "new")
                 self.assertEqual([self.state(node, key) for node in self.cluster.nodes], ["S"] * 3)
 
+    def test_state_tells_why_a_line_is_as_it_is_here_and_at_its_home(self):
+        home, reader, writer = self.cluster.nodes
+        key, = self.keys_of(home, 1, "why")
+        self.write(writer, key, "old")
+        self.assertEqual(reader.ask("GET", key), "old")
+        self.write(writer, key, "new")
+        told = pairs(reader.ask("DCACHE.STATE", key))
+        self.assertEqual(told["state"], "I")
+        self.assertRegex(told["events"][-1],
+                         rf"^-\d+\.\d{{3}} s Inv from node {home.id}: S -> I, version [\d.]+$")
+        there = "\n".join(told["home-events"])
+        self.assertIn(f"GetS from node {reader.id}: ", there)
+        self.assertIn(f"InvAck from node {reader.id}: B_INV -> X of node {writer.id}", there)
+
+    def test_the_hottest_keys_are_named_and_the_auditor_looks_at_them(self):
+        home, reader, _ = self.cluster.nodes
+        hot, warm, cold = self.keys_of(home, 3, "heat")
+        for key in (hot, warm, cold):
+            self.write(home, key, "x")
+        audits = pairs(reader.ask("DCACHE.STATS"))["audits"]
+        until = time.monotonic() + SECONDS
+        with reader.connect() as connection:
+            pipeline = Pipeline(connection)
+            while time.monotonic() < until:
+                for key in [hot] * 200 + [warm] * 100 + [cold] * 2:
+                    pipeline.add("GET", key)
+                self.assertEqual(set(pipeline.replies()), {"x"})
+        stats = pairs(reader.ask("DCACHE.STATS", "HOT", 2))
+        self.assertEqual([key for key, _ in stats["hot"]], [hot, warm])
+        rates = [rate for _, rate in stats["hot"]]
+        self.assertTrue(1.5 < rates[0] / rates[1] < 3, rates)
+        self.assertGreater(stats["audits"], audits)
+        self.assertEqual(stats["violations"], 0)
+
     def test_versions_grow_with_each_write_whoever_writes(self):
         for home in self.cluster.nodes:
             key, = self.keys_of(home, 1, str(home.id))

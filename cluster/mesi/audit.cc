@@ -13,8 +13,8 @@
 // So at the moment at which the home judges a line that is not busy, both have the same history of
 // it. Then a reader must be among the sharers, with the home's version; an owner the owner, under
 // its generation. (What an owner writes is its own: its version is not compared.) A home lets what
-// is over expire under a new version without a word; by then the reader has stopped (IsOver), and so
-// it is not judged. When a session ends, both forget the question.
+// is over expire under a new version without a word; by then the reader has stopped (IsOver), and
+// so it is not judged. When a session ends, both forget the question.
 #include "cluster/mesi/agent.h"
 #include "cluster/mesi/home.h"
 #include "src/base/log.h"
