@@ -137,10 +137,10 @@ class Cache final : public Keys {
   // Asks homes about some lines that can be read here, a few times a second at most.
   void Audit(MonoTime now);
 
-  // Whether the shard's leadership may be handed over: a home that has not heard yet what was before
-  // it has nothing to pass on.
+  // Whether the shard's leadership may be handed over: a home that has not heard yet what was
+  // before it has nothing to pass on.
   bool MayMove(GroupId group) const;
-  // And whether it had better be now: while a cache is silent, the next home would wait for it anew.
+  // And whether it had better be now: while a cache is silent, the next home waits for it anew.
   bool HadBetterMove(MonoTime now, GroupId group) const;
   // Before this node leaves: what it owns goes home, and what it was home of to the next. True: it
   // is all there.

@@ -1,6 +1,6 @@
-// Commands that write durable keys. They run like any other, at one instant, on lines that this node
-// holds; but what they wrote is pinned and shown to nobody, and their clients are not answered,
-// before it is in the log of its shard. What is refused there is taken back.
+// Commands that write durable keys. They run like any other, at one instant, on lines that this
+// node holds; but what they wrote is pinned and shown to nobody, and their clients are not
+// answered, before it is in the log of its shard. What is refused there is taken back.
 #include <utility>
 
 #include "commands/shard_machine.h"
@@ -22,7 +22,8 @@ Reply TooLarge() {
 }
 
 Reply NotNow() {
-  return Reply::Error("TRYAGAIN", "the home of a durable key cannot log it now; nothing was changed");
+  return Reply::Error("TRYAGAIN",
+                      "the home of a durable key cannot log it now; nothing was changed");
 }
 
 Reply NobodyKnows() {
@@ -58,8 +59,7 @@ std::optional<mesi::DurableValue> Cache::Shard::Find(MonoTime now, BytesView key
   return ValueOf(*record, *ours, now);
 }
 
-void Cache::Shard::ForEach(
-    MonoTime now, const std::function<void(BytesView, const mesi::DurableValue&)>& visit) const {
+void Cache::Shard::ForEach(MonoTime now, const Visit& visit) const {
   const Group* const ours = cache->options_.group_of(group);
   for (const auto& [key, record] : KeysOfGroup(*ours).all()) {
     visit(key, ValueOf(record, *ours, now));

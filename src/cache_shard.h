@@ -37,8 +37,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   }
   // DurableStore, of our group: cache_durable.cc.
   std::optional<mesi::DurableValue> Find(MonoTime now, BytesView key) const override;
-  void ForEach(MonoTime now, const std::function<void(BytesView, const mesi::DurableValue&)>& visit)
-      const override;
+  void ForEach(MonoTime now, const Visit& visit) const override;
   bool Propose(Term epoch, const std::vector<mesi::DurableWrite>& writes) override;
 
   mesi::LineTable& lines() { return home != nullptr ? home->lines() : agent.lines(); }

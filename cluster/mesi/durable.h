@@ -1,5 +1,5 @@
-// What a home has of its keys beside its memory: values that are in the shard's log, on the disks of
-// a majority.
+// What a home has of its keys beside its memory: values that are in the shard's log, on the disks
+// of a majority.
 //
 // Always true of a key that has a value there: it is the latest that anybody has seen, or will be
 // shown to nobody before it is (a write is proposed first and shown when it has been applied). So
@@ -57,10 +57,10 @@ class DurableStore {
   virtual ~DurableStore() = default;
   // Nothing: the log knows nothing of the key. Good until more is applied.
   virtual std::optional<DurableValue> Find(MonoTime now, BytesView key) const = 0;
-  virtual void ForEach(MonoTime now,
-                       const std::function<void(BytesView key, const DurableValue&)>& visit) const = 0;
-  // By the home of this epoch. False: not now; nothing follows. Else all of it is applied at once, or
-  // this term is over.
+  using Visit = std::function<void(BytesView key, const DurableValue&)>;
+  virtual void ForEach(MonoTime now, const Visit& visit) const = 0;
+  // By the home of this epoch. False: not now; nothing follows. Else all of it is applied at once,
+  // or this term is over.
   virtual bool Propose(Term epoch, const std::vector<DurableWrite>& writes) = 0;
 };
 

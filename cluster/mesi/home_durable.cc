@@ -1,6 +1,6 @@
-// The home's durable keys. A write of one is shown to nobody before it is applied: who owns the line
-// keeps it until then, and if he is lost meanwhile, his end is put off until the log has told. So
-// the log's value is the latest, always, and takes the place of what is forgotten elsewhere.
+// The home's durable keys. A write of one is shown to nobody before it is applied: who owns the
+// line keeps it until then, and if he is lost meanwhile, his end is put off until the log has told.
+// So the log's value is the latest, always, and takes the place of what is forgotten elsewhere.
 #include <utility>
 
 #include "cluster/mesi/home.h"

@@ -2,8 +2,9 @@
 //
 // Incremental: feed bytes as they come, take commands until there is none; no byte is looked at
 // more than a few times however the input is cut up. Zero-copy: the arguments of a command are
-// views into the buffer that Append fills (of an inline command, into the parser), valid until the next Append,
-// Reserve, Consume or Next. Bounded: lengths are tested before anything is kept for them.
+// views into the buffer that Append fills (of an inline command, into the parser), valid until the
+// next Append, Reserve, Consume or Next. Bounded: lengths are tested before anything is kept for
+// them.
 //
 // Pure; knows no connection. Rules and texts: Redis 7.0 (networking.c). Stricter in three places: a
 // count or bulk whose CRLF is missing is refused ("expected CRLF") where Redis takes what follows,
