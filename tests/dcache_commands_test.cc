@@ -167,7 +167,7 @@ TEST_F(DcacheCommandsTest, WhatContradictsIsRefusedWithAWayOut) {
       {"DCACHE.SET k v PXAT 1 KEEPTTL", kTimes},
       {"DCACHE.SET k v NX NX", "-ERR syntax error near 'NX'"},
       {"DCACHE.SET k v NX FENCE 0",
-       "-ERR FENCE must be an integer from 1 to 9223372036854775807"},
+       "-ERR FENCE must be between 1 and 9223372036854775807"},
       {"DCACHE.SET k v MTEA", "-ERR syntax error near 'MTEA' (did you mean META?)"},
       {"DCACHE.SET k v IFVER", "-ERR syntax error"},
       {"DCACHE.GET k FRSH", "-ERR syntax error near 'FRSH' (did you mean FRESH?)"},
