@@ -39,7 +39,7 @@ std::optional<CacheQuery> DecodeCacheQuery(BytesView in) {
   CacheQuery query;
   if (reader.U8() != kCacheQueryTag) return std::nullopt;
   const uint8_t kind = reader.U8();
-  if (kind > static_cast<uint8_t>(CacheQuery::Kind::kLine)) return std::nullopt;
+  if (kind > static_cast<uint8_t>(CacheQuery::Kind::kFlushPrefix)) return std::nullopt;
   query.kind = static_cast<CacheQuery::Kind>(kind);
   query.cursor = reader.Varint();
   query.count = ReadUpTo(&reader, UINT32_MAX);

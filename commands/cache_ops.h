@@ -33,11 +33,12 @@ struct CacheQuery {
     kRandom = 2,  // Any one name, or nil; `cursor` and `count` are dice.
     kFlush = 3,   // Erases; nil.
     kLine = 4,    // Of one key: see Cache::DescribeLine.
+    kFlushPrefix = 5,  // Erases those that begin so; nil.
   };
   Kind kind = Kind::kNames;
   uint64_t cursor = 0;
   uint32_t count = kCachePageMax;  // Lines to look at, about.
-  Bytes name = "*";                // A glob. kLine: the key.
+  Bytes name = "*";                // A glob. kLine: the key; kFlushPrefix: the prefix.
   std::optional<uint16_t> slot{};  // Only the keys of this one.
   uint32_t home_tag = 0;           // Of the home that gave cursor and `since`.
   MonoTime since{};                // When the walk began, by its clock. 0: it begins.

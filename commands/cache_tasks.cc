@@ -176,8 +176,7 @@ class NamesTask final : public WholeTask {
 
 class FlushTask final : public WholeTask {
  public:
-  explicit FlushTask(uint64_t shards)
-      : WholeTask(0, shards, {.kind = CacheQuery::Kind::kFlush}) {}
+  FlushTask(uint64_t shards, CacheQuery query) : WholeTask(0, shards, std::move(query)) {}
 
  private:
   std::optional<Reply> Add(size_t, Reply) override { return std::nullopt; }
@@ -336,7 +335,14 @@ std::unique_ptr<Task> MakeKeysTask(uint64_t shards, Bytes pattern) {
                                      UINT64_MAX);
 }
 
-std::unique_ptr<Task> MakeFlushTask(uint64_t shards) { return std::make_unique<FlushTask>(shards); }
+std::unique_ptr<Task> MakeFlushTask(uint64_t shards) {
+  return std::make_unique<FlushTask>(shards, CacheQuery{.kind = CacheQuery::Kind::kFlush});
+}
+
+std::unique_ptr<Task> MakeFlushPrefixTask(uint64_t shards, Bytes prefix) {
+  return std::make_unique<FlushTask>(
+      shards, CacheQuery{.kind = CacheQuery::Kind::kFlushPrefix, .name = std::move(prefix)});
+}
 
 std::unique_ptr<Task> MakeRandomKeyTask(uint64_t shards, uint64_t dice, uint64_t more_dice) {
   return std::make_unique<RandomKeyTask>(shards, dice, more_dice);

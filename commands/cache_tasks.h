@@ -18,6 +18,7 @@ std::unique_ptr<Task> MakeDbsizeTask(uint64_t shards);
 std::unique_ptr<Task> MakeKeysTask(uint64_t shards, Bytes pattern);
 // Erases every key that is there when it begins; of those written meanwhile, some.
 std::unique_ptr<Task> MakeFlushTask(uint64_t shards);
+std::unique_ptr<Task> MakeFlushPrefixTask(uint64_t shards, Bytes prefix);
 // `dice`: any two numbers.
 std::unique_ptr<Task> MakeRandomKeyTask(uint64_t shards, uint64_t dice, uint64_t more_dice);
 // Looks at `count` lines or somewhat more, unless these are all.

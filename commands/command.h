@@ -126,6 +126,7 @@ std::span<const CommandSpec> AclCommands();          // commands/acl.cc
 std::span<const CommandSpec> KeyspaceCommands();     // commands/keyspace.cc: DBSIZE SCAN TYPE KEYS
 std::span<const CommandSpec> StringCommands();       // commands/string_table.cc: and on any key
 std::span<const CommandSpec> DcacheCommands();       // commands/dcache.cc
+std::span<const CommandSpec> DcacheNsCommands();     // commands/dcache_ns.cc
 std::span<const CommandSpec> TransactionCommands();  // commands/transaction.cc: rows only; the
                                                      // dispatcher runs MULTI, EXEC, DISCARD itself.
 

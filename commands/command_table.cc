@@ -44,7 +44,7 @@ CommandTable::CommandTable() {
   const std::span<const CommandSpec> families[] = {
       LockCommands(),    QueueCommands(),  ConnectionCommands(), ServerCommands(),
       ClusterCommands(), PubSubCommands(), AclCommands(),        KeyspaceCommands(),
-      StringCommands(),  DcacheCommands(), TransactionCommands()};
+      StringCommands(),  DcacheCommands(), DcacheNsCommands(), TransactionCommands()};
   for (const auto& family : families) {
     for (const CommandSpec& spec : family) all_.push_back(&spec);
   }

@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kHostBytesMax = 255;      // RFC 1035: a name is no longer.
 constexpr size_t kRemovedMax = 1'000'000;  // As many as there can be ids.
 
-enum class Kind : uint8_t { kAdd = 1, kRemove = 2, kDisk = 3 };
+enum class Kind : uint8_t { kAdd = 1, kRemove = 2, kDisk = 3, kSetSpace = 4, kDropSpace = 5 };
+enum class Asks : uint8_t { kSpace = 1, kSpaces = 2 };
 
 void PutNode(const NodeRecord& node, Writer* out) {
   out->Put(node.id);
@@ -79,6 +80,36 @@ Bytes EncodeNodeDisk(NodeId id, DiskId disk, BytesView zone) {
   return op;
 }
 
+Bytes EncodeSetSpace(const SpaceChange& change) {
+  Bytes op;
+  Writer out(&op);
+  out.U8(static_cast<uint8_t>(Kind::kSetSpace));
+  EncodeSpaceChange(change, &out);
+  return op;
+}
+
+Bytes EncodeDropSpace(BytesView prefix) {
+  Bytes op;
+  Writer out(&op);
+  out.U8(static_cast<uint8_t>(Kind::kDropSpace));
+  out.String(prefix);
+  return op;
+}
+
+Bytes SpaceQuery(BytesView prefix) {
+  Bytes query;
+  Writer out(&query);
+  out.U8(static_cast<uint8_t>(Asks::kSpace));
+  out.String(prefix);
+  return query;
+}
+
+Bytes SpacesQuery() {
+  Bytes query;
+  Writer(&query).U8(static_cast<uint8_t>(Asks::kSpaces));
+  return query;
+}
+
 ControlMachine::ControlMachine(std::vector<NodeRecord> genesis, uint64_t shards)
     : placement_(shards) {
   for (NodeRecord& node : genesis) {
@@ -110,6 +141,18 @@ void ControlMachine::Apply(const Position&, const RequestId& request, BytesView 
       const DiskId disk{in.U64()};
       const BytesView zone = in.String();
       if (in.done() && zone.size() <= kZoneBytesMax) answer = SetDisk(id, disk, zone);
+      break;
+    }
+    case Kind::kSetSpace: {
+      const SpaceChange change = DecodeSpaceChange(&in);
+      if (in.done()) answer = spaces_.Change(change);
+      Rehash();
+      break;
+    }
+    case Kind::kDropSpace: {
+      const BytesView prefix = in.String();
+      if (in.done()) answer = spaces_.Drop(prefix);
+      Rehash();
       break;
     }
   }
@@ -214,7 +257,7 @@ void ControlMachine::Rehash() {
 void ControlMachine::EndSessions(const Position&, NodeId, uint64_t, Effects*) {}
 
 Reply ControlMachine::Query(ClusterTime, BytesView query) const {
-  if (!query.empty()) return Refuse("this node's version does not know that query");
+  if (!query.empty()) return QuerySpaces(query);
   Reply nodes = Reply::Array();
   for (const auto& [id, node] : nodes_) {
     Reply map = Reply::Map();
@@ -224,6 +267,21 @@ Reply ControlMachine::Query(ClusterTime, BytesView query) const {
     nodes.Add(std::move(map));
   }
   return nodes;
+}
+
+Reply ControlMachine::QuerySpaces(BytesView query) const {
+  Reader in(query);
+  const auto asks = static_cast<Asks>(in.U8());
+  if (asks == Asks::kSpace) {
+    const BytesView prefix = in.String();
+    const Space* space = spaces_.At(prefix);
+    if (in.done()) return space == nullptr ? Reply::Nil() : space->Describe();
+  } else if (asks == Asks::kSpaces && in.done()) {
+    Reply all = Reply::Array();
+    for (const Space& space : spaces_.all()) all.Add(space.Describe());
+    return all;
+  }
+  return Refuse("this node's version does not know that query");
 }
 
 ClusterTime ControlMachine::NextDeadline() const {
@@ -243,6 +301,7 @@ void ControlMachine::Save(Writer* out) const {
     out->Varint(keepers.size());
     for (const NodeId id : keepers) out->Put(id);
   }
+  spaces_.Save(out);
 }
 
 void ControlMachine::Clear() {
@@ -250,6 +309,7 @@ void ControlMachine::Clear() {
   removed_.clear();
   departed_.clear();
   placement_.clear();
+  spaces_ = {};
   epoch_ = 1;
 }
 
@@ -282,6 +342,7 @@ Result<void> ControlMachine::Load(Reader* in) {
     const size_t keep = in->Count();
     for (size_t i = 0; i < keep && in->ok(); ++i) keepers.push_back(in->Get<NodeId>());
   }
+  spaces_.Load(in);
   const bool sound = in->ok() && epoch_ > 0 && nodes_.size() <= kNodesMax &&
                      removed_.size() <= kRemovedMax && PlacesMembers();
   if (!sound) {
@@ -307,6 +368,7 @@ void ControlMachine::CheckInvariants() const {
   CHECK(departed_.size() <= kNodesMax);
   for (const NodeRecord& node : departed_) CHECK(removed_.contains(node.id));
   CHECK(nodes_.empty() || PlacesMembers());
+  spaces_.CheckInvariants();
   Bytes state;
   Writer out(&state);
   Save(&out);

@@ -1,8 +1,9 @@
-// What group `control` replicates: who belongs to the cluster, and who is to lead which shard.
+// What group `control` replicates: who belongs to the cluster, who is to lead which shard, and the
+// options of cached keys by prefix.
 //
 // Always true:
 //   1. A node id is for all time: one that was removed never comes back (trap 26).
-//   2. `epoch` grows by one with each change.
+//   2. `epoch` grows by one with each change of the members.
 //   3. Whoever departed was removed.
 //   4. No two members share an address, and there is always at least one member (but for a machine
 //      that was made without genesis and not loaded yet).
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "cluster/ring/placement.h"
+#include "commands/cache_spaces.h"
 #include "commands/state_machine.h"
 #include "src/base/ids.h"
 
@@ -37,7 +39,12 @@ std::optional<NodeRecord> DecodeAddNode(BytesView op);
 Bytes EncodeRemoveNode(NodeId id);                // Answer: OK, or ERR why not.
 // "This node now has this disk, and stands in this zone."
 Bytes EncodeNodeDisk(NodeId id, DiskId disk, BytesView zone = {});
-// The one query is empty: the members, as an array of maps.
+Bytes EncodeSetSpace(const SpaceChange& change);  // As Spaces::Change answers it,
+Bytes EncodeDropSpace(BytesView prefix);          // and Drop.
+
+// Queries. The empty one: the members, as an array of maps. These: one space as a map, or nil; all.
+Bytes SpaceQuery(BytesView prefix);
+Bytes SpacesQuery();
 
 class ControlMachine final : public StateMachine {
  public:
@@ -66,11 +73,13 @@ class ControlMachine final : public StateMachine {
   }
   // Who is to keep each shard, its leader first.
   const ring::Placement& placement() const { return placement_; }
+  const Spaces& spaces() const { return spaces_; }
 
  private:
   Reply Add(const NodeRecord& node);
   Reply Remove(NodeId id);
   Reply SetDisk(NodeId id, DiskId disk, BytesView zone);
+  Reply QuerySpaces(BytesView query) const;
   void Changed();
   void Place();
   bool PlacesMembers() const;
@@ -81,6 +90,7 @@ class ControlMachine final : public StateMachine {
   std::set<NodeId> removed_;
   std::vector<NodeRecord> departed_;
   ring::Placement placement_;  // Of each shard.
+  Spaces spaces_;
   uint64_t epoch_ = 1;
   uint64_t hash_ = 0;
 };

@@ -64,6 +64,7 @@ Reply Cache::Answer(MonoTime now, GroupId group, MonoTime asked, BytesView encod
       AnswerRandom(shard, *query, &page);
       break;
     case CacheQuery::Kind::kFlush:
+    case CacheQuery::Kind::kFlushPrefix:
       FlushKeys(shard, *query, &page);
       break;
     case CacheQuery::Kind::kLine:
@@ -148,10 +149,12 @@ void Cache::ReadBack(Shard* shard, const std::vector<Bytes>& keys, CachePage* pa
 void Cache::FlushKeys(Shard* shard, const CacheQuery& query, CachePage* page) {
   mesi::Home* home = shard->home.get();
   std::vector<Bytes> keys;
+  const bool by_prefix = query.kind == CacheQuery::Kind::kFlushPrefix;
   const uint32_t lines = std::clamp<uint32_t>(query.count, 1, kCachePageMax);
   page->next = home->lines().Scan(query.cursor, lines, [&](const mesi::Line* line) {
     const bool gone = HomeKnows(DirOf(*line)) && !line->present();
-    if (!gone) keys.emplace_back(line->key());
+    const bool asked = !by_prefix || line->key().starts_with(query.name);
+    if (!gone && asked) keys.emplace_back(line->key());
   });
   for (const Bytes& key : keys) {
     const auto known = shard->witnesses.find(key);

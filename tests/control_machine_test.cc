@@ -12,6 +12,10 @@ NodeRecord Node(uint64_t id, Bytes host = "10.0.0.1") {
   return {NodeId{id}, std::move(host), static_cast<uint16_t>(17'000 + id), DiskId{}};
 }
 
+Bytes SetTtl(const Bytes& prefix, int64_t ms) {
+  return EncodeSetSpace({prefix, {{SpaceChange::Option::kTtl, ms}}});
+}
+
 class ControlMachineTest : public ::testing::Test {
  protected:
   Reply Apply(BytesView op) { return Apply(&machine_, op); }
@@ -128,10 +132,14 @@ TEST_F(ControlMachineTest, OperationsThatNobodyCanHaveMadeChangeNothing) {
                                   EncodeAddNode(Node(5, Bytes(256, 'h'))),
                                   EncodeAddNode(Node(5)) + "x"};
   for (const Bytes& op : ops) EXPECT_TRUE(Apply(op).is_error()) << Printable(op);
-  const Bytes whole = EncodeAddNode(Node(5));
-  for (size_t cut = 0; cut < whole.size(); ++cut) {
-    EXPECT_TRUE(Apply(whole.substr(0, cut)).is_error()) << cut;
+  for (const Bytes& whole : {EncodeAddNode(Node(5)), SetTtl("prefix", 1000),
+                             EncodeDropSpace("prefix")}) {
+    for (size_t cut = 0; cut < whole.size(); ++cut) {
+      EXPECT_TRUE(Apply(whole.substr(0, cut)).is_error()) << cut;
+    }
   }
+  EXPECT_TRUE(Apply(SetTtl("p", -1)).is_error());
+  EXPECT_TRUE(Apply(SetTtl(Bytes(kNameBytesMax + 1, 'x'), 1)).is_error());
   EXPECT_EQ(machine_.Hash(), hash);
 }
 
@@ -148,6 +156,8 @@ TEST_F(ControlMachineTest, AMachineThatWasLoadedGoesOnAsTheSavedOneWould) {
     const uint64_t id = 1 + rng.Below(12);
     const Bytes op = rng.Below(2) == 0   ? EncodeAddNode(Node(id))
                      : rng.Below(3) == 0 ? EncodeRemoveNode(NodeId{id})
+                     : rng.Below(2) == 0 ? SetTtl(Bytes(id % 4, 'p'), static_cast<int64_t>(id))
+                     : rng.Below(4) == 0 ? EncodeDropSpace(Bytes(id % 4, 'p'))
                                          : EncodeNodeDisk(NodeId{id}, DiskId{rng.Below(3)});
     EXPECT_EQ(Apply(&copy, op), Apply(op));
     EXPECT_EQ(copy.Hash(), machine_.Hash());
@@ -156,6 +166,7 @@ TEST_F(ControlMachineTest, AMachineThatWasLoadedGoesOnAsTheSavedOneWould) {
 
 TEST_F(ControlMachineTest, ADamagedSnapshotIsRefusedAndLeavesNothing) {
   Apply(EncodeRemoveNode(NodeId{2}));
+  Apply(SetTtl("p", 5));
   const Bytes saved = Saved(machine_);
   for (size_t cut = 0; cut < saved.size(); ++cut) {
     ControlMachine copy({});
@@ -163,6 +174,7 @@ TEST_F(ControlMachineTest, ADamagedSnapshotIsRefusedAndLeavesNothing) {
     EXPECT_FALSE(copy.Load(&in).ok()) << cut;
     EXPECT_TRUE(copy.nodes().empty());
     EXPECT_TRUE(copy.departed().empty());
+    EXPECT_EQ(copy.spaces().Find("p"), nullptr);
   }
 }
 
@@ -172,6 +184,21 @@ TEST_F(ControlMachineTest, DifferentStatesHashDifferently) {
   EXPECT_NE(machine_.Hash(), before);
   ControlMachine other({Node(1), Node(2)});
   EXPECT_NE(other.Hash(), before);
+}
+
+TEST_F(ControlMachineTest, OptionsByPrefixAreKeptAndShown) {
+  EXPECT_EQ(Apply(SetTtl("p:", 50)), Reply::Ok());
+  EXPECT_EQ(machine_.epoch(), 1u);  // Nobody came or went.
+  ASSERT_NE(machine_.spaces().Find("p:1"), nullptr);
+  EXPECT_EQ(machine_.spaces().Find("p:1")->ttl_ms, 50);
+  const Reply shown = machine_.Query(ClusterTime{}, SpaceQuery("p:"));
+  EXPECT_EQ(shown, machine_.spaces().Find("p:1")->Describe());
+  EXPECT_TRUE(machine_.Query(ClusterTime{}, SpaceQuery("p")).is_nil());
+  EXPECT_EQ(machine_.Query(ClusterTime{}, SpacesQuery()), Reply::Array({shown}));
+  EXPECT_TRUE(machine_.Query(ClusterTime{}, "?").is_error());
+  EXPECT_EQ(Apply(EncodeDropSpace("p:")), Reply::Integer(1));
+  EXPECT_EQ(Apply(EncodeDropSpace("p:")), Reply::Integer(0));
+  EXPECT_EQ(machine_.spaces().Find("p:1"), nullptr);
 }
 
 TEST_F(ControlMachineTest, AShardIsKeptByThreeMembersOrByAll) {

@@ -63,8 +63,8 @@ std::optional<Bytes> IncludeOffence(const Bytes& path, const Bytes& line) {
 // Files whose code runs on every node and must do the same there.
 bool IsReplicated(const Bytes& path) {
   static const std::regex kMachines(
-      "cluster/.*|commands/(lock_|wait_graph|control_machine|replica|state_machine|slab|name_index|"
-      "deadline_heap).*");
+      "cluster/.*|commands/(lock_|wait_graph|control_machine|cache_spaces|replica|state_machine|"
+      "slab|name_index|deadline_heap).*");
   return std::regex_match(path, kMachines);
 }
 
