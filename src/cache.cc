@@ -233,11 +233,12 @@ void Cache::Fetch(std::span<const BytesView> keys) const {
   }
 }
 
-void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants) {
+void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants, bool may_miss) {
   ++stats_.misses;
   const uint64_t number = ++next_number_;
   for (const Want& want : wants) waiting_for_[want.key].insert(number);
-  waiting_[number] = {ticket, std::move(wants), now, 0, {}};
+  waiting_[number] = {ticket, std::move(wants), now, 0, {}, may_miss};
+  may_miss_ += may_miss ? 1 : 0;
   numbers_[ticket] = number;
 }
 
@@ -256,6 +257,7 @@ std::optional<Cache::Waiting> Cache::Take(const Ticket& ticket) {
     if (on->second.empty()) waiting_for_.erase(on);
   }
   Waiting waiting = std::move(found->second);
+  may_miss_ -= waiting.may_miss ? 1 : 0;
   waiting_.erase(found);
   numbers_.erase(number);
   return waiting;
@@ -281,9 +283,12 @@ void Cache::OnKeyHeld(BytesView key) {
 bool Cache::LookAgain(uint64_t number) {
   const auto found = waiting_.find(number);
   if (found == waiting_.end() || !runner_->MayRun(found->second.ticket)) return false;
-  if (!Gather(&found->second)) return false;
+  const bool held = Gather(&found->second);
+  if (!held && !MissesNow(found->second)) return false;
   std::optional<Waiting> waiting = Take(found->second.ticket);
+  missing_ = !held;
   runner_->OnHeld(waiting->ticket);
+  missing_ = false;
   UnpinFrom(&*waiting, 0);
   return true;
 }
@@ -319,6 +324,7 @@ MonoTime Cache::TakeValidUntil() { return std::exchange(valid_until_, kNeverMono
 // Keys --------------------------------------------------------------------------------------------
 
 std::optional<Keys::Value> Cache::Find(BytesView key) {
+  if (missing_ && Misses(key)) return std::nullopt;
   const mesi::Line* line = FindLine(key);
   if (line == nullptr || !line->present()) return std::nullopt;
   Value value{line->value(), std::nullopt, line->version()};
@@ -360,8 +366,7 @@ void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   if (writing != nullptr) writing->sets_ttl |= expiry.kind != Expiry::Kind::kKeep;
   mesi::Line* line = FindLine(key);
   if (tracker_ != nullptr) tracker_->OnWritten(key);
-  std::optional<MonoTime> deadline;
-  if (expiry.kind != Expiry::Kind::kKeep) deadline = DeadlineOf(expiry);
+  const std::optional<MonoTime> deadline = DeadlineOf(key, line, expiry);
   if (shard.home != nullptr) {
     line = shard.home->Put(key, line, value, deadline);
   } else {
@@ -499,6 +504,7 @@ void Cache::Tick(MonoTime now) {
   now_ = now;
   touched_ = true;
   ReleaseOldPins();
+  if (may_miss_ > 0) LookForMisses();
   for (const auto& shard : shards_) {
     if (shard->home != nullptr) {
       ForgetWitnesses(now, shard.get());
@@ -550,6 +556,7 @@ void Cache::Flush(MonoTime now) {
   if (!std::exchange(touched_, false)) return;
   next_tick_ = pins_.empty() && gather_again_.empty() ? kNeverMono : now + kPinLookUs;
   if (!committed_.empty()) next_tick_ = now;
+  if (may_miss_ > 0) next_tick_ = std::min(next_tick_, now + kMissLookUs);
   for (const auto& shard : shards_) {
     next_tick_ = std::min(next_tick_, WakeupOf(*shard));
     if (shard->home != nullptr && shard->home->HasNews()) {

@@ -23,6 +23,7 @@
 #include "cluster/mesi/home.h"
 #include "commands/cache_figures.h"
 #include "commands/cache_ops.h"
+#include "commands/cache_spaces.h"
 #include "commands/keys.h"
 #include "src/gateway.h"
 #include "src/group.h"
@@ -78,6 +79,12 @@ class Cache final : public Keys {
   Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now);
   ~Cache() override;
 
+  // The options of keys by prefix, as far as this node has heard; null: there are none yet.
+  void set_spaces(const Spaces* spaces) { spaces_ = spaces; }
+  const Space* SpaceOf(BytesView key) const {  // Null: all as by default.
+    return spaces_ == nullptr ? nullptr : spaces_->Find(key);
+  }
+
   // The command that was run after Hold has ended: what it called its keys may be reused.
   void Done() { latest_ = {}; }
 
@@ -86,8 +93,13 @@ class Cache final : public Keys {
   bool Hold(MonoTime now, BytesView key, bool write);
   bool Hold(MonoTime now, std::span<const Want> wants);
   // After Hold said no, or when its turn has not come: OnHeld follows, or Forget. Whose turn comes
-  // later is looked at then.
-  void Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants);
+  // later is looked at then. `may_miss`: it only reads, and it may be run as if there were no such
+  // keys where their homes cannot be reached (DCACHE.NS, ONNOLEASE).
+  void Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants, bool may_miss = false);
+  bool MayMiss(BytesView key) const {
+    const Space* space = SpaceOf(key);
+    return space != nullptr && space->on_no_lease == Space::OnNoLease::kMiss;
+  }
   void Forget(const Ticket& ticket);
   bool LookAt(const Ticket& ticket);  // True: it was run.
   // Those that wait since before then, oldest first.
@@ -179,6 +191,7 @@ class Cache final : public Keys {
     // So many of them, from the first, are held and pinned.
     size_t pinned = 0;
     MonoTime pinned_since;
+    bool may_miss = false;
   };
 
   // What the command that runs writes of a durable key; and what was there before.
@@ -220,6 +233,11 @@ class Cache final : public Keys {
   std::optional<Waiting> Take(const Ticket& ticket);
   bool LookAgain(uint64_t number);
   bool Gather(Waiting* waiting);
+  bool Misses(BytesView key) const;
+  bool MissesNow(const Waiting& waiting);
+  void LookForMisses();
+  std::optional<MonoTime> DeadlineOf(BytesView key, const mesi::Line* line,
+                                     const Expiry& expiry) const;
   void PinLine(BytesView key);
   void UnpinFrom(Waiting* waiting, size_t first);
   void ReleaseOldPins();
@@ -244,6 +262,9 @@ class Cache final : public Keys {
   Outbox* outbox_;
   Runner* runner_;
   Tracker* tracker_ = nullptr;
+  const Spaces* spaces_ = nullptr;
+  size_t may_miss_ = 0;   // Of those that wait.
+  bool missing_ = false;  // What is run sees no keys whose homes cannot be reached.
   MonoTime now_;
   mesi::Stats stats_;
   mesi::Events events_;

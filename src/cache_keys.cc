@@ -167,6 +167,7 @@ void Cache::FlushKeys(Shard* shard, const CacheQuery& query, CachePage* page) {
         home->EraseDurable(now_, key);
         page->again = true;
       } else {
+        shard->OnUnreadable(key);
         home->Erase(key);
       }
       continue;
@@ -187,6 +188,7 @@ void Cache::Witnessed(Shard* shard, BytesView key) {
   const mesi::Line* line = shard->home->lines().Find(key);
   const bool alone = line == nullptr || (DirOf(*line) == Dir::kU && !line->durable());
   if (witness.erase && alone) {
+    shard->OnUnreadable(key);
     shard->home->Erase(key);
     line = shard->home->lines().Find(key);
     witness.erase = false;

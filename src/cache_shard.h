@@ -11,6 +11,8 @@
 namespace lockstep {
 // How often old pins are looked for.
 constexpr int64_t kPinLookUs = 10 * kUsPerMs;
+// How often those that may miss are looked at.
+constexpr int64_t kMissLookUs = 25 * kUsPerMs;
 
 // What it was home of it keeps until the next home has asked for it.
 struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::DurableStore {
@@ -26,6 +28,10 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   }
   void OnServing() override { Lost(); }
   void OnLost() override { Lost(); }
+  bool ReadsExclusive(BytesView key) override {
+    const Space* space = cache->SpaceOf(key);
+    return space != nullptr && space->reads == Space::Reads::kExclusive;
+  }
   void OnUnreadable(BytesView key) override {
     if (cache->tracker_ != nullptr) cache->tracker_->OnUnreadable(key);
   }
@@ -59,6 +65,8 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   uint64_t sessions_changed = UINT64_MAX;
   MonoTime not_before;           // See Home::Options.
   MonoTime next_fence;
+  // Until then nobody need wait for a lease who may miss: others have, in vain.
+  MonoTime missed_until;
 
   // A key that a cache owned when a question about the shard's keys came (cache_keys.cc): what was
   // found when the home had it back, if only for a moment.

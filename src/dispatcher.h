@@ -75,6 +75,7 @@ class Dispatcher {
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
   void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
                    std::unique_ptr<WaitingCommand> waiting);
+  bool MayMiss(const Session& session, std::span<const Want> wants) const;
   void Track(Session* session, const CommandSpec& leaf, std::span<const BytesView> argv);
   void AnswerTracked(Session* session, const Call& call, Reply reply);
   Action RunHeld(Session* session, const std::vector<Bytes>& words);

@@ -19,6 +19,7 @@ void Node::Parts::OpenCache() {
                                                  },
                                                  .seed = options.seed},
                                   &outbox, this, now);
+  cache->set_spaces(&control()->spaces());
   dispatcher.set_cache(cache.get());
   FollowTracking();
 }

@@ -160,9 +160,23 @@ void Dispatcher::Track(Session* session, const CommandSpec& leaf,
 void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
                              std::unique_ptr<WaitingCommand> waiting) {
   Session::Slot slot = SlotOf(call);
+  const bool is_exec = waiting->exec;
   slot.waiting = std::move(waiting);
   const uint64_t number = session->Open(std::move(slot));
-  cache_->Wait(call.now, {session->client.id, number}, std::move(wants));
+  const Cache::Ticket ticket{session->client.id, number};
+  const bool may_miss = !is_exec && MayMiss(*session, wants);
+  cache_->Wait(call.now, ticket, std::move(wants), may_miss);
+  if (may_miss) (void)cache_->LookAt(ticket);
+}
+
+// Who tracks what it reads would not hear of the key again.
+bool Dispatcher::MayMiss(const Session& session, std::span<const Want> wants) const {
+  const bool reads =
+      std::none_of(wants.begin(), wants.end(), [](const Want& want) { return want.write; });
+  const bool any = reads && std::any_of(wants.begin(), wants.end(), [this](const Want& want) {
+    return cache_->MayMiss(want.key);
+  });
+  return any && (tracking_ == nullptr || !Tracking::Remembers(session.client));
 }
 
 // Those whose turn has come, as far as their keys are held.

@@ -352,11 +352,13 @@ bool Home::OnMessage(MonoTime now, Session* session, const Message& message, boo
 
 bool Home::OnRequestOf(MonoTime now, Session* session, const Message& message) {
   const bool write = message.type == MessageType::kGetX;
-  const Request request{session->number, write, write && message.have};
+  Request request{session->number, write, write && message.have};
   Line* line = lines_.Find(message.key);
   if (line != nullptr) ExpireIfDue(now, line);
   DirLine dir = Load(line, message.key);
   const bool pinned = line != nullptr && IsKept(now, *line) && !IsBusy(dir.state);
+  const bool alone = line != nullptr && line->present() && dir.state == Dir::kU && !pinned;
+  request.write |= alone && listener_->ReadsExclusive(message.key);
   const DirStep step =
       pinned ? DirStep{.actions = kQueue} : OnRequest(&dir, request, &next_gen_);
   if (!step.possible) return false;

@@ -42,6 +42,8 @@ class Home {
     // it.
     virtual void OnHeld(BytesView key) = 0;
     virtual void OnServing() = 0;  // It serves from now on, or again.
+    // Whether a cache that reads the key, which nobody else has, is to own it: it will write it.
+    virtual bool ReadsExclusive(BytesView) { return false; }
     // What could be read here cannot be any more, or is not what it was. Before whoever is to
     // change it hears from us that it may.
     virtual void OnUnreadable(BytesView) {}
