@@ -52,6 +52,7 @@ struct Config {
   size_t caches = 2;
   uint8_t stores = 2, losses = 0, moves = 0, crashes = 0, cuts = 0;
   bool reads_exclusive = false;
+  bool reads_either = false;  // Exclusive or not, each time anew.
   bool ends = false;  // The line has a time to live: an owner does not go on reading it.
   Mutant mutant = Mutant::kNone;
   std::optional<CellChange> cell = {};
@@ -85,6 +86,7 @@ struct StepName {
   uint8_t who = 0;   // The cache.
   uint8_t home = 0;  // kOld or kNew.
   uint8_t at = 0;    // In the channel.
+  bool exclusive = false;  // kToHome: a read, which is to own the line if nobody has it.
   bool must_come() const { return kind >= Kind::kToCache; }
 };
 

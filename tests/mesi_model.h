@@ -127,7 +127,8 @@ class Model {
     for (uint8_t c = 0; c < config_.caches; ++c) {
       const Channel& up = home.up[c];
       const size_t ends = Is(Mutant::kUnordered) ? up.size : std::min<size_t>(up.size, 1);
-      for (uint8_t i = 0; i < ends; ++i) take({Kind::kToHome, c, at, i});
+      for (uint8_t i = 0; i < ends; ++i) take({Kind::kToHome, c, at, i, config_.reads_exclusive});
+      if (config_.reads_either && ends > 0) take({Kind::kToHome, c, at, 0, true});
       if (MayBeGone(s, at, c)) take({Kind::kGone, c, at});
     }
     if (!HomeWaits(home, false)) take({Kind::kHomeLoads, 0, at});
@@ -188,7 +189,7 @@ class Model {
       case Kind::kLapsed:
         return Heard(s, static_cast<uint8_t>(BitOf(c)));
       case Kind::kToHome:
-        return Arrives(s, home, c, home->up[c].Take(name.at));
+        return Arrives(s, home, c, home->up[c].Take(name.at), name.exclusive);
       case Kind::kGone:
         if (HomeOf(*s, c) == name.home) --s->losses;
         return Gone(s, home, c);
@@ -386,11 +387,10 @@ class Model {
 
   // A home ---------------------------------------------------------------------------------------
 
-  void Ask(State* s, HomeSide* home, Request request) const {
+  void Ask(State* s, HomeSide* home, Request request, bool exclusive = false) const {
     DirLine& line = home->line;
     const bool to_read = !request.write;
-    if (config_.reads_exclusive && request.who < kCachesMax && line.state == Dir::kU)
-      request.write = true;
+    if (exclusive && line.state == Dir::kU) request.write = true;
     CoverRequest(line, request);
     DirStep step = OnRequest(&line, request, &home->next_gen);
     if (Is(Mutant::kUpgradeUnchecked) && request.have && (step.actions & kGrantX) != 0)
@@ -410,13 +410,13 @@ class Model {
     }
   }
 
-  void Arrives(State* s, HomeSide* home, uint8_t c, const Message& m) const {
+  void Arrives(State* s, HomeSide* home, uint8_t c, const Message& m, bool exclusive) const {
     using enum Says;
     switch (m.says) {
       case kGetS:
       case kGetX:
       case kGetXHave:
-        return Ask(s, home, {c, m.says != kGetS, m.says == kGetXHave});
+        return Ask(s, home, {c, m.says != kGetS, m.says == kGetXHave}, exclusive);
       case kInvAck:
         if (Is(Mutant::kNoWaitForInvAcks)) return;
         return InvAckArrives(s, home, c);

@@ -20,7 +20,10 @@ Found SearchAll(const Config& config, Coverage* coverage = nullptr) {
       "  %zu caches, %d stores, %d losses, %d moves, %d crashes, %d cuts%s: %zu states, "
       "%zu transitions, %zu deep, %.1f s\n",
       config.caches, config.stores, config.losses, config.moves, config.crashes, config.cuts,
-      config.reads_exclusive ? ", reads exclusive" : "", found.states, found.transitions,
+      config.reads_exclusive ? ", reads exclusive"
+      : config.reads_either  ? ", reads exclusive or not"
+                             : "",
+      found.states, found.transitions,
       found.depth, seconds);
   if (coverage != nullptr) coverage->Add(search.coverage());
   return found;
@@ -37,6 +40,7 @@ TEST(MesiSearch, TwoCachesAndNoFaults) {
   NothingBreaks({
       {.stores = 3},
       {.stores = 3, .reads_exclusive = true},
+      {.stores = 3, .reads_either = true},
   });
 }
 
@@ -44,6 +48,7 @@ TEST(MesiSearch, TwoCachesThatLoseTheirLeases) {
   NothingBreaks({
       {.stores = 3, .losses = 2},
       {.stores = 2, .losses = 1, .reads_exclusive = true},
+      {.stores = 2, .losses = 1, .reads_either = true},
   });
 }
 
@@ -52,6 +57,7 @@ TEST(MesiSearch, TwoCachesWhoseHomeMoves) {
       {.losses = 1, .moves = 1},
       {.losses = 1, .moves = 1, .ends = true},
       {.losses = 1, .moves = 1, .reads_exclusive = true},
+      {.moves = 1, .reads_either = true},
       {.moves = 2},
   });
 }
@@ -62,6 +68,8 @@ TEST(MesiSearch, TwoCachesWhoseHomeCrashesOrIsCutOff) {
       {.losses = 1, .cuts = 1},
       {.losses = 1, .crashes = 1, .reads_exclusive = true},
       {.losses = 1, .cuts = 1, .reads_exclusive = true},
+      {.crashes = 1, .reads_either = true},
+      {.cuts = 1, .reads_either = true},
   });
 }
 
@@ -88,6 +96,7 @@ TEST(MesiSearch, TheLargerOnesToo) {
       {.stores = 3, .losses = 2, .moves = 1},
       {.losses = 1, .moves = 1, .crashes = 1, .cuts = 1},
       {.losses = 1, .moves = 1, .cuts = 1, .reads_exclusive = true},
+      {.losses = 1, .moves = 1, .crashes = 1, .reads_either = true},
       {.losses = 1, .moves = 2, .crashes = 1},
       {.caches = 3, .losses = 1, .reads_exclusive = true},
       {.caches = 3, .losses = 1, .crashes = 1},

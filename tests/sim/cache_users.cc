@@ -21,9 +21,21 @@ class CacheUser final : public CacheClient {
   // Now and then several at once on one connection.
   void Round() override {
     world_->cache().JudgeOld();
+    if (world_->swarm().sets_reads && Chance(3)) SetReads();
     open_ = Chance(20) ? static_cast<size_t>(Between(2, 5)) : 1;
     for (size_t n = open_; n > 0; --n) One();
     if (Chance(hang_up_percent_)) HangUpSoon(20'000);
+  }
+
+  // Whoever reads a line that nobody has owns it from then on, or shares it.
+  void SetReads() {
+    const Bytes prefix = Chance(50) ? "" : "k";
+    const Bytes reads = Chance(75) ? "exclusive" : "shared";
+    Argv argv = {"DCACHE.NS", "SET", prefix, "READS", reads};
+    if (Chance(15)) argv = {"DCACHE.NS", "DEL", prefix};
+    session().Call(argv, kPatienceUs, [this, argv](const Reply* reply, bool) {
+      if (world_->narrating()) Tell(argv, reply);
+    });
   }
 
   void Done(const Op& op) {

@@ -163,6 +163,7 @@ void Swarm::DrawCache(Rng* rng) {
   if (Chance(rng, 60)) {
     actors[static_cast<size_t>(Work::kDurables)] = static_cast<uint32_t>(rng->Between(1, 3));
   }
+  sets_reads = Chance(rng, 40);
 }
 
 }  // namespace lockstep::sim

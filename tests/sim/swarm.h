@@ -113,6 +113,7 @@ struct Swarm {
   int64_t safety_ms = 10'000;
   bool core_only = false;          // At the end only a majority comes back.
   bool has_cache_work = false;
+  bool sets_reads = false;         // Cache users say READS exclusive, and shared, of some keys.
   uint64_t stall_ppm = 0;          // How often a process stands still within a turn.
 
  private:
