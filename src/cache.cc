@@ -28,6 +28,7 @@ Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime no
       hot_keys_(options.seed, now) {
   for (uint64_t i = 0; i < options.shards; ++i) {
     shards_.push_back(std::make_unique<Shard>(this, ShardGroup(i)));
+    shards_.back()->agent.lines().set_classes(&classes_);
     // Before our start there may have been sessions of which our log tells the end, and not when.
     shards_.back()->not_before = now + options.times.Outlasts(options.times.home_us) +
                                  options.times.Outlasts(options.times.cache_us);
@@ -122,6 +123,7 @@ void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
   if (shard->led_before == options.before) options.home_before = shard->leader_before;
   for (const NodeId node : replica.Origins()) options.awaited.insert(node);
   shard->home = std::make_unique<mesi::Home>(options, &stats_, shard);
+  shard->home->lines().set_classes(&classes_);
   TellIncarnations(shard->home.get(), replica);
   shard->next_fence = now;
   next_tick_ = now;
@@ -553,6 +555,8 @@ void Cache::Flush(MonoTime now) {
     EvictDownTo(now, bytes_max_ - bytes_max_ / 32);  // Lest each write has to wait for one.
     touched_ = true;
   }
+  if (spaces_ != nullptr && spaces_->version() != spaces_version_) FollowSpaces();
+  for (Limit& limit : limits_) KeepLimit(now, &limit);
   if (!std::exchange(touched_, false)) return;
   next_tick_ = pins_.empty() && gather_again_.empty() ? kNeverMono : now + kPinLookUs;
   if (!committed_.empty()) next_tick_ = now;

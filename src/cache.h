@@ -144,6 +144,10 @@ class Cache final : public Keys {
 
   // The lines may take so much memory; 0: as much as they want.
   void set_memory(size_t bytes_max) { bytes_max_ = bytes_max; }
+  // Whether the keys with this one's prefix take as much as they may here, or would with so many
+  // bytes more, and none of them is evicted for another.
+  bool IsFull(BytesView key, size_t more) const;
+  bool any_may_be_full() const { return refuses_; }
   // Drops what is over it, and some of what has expired: a little at a time.
   void Tidy(MonoTime now);
   // Asks homes about some lines that can be read here, a few times a second at most.
@@ -216,6 +220,13 @@ class Cache final : public Keys {
   bool TellCommitted();
 
   bool Holds(MonoTime now, BytesView key, bool write);  // As Hold, and not counted as an access.
+  struct Limit {
+    uint8_t number = 0;
+    size_t bytes_max = 0;
+    bool evicts = true;
+    MonoTime look_again{};
+  };
+
   Shard& ShardOfKey(BytesView key) const;
   Shard& FindShard(BytesView key) const;
   mesi::Line* FindLine(BytesView key);
@@ -243,6 +254,10 @@ class Cache final : public Keys {
   void ReleaseOldPins();
   void Settle();
   void EvictDownTo(MonoTime now, size_t bytes_max);
+  void FollowSpaces();
+  void KeepLimit(MonoTime now, Limit* limit);
+  bool EvictForLimit(MonoTime now, const Limit& limit);
+  void ClassSome();
   void OnKeyHeld(BytesView key);
   void AnswerNames(Shard* shard, const CacheQuery& query, CachePage* page);
   void AnswerRandom(Shard* shard, const CacheQuery& query, CachePage* page);
@@ -263,12 +278,20 @@ class Cache final : public Keys {
   Runner* runner_;
   Tracker* tracker_ = nullptr;
   const Spaces* spaces_ = nullptr;
+  uint64_t spaces_version_ = 0;  // That was last looked at. What follows is as of it:
+  std::vector<Limit> limits_;
+  bool refuses_ = false;    // One of them evicts nothing.
+  size_t class_shard_ = 0;  // All lines of the shards before it are in their classes; in this one
+  uint64_t class_cursor_ = 0;  // those before that.
+  size_t limit_shard_ = 0;  // To evict from next.
   size_t may_miss_ = 0;   // Of those that wait.
   bool missing_ = false;  // What is run sees no keys whose homes cannot be reached.
   MonoTime now_;
   mesi::Stats stats_;
   mesi::Events events_;
   HotKeys hot_keys_;
+  // Lines by the number of their space, if that has a limit of memory. Tables count in it.
+  mesi::LineClasses classes_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<uint64_t, Waiting> waiting_;  // In the order in which they came,
   std::map<Bytes, std::set<uint64_t>, std::less<>> waiting_for_;  // as here.

@@ -32,6 +32,7 @@ void Cache::EvictDownTo(MonoTime now, size_t bytes_max) {
 void Cache::Tidy(MonoTime now) {
   now_ = now;
   touched_ = true;
+  if (class_shard_ < shards_.size()) ClassSome();
   for (size_t i = 0, looked = 0; i < shards_.size() && looked < kSweepLines; ++i) {
     Shard& shard = *shards_[sweep_at_++ % shards_.size()];
     looked += shard.home != nullptr ? shard.home->SweepExpired(now)

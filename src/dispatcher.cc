@@ -227,8 +227,8 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
     return Reply::Error("CLUSTERDOWN", "this node is shutting down; nothing was changed; ask "
                                        "another one");
   }
-  if ((leaf.flags & kDenyOom) != 0 && host_->OverMemory()) {
-    return Reply::Error("OOM", "command not allowed when used memory > 'maxmemory'.");
+  if ((leaf.flags & kDenyOom) != 0 && (host_->OverMemory() || IsFull(leaf, call.argv))) {
+    return OverMemoryReply();
   }
   return std::nullopt;
 }

@@ -76,6 +76,7 @@ class Dispatcher {
   void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
                    std::unique_ptr<WaitingCommand> waiting);
   bool MayMiss(const Session& session, std::span<const Want> wants) const;
+  bool IsFull(const CommandSpec& leaf, std::span<const BytesView> argv) const;
   void Track(Session* session, const CommandSpec& leaf, std::span<const BytesView> argv);
   void AnswerTracked(Session* session, const Call& call, Reply reply);
   Action RunHeld(Session* session, const std::vector<Bytes>& words);
@@ -146,6 +147,9 @@ class Dispatcher {
 
 // For a request that no group was asked.
 Reply NotAsked();
+inline Reply OverMemoryReply() {
+  return Reply::Error("OOM", "command not allowed when used memory > 'maxmemory'.");
+}
 
 // Puts the group's answers where EXEC's reply has left room for them.
 Reply CompleteExec(ExecReply exec, Reply batch);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kWantsMax = 1024;  // Of one command, or one EXEC.
 constexpr size_t kFastBytesMax = 4096;
+constexpr size_t kLineCost = 96;  // Beside key and value, at most.
 
 Reply NoCacheYet() {
   return Reply::Error("CLUSTERDOWN", "this node is not part of a formed cluster yet; nothing was "
@@ -141,6 +142,18 @@ void Dispatcher::Commit(MonoTime now, Session* session, uint64_t number, Reply r
 }
 
 // What the command has read, its client is to hear of; what it has written, others are.
+// Whether it would write a key whose prefix has no room for more (DCACHE.NS: MAXMEMORY, POLICY).
+bool Dispatcher::IsFull(const CommandSpec& leaf, std::span<const BytesView> argv) const {
+  if (cache_ == nullptr || !cache_->any_may_be_full() || !leaf.on_keys) return false;
+  const std::optional<std::vector<KeyAt>> keys = KeysOf(leaf, argv);
+  if (!keys) return false;
+  size_t more = keys->size() * kLineCost;
+  for (const BytesView word : argv.subspan(1)) more += word.size();
+  return std::any_of(keys->begin(), keys->end(), [&](const KeyAt& key) {
+    return Writes(*key.spec) && cache_->IsFull(argv[key.position], more);
+  });
+}
+
 void Dispatcher::Track(Session* session, const CommandSpec& leaf,
                        std::span<const BytesView> argv) {
   const Client& client = session->client;
@@ -215,6 +228,8 @@ void Dispatcher::OnHeld(MonoTime now, Session* session, uint64_t number) {
 Action Dispatcher::RunHeld(Session* session, const std::vector<Bytes>& words) {
   const std::vector<BytesView> argv = ViewsOf(words);
   const FoundCommand found = CommandTable::Get().Find(argv);
+  // Since it was admitted those before it may have filled the room that there was.
+  if ((found.leaf().flags & kDenyOom) != 0 && IsFull(found.leaf(), argv)) return OverMemoryReply();
   Context context{session->client, *host_, false, cache_};
   Args args(argv, found.subcommand != nullptr ? 2 : 1);
   Action action = found.leaf().handler(context, args);

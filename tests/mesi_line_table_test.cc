@@ -201,7 +201,7 @@ class BesideAMap {
     EXPECT_EQ(line->present(), expected.value.has_value());
     EXPECT_EQ(line->value(), expected.value.value_or(""));
     EXPECT_EQ(line->version(), expected.version);
-    EXPECT_EQ(line->state(), expected.state & 127);
+    EXPECT_EQ(line->state(), expected.state & 15);
     EXPECT_EQ(line->sharers(), expected.grant);
     EXPECT_EQ(line->owner(), expected.owner);
     EXPECT_EQ(line->deadline(), expected.deadline);
@@ -260,7 +260,7 @@ TEST(LineTable, EachFieldHoldsItsExtremesAndDisturbsNoOther) {
   line->set_version(highest);
   line->set_sharers(UINT64_MAX);
   line->set_owner(63);
-  line->set_state(127);
+  line->set_state(15);
   table.SetDeadline(line, MonoTime{-1});
   for (const bool bit : {true, false}) {
     line->set_dirty(bit);
@@ -271,7 +271,7 @@ TEST(LineTable, EachFieldHoldsItsExtremesAndDisturbsNoOther) {
   EXPECT_EQ(line->version(), highest);
   EXPECT_EQ(line->sharers(), UINT64_MAX);
   EXPECT_EQ(line->owner(), 63);
-  EXPECT_EQ(line->state(), 127);
+  EXPECT_EQ(line->state(), 15);
   EXPECT_EQ(line->deadline(), MonoTime{-1});
   EXPECT_EQ(line->key(), Bytes(1024, 'k'));
   EXPECT_EQ(line->value(), "value");

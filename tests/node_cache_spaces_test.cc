@@ -180,5 +180,91 @@ TEST_F(NodeCacheSpacesTest, FlushErasesThePrefixAndNothingElseAndIsTold) {
   }
 }
 
+// Values of 500 bytes each, one node's: how many of them it finds again.
+class NodeCacheLimitsTest : public NodeCacheSpacesTest {
+ protected:
+  static constexpr int kKeys = 2000;
+
+  Bytes SetAll(NodeId node, const Bytes& prefix) {
+    const ClientId client = cluster().Connect(node);
+    const Bytes filler(500, 'x');
+    Bytes replies;
+    for (int i = 0; i < kKeys; i += 100) {
+      Bytes lines;
+      for (int k = i; k < i + 100; ++k) {
+        lines += Format("SET %s%d ", prefix.c_str(), k) + filler + "\r\n";
+      }
+      cluster().Send(client, lines + "ECHO end");
+      Bytes some;
+      EXPECT_TRUE(cluster().RunUntil(
+          [&] { return Has(some += cluster().Take(client), "end\r\n"); }, 60'000));
+      replies += some;
+    }
+    cluster().Run(3000);
+    return replies;
+  }
+  int Count(NodeId node, const Bytes& prefix, int from = 0, int to = kKeys) {
+    int there = 0;
+    for (int k = from; k < to; ++k) {
+      there += Get(node, Format("%s%d", prefix.c_str(), k)) == kNil ? 0 : 1;
+    }
+    return there;
+  }
+};
+
+TEST_F(NodeCacheLimitsTest, APrefixTakesNoMoreThanItMay) {
+  Set("p: MAXMEMORY 300000");
+  EXPECT_FALSE(Has(SetAll(home_, "q:"), "-"));
+  EXPECT_FALSE(Has(SetAll(other_, "p:"), "-"));
+  // Each of three nodes may keep so much, and those that are no homes give theirs to the homes.
+  const int kept = Count(third_, "p:");
+  EXPECT_GT(kept, 400);
+  EXPECT_LT(kept, 3 * 550);
+  EXPECT_EQ(Count(third_, "q:"), kKeys) << "nobody else pays for it";
+}
+
+TEST_F(NodeCacheLimitsTest, WhatIsThereAlreadyIsCountedToo) {
+  EXPECT_FALSE(Has(SetAll(other_, "p:"), "-"));
+  EXPECT_EQ(Count(other_, "p:"), kKeys);
+  Set("p: MAXMEMORY 100000");
+  cluster().Run(3000);
+  EXPECT_LT(Count(home_, "p:"), 3 * 190);
+  // Nor is it afterwards what has no limit any more.
+  EXPECT_EQ(Ask(home_, "DCACHE.NS DEL p:"), ":1\r\n");
+  EXPECT_FALSE(Has(SetAll(other_, "p:"), "-"));
+  EXPECT_EQ(Count(other_, "p:"), kKeys);
+}
+
+TEST_F(NodeCacheLimitsTest, NoEvictionRefusesWrites) {
+  Set("p: MAXMEMORY 300000 POLICY noeviction");
+  const Bytes replies = SetAll(home_, "p:");
+  EXPECT_TRUE(StartsWith(replies, "+OK\r\n+OK\r\n"));
+  EXPECT_TRUE(Has(replies, "-OOM command not allowed when used memory > 'maxmemory'.\r\n"));
+  const int kept = Count(home_, "p:");
+  EXPECT_GT(kept, 300);
+  EXPECT_LT(kept, 550);
+  EXPECT_EQ(Count(home_, "p:", 0, 300), 300) << "what was there stays";
+  EXPECT_EQ(Ask(home_, "DEL p:0 p:1"), ":2\r\n");
+  EXPECT_EQ(Ask(home_, "SET p:0 v"), kOk);
+  EXPECT_EQ(Ask(home_, "SET q:0 v"), kOk);
+  // To read is always allowed; copies that are too many are dropped.
+  Count(third_, "p:");
+  EXPECT_EQ(Count(third_, "p:"), kept - 1);
+}
+
+// Where it is home: what other nodes read of theirs, a home does not see.
+TEST_F(NodeCacheLimitsTest, WithLruWhatIsReadStays) {
+  Set("p: MAXMEMORY 300000 POLICY lru");
+  const Bytes prefix = "p:{p:k}";
+  const Bytes filler(500, 'x');
+  EXPECT_EQ(Ask(home_, "SET p:k v"), kOk);
+  for (int k = 0; k < kKeys; ++k) {
+    ASSERT_EQ(Ask(home_, Format("SET %s%d ", prefix.c_str(), k) + filler), kOk);
+    ASSERT_EQ(Get(home_, "p:k"), Bulk("v")) << k;
+  }
+  EXPECT_EQ(Count(home_, prefix, 0, kKeys - 560), 0);
+  EXPECT_EQ(Count(home_, prefix, kKeys - 480, kKeys), 480);
+}
+
 }  // namespace
 }  // namespace lockstep

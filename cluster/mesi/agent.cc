@@ -13,6 +13,7 @@ constexpr int64_t kAskAgainUs = 50 * kUsPerMs;
 constexpr uint64_t kSeqWorn = kSeqMax - (uint64_t{1} << 24);  // No one command writes so often.
 // Nobody has wanted anything for so long, and nothing is owned: the lease may end.
 constexpr int64_t kUnusedUs = 300 * kUsPerSecond;
+constexpr size_t kLooks = 64;  // For a line to evict.
 
 std::optional<AgentEvent> EventOf(MessageType type, bool keeps) {
   switch (type) {
@@ -447,11 +448,19 @@ void Agent::DemoteIdle(MonoTime now) {
   if (!written_.empty()) next_tick_ = std::min(next_tick_, written_.front().look_at);
 }
 
-bool Agent::EvictOne(MonoTime now) {
-  constexpr size_t kLooks = 64;
-  Line* line = lines_.Victim(kLooks, [](const Line& one) {
-    return StateOf(&one) == Copy::kS || IsWritable(StateOf(&one));
-  });
+bool Agent::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
+  const auto may_go = [](const Line& line) {
+    return StateOf(&line) == Copy::kS || IsWritable(StateOf(&line));
+  };
+  return Evict(now, lines_.Victim(kLooks, may_go, line_class));
+}
+
+bool Agent::DropCopy(MonoTime now, uint8_t line_class) {
+  const auto may_go = [](const Line& line) { return StateOf(&line) == Copy::kS; };
+  return Evict(now, lines_.Victim(kLooks, may_go, line_class));
+}
+
+bool Agent::Evict(MonoTime now, const Line* line) {
   if (line == nullptr) return false;
   ++stats_->evictions;
   CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));

@@ -105,9 +105,11 @@ class Agent {
   void OnGive(MonoTime now, const LeaseGive& give);
   void OnPeerUp();
 
-  // Drops the line that was used least of late; one that it owns goes home first. False: none of
-  // those that were looked at may go.
-  bool EvictOne(MonoTime now);
+  // Drops the line that was used least of late (of this class of lines, if one is named); one that
+  // it owns goes home first. False: none of those that were looked at may go.
+  bool EvictOne(MonoTime now, std::optional<uint8_t> line_class = {});
+  // The same of those that it only reads.
+  bool DropCopy(MonoTime now, uint8_t line_class);
   // Looks at some lines for those whose time is over. Gives how many it has looked at.
   size_t SweepExpired(MonoTime now);
   // Gives up all that it owns: before this node leaves.
@@ -163,6 +165,7 @@ class Agent {
   void Watch(MonoTime now, Line* line);
   void Wrote(Line* line);
   void Expire(Line* line);
+  bool Evict(MonoTime now, const Line* line);
   Payload PayloadOf(const Line& line) const;
   bool IsOver(MonoTime now, const Line& line) const;
   bool OnOutcome(const Message& message);

@@ -643,23 +643,22 @@ void Home::Erase(BytesView key) {
 
 // A cache's reads are not seen here, so what is shared may be in use however seldom its home is
 // asked (CACHE's inclusive inversion): first what nobody else has.
-bool Home::EvictOne(MonoTime now) {
+bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
   constexpr size_t kLooks = 64;
-  const auto at_rest = [this](const Line& line) {
-    return !line.durable() && busy_.find(line.key()) == busy_.end();
+  const auto in = [this](Dir state) {
+    return [this, state](const Line& line) {
+      return !line.durable() && static_cast<Dir>(line.state()) == state &&
+             busy_.find(line.key()) == busy_.end();
+    };
   };
-  Line* line = lines_.Victim(kLooks, [&](const Line& one) {
-    return one.state() == static_cast<uint8_t>(Dir::kU) && at_rest(one);
-  });
+  Line* line = lines_.Victim(kLooks, in(Dir::kU), line_class);
   if (line != nullptr) {
     ++stats_->evictions;
     listener_->OnUnreadable(line->key());
     lines_.Remove(line);
     return true;
   }
-  line = lines_.Victim(kLooks, [&](const Line& one) {
-    return one.state() == static_cast<uint8_t>(Dir::kSh) && at_rest(one);
-  });
+  line = lines_.Victim(kLooks, in(Dir::kSh), line_class);
   if (line == nullptr || !MayServe(now)) return false;
   (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
   return true;

@@ -107,9 +107,10 @@ class Home {
     return line.durable() && committing_.contains(line.key());
   }
 
-  // Drops the line that was used least of late, rather one that no cache has; caches drop theirs
-  // first. False: none of those that were looked at may go.
-  bool EvictOne(MonoTime now);
+  // Drops the line that was used least of late (of this class of lines, if one is named), rather
+  // one that no cache has; caches drop theirs first. False: none of those that were looked at may
+  // go.
+  bool EvictOne(MonoTime now, std::optional<uint8_t> line_class = {});
   // Looks at some lines for those whose time is over. Gives how many it has looked at.
   size_t SweepExpired(MonoTime now);
 

@@ -17,6 +17,8 @@ constexpr size_t AllocatedBytes(size_t bytes) {
 // All of which may be used.
 constexpr size_t UsableBytes(size_t bytes) { return AllocatedBytes(bytes) - kMallocHeaderBytes; }
 
+constexpr size_t kRecordBytes = sizeof(Line) + 7;  // With its share of the index.
+
 }  // namespace
 
 // Line --------------------------------------------------------------------------------------------
@@ -35,7 +37,7 @@ void Line::set_gen(uint64_t gen) {
 
 void Line::set_owner(uint8_t owner) {
   CHECK(owner < 64);
-  owner_ = owner & 127;
+  owner_ = owner % 64;
 }
 
 void Line::set_blob(char* blob) {
@@ -196,7 +198,9 @@ Line* LineTable::Add(BytesView key) {
   line.key_size_ = key.size() & 2047;
   *line.header() = {};
   key.copy(line.blob() + sizeof(Line::Header), key.size());
+  if (classes_ != nullptr && classes_->of) line.class_ = classes_->of(key) % kLineClasses;
   Link(number);
+  Count(line);
   index_.Add(KeyedHash(key), number,
              [this](const std::vector<uint32_t>& numbers) { return HashesOf(numbers); });
   return &line;
@@ -207,6 +211,7 @@ void LineTable::Remove(Line* line) {
       KeyedHash(line->key()), [&](uint32_t candidate) { return &At(candidate) == line; });
   CHECK(number != kNone);
   Unlink(number);
+  Uncount(*line);
   present_ -= line->present_;
   with_deadline_ -= line->has_deadline_;
   FreeBlob(*line);
@@ -233,11 +238,15 @@ void LineTable::SetDeadline(Line* line, MonoTime deadline) {
 }
 
 void LineTable::Clear() {
-  ForEach([this](Line* line) { FreeBlob(*line); });
+  ForEach([this](Line* line) {
+    Uncount(*line);
+    FreeBlob(*line);
+  });
   index_.Clear();
   chunks_ = decltype(chunks_)();
   records_ = 0;
-  free_ = newest_ = oldest_ = hand_ = kNone;
+  free_ = kNone;
+  queues_ = {};
   present_ = with_deadline_ = 0;
   CHECK(blob_bytes_ == 0);
 }
@@ -262,16 +271,70 @@ uint32_t LineTable::NewRecord() {
 
 void LineTable::Link(uint32_t number) {
   Line& line = At(number);
+  Queue& queue = queues_[line.class_];
   line.newer_ = kNone;
-  line.older_ = std::exchange(newest_, number);
-  (line.older_ == kNone ? oldest_ : At(line.older_).newer_) = number;
+  line.older_ = std::exchange(queue.newest, number);
+  (line.older_ == kNone ? queue.oldest : At(line.older_).newer_) = number;
 }
 
 void LineTable::Unlink(uint32_t number) {
   const Line& line = At(number);
-  if (hand_ == number) hand_ = line.newer_;
-  (line.newer_ == kNone ? newest_ : At(line.newer_).older_) = line.older_;
-  (line.older_ == kNone ? oldest_ : At(line.older_).newer_) = line.newer_;
+  Queue& queue = queues_[line.class_];
+  if (queue.hand == number) queue.hand = line.newer_;
+  (line.newer_ == kNone ? queue.newest : At(line.newer_).older_) = line.older_;
+  (line.older_ == kNone ? queue.oldest : At(line.older_).newer_) = line.newer_;
+}
+
+uint32_t LineTable::NumberOf(const Line& line) const {
+  return line.older_ == kNone ? queues_[line.class_].oldest : At(line.older_).newer_;
+}
+
+void LineTable::MakeNewest(Line* line) {
+  if (line->newer_ == kNone) return;
+  const uint32_t number = NumberOf(*line);
+  Unlink(number);
+  Link(number);
+}
+
+void LineTable::SetClass(Line* line, uint8_t line_class) {
+  CHECK(line_class < kLineClasses && classes_ != nullptr);
+  if (line->class_ == line_class) return;
+  const uint32_t number = NumberOf(*line);
+  Uncount(*line);
+  Unlink(number);
+  line->class_ = line_class % kLineClasses;
+  Link(number);
+  Count(*line);
+}
+
+uint8_t LineTable::LargestClass() const {
+  size_t of_none = blob_bytes_ + size() * kRecordBytes;
+  for (const Queue& queue : queues_) of_none -= queue.bytes;
+  uint8_t largest = 0;
+  for (uint8_t i = 1; i < kLineClasses; ++i) {
+    if (queues_[i].bytes > std::max(of_none, queues_[largest].bytes)) largest = i;
+  }
+  return largest;
+}
+
+size_t LineTable::CountedBytes(const Line& line) const {
+  return kRecordBytes + AllocatedBytes(line.blob_size());
+}
+
+void LineTable::Count(const Line& line) {
+  if (line.class_ == 0) return;
+  ++classed_;
+  ++classes_->lines[line.class_];
+  queues_[line.class_].bytes += CountedBytes(line);
+  classes_->bytes[line.class_] += CountedBytes(line);
+}
+
+void LineTable::Uncount(const Line& line) {
+  if (line.class_ == 0) return;
+  --classed_;
+  --classes_->lines[line.class_];
+  queues_[line.class_].bytes -= CountedBytes(line);
+  classes_->bytes[line.class_] -= CountedBytes(line);
 }
 
 // In three passes, so that the processor fetches all of them at once: they are anywhere in memory.
@@ -303,6 +366,7 @@ void LineTable::Write(Line* line, BytesView value, MonoTime deadline) {
   // The old blob goes last: `value` may be in it.
   const bool stays = AllocatedBytes(bytes) == AllocatedBytes(line->blob_size());
   char* const blob = stays ? line->blob() : NewBlob(bytes);
+  if (!stays) Uncount(*line);
   if (value.size() > 0 && value.data() != blob + head) {
     std::memmove(blob + head, value.data(), value.size());
   }
@@ -312,10 +376,11 @@ void LineTable::Write(Line* line, BytesView value, MonoTime deadline) {
     FreeBlob(*line);
     line->set_blob(blob);
   }
-  line->value_size_ = static_cast<uint32_t>(value.size());
+  line->value_size_ = static_cast<uint32_t>(value.size()) & 0x7FFFFFFF;
   with_deadline_ += has_deadline;
   with_deadline_ -= line->has_deadline_;
   line->has_deadline_ = has_deadline;
+  if (!stays) Count(*line);
 }
 
 }  // namespace lockstep::mesi

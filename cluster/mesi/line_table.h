@@ -10,14 +10,17 @@
 //   1. No call moves more than a few hundred entries of the index: there is no rehash.
 //   2. Records of removed lines are used again; their memory goes back with Clear() only.
 //   3. bytes() is what the allocator has given, by glibc's rule (16 bytes' steps, 8 of header).
+//   4. A line belongs to one class, by its key: each class has a queue of its own for Victim.
 //
 // Not thread-safe. The hash is keyed and differs from node to node: Scan's order is told to
 // clients, but nothing may be decided by it. ForEach and Victim go by order of adding alone.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -26,6 +29,16 @@
 #include "src/base/limits.h"
 
 namespace lockstep::mesi {
+
+// What lines of several tables take by class, for whoever limits some of them. Class 0 is of all
+// others, and is not counted.
+constexpr size_t kLineClasses = 32;
+struct LineClasses {
+  std::function<uint8_t(BytesView key)> of;  // Of a new line; none: all are of class 0.
+  std::array<size_t, kLineClasses> lines{};
+  std::array<size_t, kLineClasses> bytes{};
+  uint32_t lru = 0;  // By bit: of these the one that was used least lately is the victim.
+};
 
 constexpr size_t kLineValueBytesMax = size_t{64} << 20;  // A key's: kNameBytesMax.
 
@@ -42,7 +55,8 @@ class __attribute__((packed, aligned(4))) Line {
   void set_version(const Version& version);
   // The agent's, or the home's: agent.h, directory.h. 0 in a new line.
   uint8_t state() const { return state_; }
-  void set_state(uint8_t state) { state_ = state & 127; }
+  void set_state(uint8_t state) { state_ = state & 15; }
+  uint8_t line_class() const { return class_; }
   // The two share their room: which one a line has follows from its state, and whoever changes
   // between them sets it anew.
   uint64_t gen() const { return grant_ & kGenMax; }  // Of the exclusive grant. Below 2^48.
@@ -88,13 +102,14 @@ class __attribute__((packed, aligned(4))) Line {
   uint64_t present_ : 1 = 0;
   uint64_t has_deadline_ : 1 = 0;
   uint64_t version_gen_ : 48 = 0;
-  uint64_t state_ : 7 = 0;  // Below 128.
+  uint64_t state_ : 4 = 0;  // Below 16.
   uint64_t ttl_is_new_ : 1 = 0;
-  uint64_t owner_ : 7 = 0;
-  uint64_t durable_ : 1 = 0;
+  uint64_t class_ : 5 = 0;
+  uint64_t owner_ : 6 = 0;
   uint64_t grant_ = 0;
-  uint32_t value_size_ = 0;
-  uint32_t newer_ = 0;  // In order of adding. Record numbers.
+  uint32_t value_size_ : 31 = 0;
+  uint32_t durable_ : 1 = 0;
+  uint32_t newer_ = 0;  // In its class's queue: in order of adding. Record numbers.
   uint32_t older_ = 0;  // Of a free record: the next free one.
 };
 static_assert(sizeof(Line) == 36);
@@ -211,6 +226,9 @@ class LineTable {
   LineTable& operator=(const LineTable&) = delete;
   ~LineTable() { Clear(); }
 
+  // Before there is any line; they outlive the table.
+  void set_classes(LineClasses* classes) { classes_ = classes; }
+
   Line* Find(BytesView key);  // Null: none. Allocates nothing.
   Line* Add(BytesView key);   // That is not there yet: not present, state 0.
   void Remove(Line* line);
@@ -226,6 +244,8 @@ class LineTable {
   void SetValue(Line* line, BytesView value);  // Present from now on; its deadline is kept.
   void ClearValue(Line* line);                 // Not present; no deadline.
   void SetDeadline(Line* line, MonoTime deadline);
+  // As a line that was just added, by another rule than it was.
+  void SetClass(Line* line, uint8_t line_class);
   void Clear();
 
   size_t size() const { return index_.size(); }
@@ -235,13 +255,15 @@ class LineTable {
 
   // Used again: goes later.
   void Touch(Line* line) {
+    if (classed_ != 0 && IsLru(*line)) return MakeNewest(line);
     if (!line->visited_) line->visited_ = true;  // Hot lines are read only, and stay in caches.
   }
   // The line that had better go next, of those that `may_go` (called with a const Line&); null:
   // none within `looks`. Those that it passes over have used up their second chance, but not those
   // that are pinned or may not go. It is found again until it is removed, touched or pinned.
+  // Of this class; if none is named, of the one that takes the most memory here.
   template <class MayGo>
-  Line* Victim(size_t looks, const MayGo& may_go);
+  Line* Victim(size_t looks, const MayGo& may_go, std::optional<uint8_t> line_class = {});
 
   // All lines, in no order that means anything. `visit` (called with a Line*) may remove the line
   // that it is given, and no other, and add none.
@@ -260,8 +282,21 @@ class LineTable {
 
   Line& At(uint32_t number) const { return chunks_[number / kChunkLines][number % kChunkLines]; }
   uint32_t NewRecord();
+  struct Queue {
+    uint32_t newest = kNone;
+    uint32_t oldest = kNone;
+    uint32_t hand = kNone;  // Of SIEVE: goes from the oldest to the newest. kNone: begins anew.
+    size_t bytes = 0;       // Not of class 0.
+  };
   void Link(uint32_t number);
   void Unlink(uint32_t number);
+  bool IsLru(const Line& line) const { return (classes_->lru >> line.class_ & 1) != 0; }
+  void MakeNewest(Line* line);
+  uint32_t NumberOf(const Line& line) const;
+  uint8_t LargestClass() const;
+  size_t CountedBytes(const Line& line) const;
+  void Count(const Line& line);    // If it is of a class that is counted.
+  void Uncount(const Line& line);
   std::vector<uint64_t> HashesOf(const std::vector<uint32_t>& numbers) const;
   char* NewBlob(size_t bytes);
   void FreeBlob(const Line& line);
@@ -272,9 +307,9 @@ class LineTable {
   std::vector<std::unique_ptr<Line[]>> chunks_;
   uint32_t records_ = 0;    // That were ever used. A removed line's is in the list of free ones.
   uint32_t free_ = kNone;
-  uint32_t newest_ = kNone;
-  uint32_t oldest_ = kNone;
-  uint32_t hand_ = kNone;   // Of SIEVE: goes from the oldest to the newest. kNone: begins anew.
+  std::array<Queue, kLineClasses> queues_;
+  size_t classed_ = 0;  // Lines that are not of class 0.
+  LineClasses* classes_ = nullptr;
   size_t present_ = 0;
   size_t with_deadline_ = 0;
   size_t blob_bytes_ = 0;
@@ -329,15 +364,16 @@ uint64_t LineIndex::Scan(uint64_t cursor, const Visit& visit) {
 }
 
 template <class MayGo>
-Line* LineTable::Victim(size_t looks, const MayGo& may_go) {
-  for (; looks > 0 && size() > 0; --looks) {
-    if (hand_ == kNone) hand_ = oldest_;
-    Line& line = At(hand_);
+Line* LineTable::Victim(size_t looks, const MayGo& may_go, std::optional<uint8_t> line_class) {
+  Queue& queue = queues_[line_class.value_or(classed_ == 0 ? uint8_t{0} : LargestClass())];
+  for (; looks > 0 && queue.oldest != kNone; --looks) {
+    if (queue.hand == kNone) queue.hand = queue.oldest;
+    Line& line = At(queue.hand);
     if (!line.pinned_ && may_go(std::as_const(line))) {
       if (!line.visited_) return &line;
       line.visited_ = false;
     }
-    hand_ = line.newer_;
+    queue.hand = line.newer_;
   }
   return nullptr;
 }
