@@ -13,6 +13,7 @@ constexpr int64_t kMissOnUs = kUsPerSecond;
 
 constexpr size_t kClassLines = 20'000;  // That are looked at in a go when prefixes have changed.
 constexpr size_t kEvictionsOfOne = 4096;  // In a turn.
+constexpr size_t kShardsToChooseFrom = 8;
 constexpr int64_t kEvictAgainUs = 2 * kUsPerMs;
 
 }  // namespace
@@ -115,10 +116,17 @@ void Cache::KeepLimit(MonoTime now, Limit* limit) {
   }
 }
 
-// From one shard after another. Where nothing is to be evicted only copies go, of which the home
-// has the value.
+// From one of the next few shards, that in which it takes the most: each has an order of its own.
+// Where nothing is to be evicted only copies go, of which the home has the value.
 bool Cache::EvictForLimit(MonoTime now, const Limit& limit) {
-  Shard& shard = *shards_[limit_shard_++ % shards_.size()];
+  const auto bytes_in = [&](size_t shard) {
+    return shards_[shard % shards_.size()]->lines().bytes_of(limit.number);
+  };
+  size_t fullest = limit_shard_++;
+  for (size_t i = 1; i < std::min(kShardsToChooseFrom, shards_.size()); ++i) {
+    if (bytes_in(limit_shard_ - 1 + i) > bytes_in(fullest)) fullest = limit_shard_ - 1 + i;
+  }
+  Shard& shard = *shards_[fullest % shards_.size()];
   if (!limit.evicts) return shard.home == nullptr && shard.agent.DropCopy(now, limit.number);
   return shard.home != nullptr ? shard.home->EvictOne(now, limit.number)
                                : shard.agent.EvictOne(now, limit.number);

@@ -252,6 +252,7 @@ class LineTable {
   size_t present() const { return present_; }  // Of them,
   size_t with_deadline() const { return with_deadline_; }  // of which these have one.
   size_t bytes() const;  // Of memory, index and allocator's overhead included.
+  size_t bytes_of(uint8_t line_class) const { return queues_[line_class].bytes; }  // Not of 0.
 
   // Used again: goes later.
   void Touch(Line* line) {
