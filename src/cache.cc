@@ -41,8 +41,9 @@ Cache::Shard& Cache::FindShard(BytesView key) const {
   return *shards_[ShardOfSlot(SlotOf(key), shards_.size())];
 }
 
-Cache::Shard& Cache::ShardOfKey(BytesView key) const {
-  return IsLatest(key) && latest_.shard != nullptr ? *latest_.shard : FindShard(key);
+Cache::Shard& Cache::ShardOfKey(BytesView key) {
+  const Latest* const latest = LatestOf(key);
+  return latest != nullptr ? *latest->shard : FindShard(key);
 }
 
 Cache::Shard* Cache::ShardOfGroup(GroupId group) const {
@@ -187,8 +188,12 @@ bool Cache::Hold(MonoTime now, BytesView key, bool write) {
 }
 
 bool Cache::Holds(MonoTime now, BytesView key, bool write) {
+  latest_.clear();
+  return HoldOne(now, key, write);
+}
+
+bool Cache::HoldOne(MonoTime now, BytesView key, bool write) {
   now_ = now;
-  latest_ = {};
   Shard& shard = FindShard(key);
   mesi::Line* line = nullptr;
   const bool held = shard.home != nullptr ? shard.home->Hold(now, key, write, &line)
@@ -198,20 +203,36 @@ bool Cache::Holds(MonoTime now, BytesView key, bool write) {
     return false;
   }
   Used(shard.home != nullptr ? shard.home->lease_until() : shard.agent.lease_until());
-  latest_ = {key.data(), key.size(), &shard, line, true};
+  latest_.push_back({key.data(), key.size(), &shard, line});
   return true;
 }
 
-bool Cache::Hold(MonoTime now, std::span<const Want> wants) {
+bool Cache::Hold(MonoTime now, std::span<const KeyWant> wants) {
+  latest_.clear();
+  const uint64_t sessions_over = stats_.sessions_over;
   bool all = true;
-  for (const Want& want : wants) all &= Hold(now, want.key, want.write);
-  // Asking for one may have cost another, when a lease was found to be over.
-  if (all && wants.size() > 1) {
-    all = std::all_of(wants.begin(), wants.end(),
-                      [&](const Want& want) { return Holds(now, want.key, want.write); });
+  for (const KeyWant& want : wants) all &= HoldOne(now, want.key, want.write);
+  if (all) {
+    for (const KeyWant& want : wants) hot_keys_.Count(now, want.key);
   }
-  Done();  // The handler has other names for them.
+  // Asking for one may have cost another, when a lease was found to be over.
+  if (all && stats_.sessions_over != sessions_over) {
+    latest_.clear();
+    all = std::all_of(wants.begin(), wants.end(), [&](const KeyWant& want) {
+      return HoldOne(now, want.key, want.write);
+    });
+  }
+  if (!all) Done();
   return all;
+}
+
+Cache::Latest* Cache::LatestOf(BytesView key) {
+  constexpr size_t kLooked = 16;  // More are found sooner by their hash.
+  if (latest_.size() > kLooked) return nullptr;
+  for (Latest& latest : latest_) {
+    if (latest.key == key.data() && latest.size == key.size()) return &latest;
+  }
+  return nullptr;
 }
 
 void Cache::Fetch(std::span<const BytesView> keys) const {
@@ -289,6 +310,7 @@ bool Cache::LookAgain(uint64_t number) {
   if (!held && !MissesNow(found->second)) return false;
   std::optional<Waiting> waiting = Take(found->second.ticket);
   missing_ = !held;
+  Done();  // The handler has other names for them.
   runner_->OnHeld(waiting->ticket);
   missing_ = false;
   UnpinFrom(&*waiting, 0);
@@ -311,7 +333,7 @@ bool Cache::RunLost(MonoTime now) {
   }
   std::vector<Bytes> keys;
   for (const auto& [key, tickets] : waiting_for_) {
-    if (lost.contains(&ShardOfKey(key))) keys.push_back(key);
+    if (lost.contains(&FindShard(key))) keys.push_back(key);
   }
   for (const Bytes& key : keys) {
     any = true;
@@ -338,8 +360,8 @@ std::optional<Keys::Value> Cache::Find(BytesView key) {
 }
 
 mesi::Line* Cache::FindLine(BytesView key) {
-  if (latest_.line_known && IsLatest(key)) return latest_.line;
-  return ShardOfKey(key).lines().Find(key);
+  if (const Latest* const latest = LatestOf(key)) return latest->line;
+  return FindShard(key).lines().Find(key);
 }
 
 // A line whose time is over is another one, whether it was looked at since or not.
@@ -352,7 +374,7 @@ mesi::Version Cache::VersionOf(BytesView key) {
 mesi::Version Cache::Watch(BytesView key) {
   Shard& shard = ShardOfKey(key);
   if (shard.home != nullptr && !Find(key)) {
-    latest_.line_known = false;
+    Done();
     shard.home->Remember(now_, key);
   }
   return VersionOf(key);
@@ -374,7 +396,7 @@ void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   } else {
     shard.agent.Put(line, value, deadline);
   }
-  if (IsLatest(key)) latest_.line = line;
+  if (Latest* const latest = LatestOf(key)) latest->line = line;
 }
 
 void Cache::Expire(BytesView key, Expiry expiry) {
@@ -393,7 +415,7 @@ bool Cache::Erase(BytesView key) {
   if (!Find(key)) return false;
   Shard& shard = ShardOfKey(key);
   if (Writing* const writing = NoteWrite(key, false)) writing->sets_ttl = true;
-  latest_.line_known = false;
+  Done();
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {
     shard.home->Erase(key);
@@ -404,7 +426,7 @@ bool Cache::Erase(BytesView key) {
 }
 
 char Cache::StateOf(BytesView key) const {
-  Shard& shard = ShardOfKey(key);
+  Shard& shard = FindShard(key);
   if (shard.home != nullptr) {
     const mesi::Line* line = shard.home->lines().Find(key);
     if (line == nullptr) return 'I';
@@ -600,10 +622,10 @@ size_t Cache::bytes() const {
   return bytes;
 }
 
-const mesi::Home* Cache::HomeOf(BytesView key) const { return ShardOfKey(key).home.get(); }
+const mesi::Home* Cache::HomeOf(BytesView key) const { return FindShard(key).home.get(); }
 
 const mesi::Agent* Cache::AgentOf(BytesView key) const {
-  const Shard& shard = ShardOfKey(key);
+  const Shard& shard = FindShard(key);
   return shard.home != nullptr ? nullptr : &shard.agent;
 }
 

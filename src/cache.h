@@ -33,7 +33,11 @@
 namespace lockstep {
 
 // A key, and what a command is going to do with it.
-struct Want {
+struct KeyWant {
+  BytesView key;
+  bool write = false;
+};
+struct Want {  // As long as it waits.
   Bytes key;
   bool write = false;
 };
@@ -86,12 +90,12 @@ class Cache final : public Keys {
   }
 
   // The command that was run after Hold has ended: what it called its keys may be reused.
-  void Done() { latest_ = {}; }
+  void Done() { latest_.clear(); }
 
   // Commands. -------------------------------------------------------------------------------------
   // Whether all of it is held at this instant; else what is lacking is asked for. Views only.
   bool Hold(MonoTime now, BytesView key, bool write);
-  bool Hold(MonoTime now, std::span<const Want> wants);
+  bool Hold(MonoTime now, std::span<const KeyWant> wants);
   // After Hold said no, or when its turn has not come: OnHeld follows, or Forget. Whose turn comes
   // later is looked at then. `may_miss`: it only reads, and it may be run as if there were no such
   // keys where their homes cannot be reached (DCACHE.NS, ONNOLEASE).
@@ -211,6 +215,7 @@ class Cache final : public Keys {
     Reply reply;
     std::map<Bytes, Writing> open;
   };
+  bool IsDurable(BytesView key, const mesi::Line* line) const;
   Writing* NoteWrite(BytesView key, bool durable);
   mesi::DurableWrite WriteOf(MonoTime now, const Bytes& key, const Writing& writing);
   void Undo(const Bytes& key, const Writing& writing);
@@ -219,6 +224,7 @@ class Cache final : public Keys {
   void TakeLogged(MonoTime now, Shard* shard);
   bool TellCommitted();
 
+  bool HoldOne(MonoTime now, BytesView key, bool write);
   bool Holds(MonoTime now, BytesView key, bool write);  // As Hold, and not counted as an access.
   struct Limit {
     uint8_t number = 0;
@@ -227,12 +233,19 @@ class Cache final : public Keys {
     MonoTime look_again{};
   };
 
-  Shard& ShardOfKey(BytesView key) const;
+  // What was held last, while its command runs: a handler names the same bytes again.
+  struct Latest {
+    const char* key = nullptr;
+    size_t size = 0;
+    Shard* shard = nullptr;
+    mesi::Line* line = nullptr;
+  };
+
+  Shard& ShardOfKey(BytesView key);
   Shard& FindShard(BytesView key) const;
   mesi::Line* FindLine(BytesView key);
-  bool IsLatest(BytesView key) const {
-    return key.data() == latest_.key && key.size() == latest_.size;
-  }
+  // Null: it goes by another name, or was not among the last that were held.
+  Latest* LatestOf(BytesView key);
   Shard* ShardOfGroup(GroupId group) const;
   void BecomeHome(MonoTime now, Shard* shard, const Group& group);
   void LeaveHome(Shard* shard);
@@ -306,15 +319,7 @@ class Cache final : public Keys {
   std::vector<uint64_t> gather_again_;  // and who is to ask for his keys anew then.
   uint64_t next_number_ = 0;
   MonoTime valid_until_ = kNeverMono;
-  // What was held last, while its command runs: a handler names the same bytes again.
-  struct Latest {
-    const char* key = nullptr;
-    size_t size = 0;
-    Shard* shard = nullptr;
-    mesi::Line* line = nullptr;
-    bool line_known = false;
-  };
-  mutable Latest latest_;
+  std::vector<Latest> latest_;
   std::map<NodeId, mesi::Leases> leases_;  // To be sent.
   size_t bytes_max_ = 0;
   size_t evict_at_ = 0;  // The shard to evict from next,

@@ -90,15 +90,24 @@ void Cache::TakeLogged(MonoTime now, Shard* shard) {
 
 // A command --------------------------------------------------------------------------------------
 
+// It stays so until it is deleted, whatever becomes of its space. CLASS home is as good as quorum,
+// and costs as much: who owns a line and its home may be one node.
+bool Cache::IsDurable(BytesView key, const mesi::Line* line) const {
+  if (line != nullptr && line->durable()) return true;
+  const Space* const space = SpaceOf(key);
+  return space != nullptr && space->durability != Space::Durability::kBack &&
+         options_.group_of != nullptr;
+}
+
 // Null: the key is not durable.
 Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
   mesi::Line* line = FindLine(key);
-  if (!durable && (line == nullptr || !line->durable())) return nullptr;
+  if (!durable && !IsDurable(key, line)) return nullptr;
   const auto noted = writing_.find(Bytes(key));
   if (noted != writing_.end()) return &noted->second;
   PinLine(key);
   line = FindShard(key).lines().Find(key);
-  if (IsLatest(key)) latest_.line = line;
+  if (Latest* const latest = LatestOf(key)) latest->line = line;
   Writing writing{.was_durable = line->durable(), .deadline = line->deadline()};
   if (line->present()) writing.value = Bytes(line->value());
   line->set_durable(true);
@@ -125,7 +134,7 @@ mesi::DurableWrite Cache::WriteOf(MonoTime now, const Bytes& key, const Writing&
 void Cache::Commit(MonoTime now, const Ticket& ticket, Reply reply) {
   now_ = now;
   touched_ = true;
-  latest_ = {};
+  Done();
   std::map<Shard*, std::vector<mesi::DurableWrite>> writes;
   size_t bytes = 0;
   bool fits = true;

@@ -16,7 +16,8 @@ constexpr int64_t kPinUsMax = 50 * kUsPerMs;
 
 // Whether all is held, now.
 bool Cache::Gather(Waiting* waiting) {
-  if (waiting->wants.size() == 1) return Hold(now_, waiting->wants);
+  const Want& first = waiting->wants.front();
+  if (waiting->wants.size() == 1) return Hold(now_, first.key, first.write);
   bool all = true;
   for (size_t i = 0; i < waiting->wants.size(); ++i) {
     const Want& want = waiting->wants[i];
@@ -30,7 +31,10 @@ bool Cache::Gather(Waiting* waiting) {
     PinLine(want.key);
   }
   // Asking for one may have cost another, when a lease was found to be over.
-  return all && Hold(now_, waiting->wants);
+  all = all && std::all_of(waiting->wants.begin(), waiting->wants.end(), [this](const Want& want) {
+    return Hold(now_, want.key, want.write);
+  });
+  return all;
 }
 
 void Cache::PinLine(BytesView key) {

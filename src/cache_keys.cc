@@ -273,7 +273,7 @@ CacheFigures Cache::Figures() const {
 }
 
 CachedLine Cache::LineHere(BytesView key) const {
-  Shard& shard = ShardOfKey(key);
+  Shard& shard = FindShard(key);
   const bool at_home = shard.home != nullptr;
   const mesi::Line* line = shard.lines().Find(key);
   const MonoTime lease = at_home ? shard.home->lease_until() : shard.agent.lease_until();

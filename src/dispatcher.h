@@ -69,13 +69,14 @@ class Dispatcher {
   void RunNextHeld(Session* session);
   void RunOnKeys(Session* session, const Call& call);
   void FetchLot(Session* session);
+  void FetchWants();
   void AnswerOnKeys(Session* session, const Call& call, Reply reply);
   void Commit(MonoTime now, Session* session, uint64_t number, Reply reply);
   bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
-  void WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
+  void WaitForKeys(Session* session, const Call& call, std::span<const KeyWant> wants,
                    std::unique_ptr<WaitingCommand> waiting);
-  bool MayMiss(const Session& session, std::span<const Want> wants) const;
+  bool MayMiss(const Session& session, std::span<const KeyWant> wants) const;
   bool IsFull(const CommandSpec& leaf, std::span<const BytesView> argv) const;
   void Track(Session* session, const CommandSpec& leaf, std::span<const BytesView> argv);
   void AnswerTracked(Session* session, const Call& call, Reply reply);
@@ -137,7 +138,8 @@ class Dispatcher {
   };
   static constexpr uint64_t kBatchMax = 16;
   Batch batch_;
-  std::vector<BytesView> lot_;  // For FetchLot.
+  std::vector<BytesView> lot_;  // For FetchLot,
+  std::vector<KeyWant> wants_;  // and RunOnKeys; reused.
   Watch watch_;
   bool leaving_ = false;
   MonoTime paused_until_;

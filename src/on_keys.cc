@@ -40,23 +40,28 @@ bool HasOneKey(const CommandSpec& leaf) {
 
 // Each key once, to be written if anything writes it. False: the arguments name no keys as the row
 // says; the handler will say what is wrong with them.
-bool AddWants(const CommandSpec& leaf, std::span<const BytesView> argv, std::vector<Want>* wants) {
+bool AddWants(const CommandSpec& leaf, std::span<const BytesView> argv,
+              std::vector<KeyWant>* wants) {
   const std::optional<std::vector<KeyAt>> keys = KeysOf(leaf, argv);
   if (!keys) return false;
   for (const KeyAt& key : *keys) {
     if (argv[key.position].size() > kNameBytesMax) return false;
-    wants->push_back({Bytes(argv[key.position]), Writes(*key.spec)});
+    wants->push_back({argv[key.position], Writes(*key.spec)});
   }
   return true;
 }
 
-void MakeUnique(std::vector<Want>* wants) {
-  std::sort(wants->begin(), wants->end(), [](const Want& a, const Want& b) {
+// False: some were named more than once.
+bool MakeUnique(std::vector<KeyWant>* wants) {
+  std::sort(wants->begin(), wants->end(), [](const KeyWant& a, const KeyWant& b) {
     return a.key != b.key ? a.key < b.key : a.write > b.write;
   });
-  wants->erase(std::unique(wants->begin(), wants->end(),
-                           [](const Want& a, const Want& b) { return a.key == b.key; }),
-               wants->end());
+  const auto end = std::unique(wants->begin(), wants->end(), [](const KeyWant& a, const KeyWant& b) {
+    return a.key == b.key;
+  });
+  const bool were = end == wants->end();
+  wants->erase(end, wants->end());
+  return were;
 }
 
 std::vector<BytesView> ViewsOf(const std::vector<Bytes>& argv) {
@@ -72,20 +77,22 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   bool held = true;
   const bool its_turn = session->idle();
   if (its_turn) session->ahead_bytes = 0;
-  std::vector<Want> wants;
+  wants_.clear();
   if (HasOneKey(leaf) && call.argv[1].size() <= kNameBytesMax) {
     held = cache_->Hold(call.now, call.argv[1], Writes(leaf.keys[0]));
-    if (!held || !its_turn) wants.push_back({Bytes(call.argv[1]), Writes(leaf.keys[0])});
-  } else if (AddWants(leaf, call.argv, &wants)) {
-    MakeUnique(&wants);
-    if (wants.size() > kWantsMax) return Answer(session, call, TooManyKeys());
-    held = cache_->Hold(call.now, wants);
+    if (!held || !its_turn) wants_.push_back({call.argv[1], Writes(leaf.keys[0])});
+  } else if (AddWants(leaf, call.argv, &wants_)) {
+    const bool unique = MakeUnique(&wants_);
+    if (wants_.size() > kWantsMax) return Answer(session, call, TooManyKeys());
+    FetchWants();
+    held = cache_->Hold(call.now, wants_);
+    if (!unique) cache_->Done();  // A key has other names than the one that was held.
   }
   if (!held || !its_turn) {
     auto waiting = std::make_unique<WaitingCommand>();
     waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
     for (const BytesView word : call.argv) session->ahead_bytes += word.size();
-    return WaitForKeys(session, call, std::move(wants), std::move(waiting));
+    return WaitForKeys(session, call, wants_, std::move(waiting));
   }
   cache_->CountHit();
   session->leased = true;
@@ -115,6 +122,12 @@ void Dispatcher::FetchLot(Session* session) {
   if (!session->parser.lot_is_new()) return;
   lot_.clear();
   session->parser.TakeLot(&lot_);
+  cache_->Fetch(lot_);
+}
+
+void Dispatcher::FetchWants() {
+  lot_.clear();
+  for (const KeyWant& want : wants_) lot_.push_back(want.key);
   cache_->Fetch(lot_);
 }
 
@@ -170,7 +183,7 @@ void Dispatcher::Track(Session* session, const CommandSpec& leaf,
   }
 }
 
-void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Want> wants,
+void Dispatcher::WaitForKeys(Session* session, const Call& call, std::span<const KeyWant> wants,
                              std::unique_ptr<WaitingCommand> waiting) {
   Session::Slot slot = SlotOf(call);
   const bool is_exec = waiting->exec;
@@ -178,15 +191,17 @@ void Dispatcher::WaitForKeys(Session* session, const Call& call, std::vector<Wan
   const uint64_t number = session->Open(std::move(slot));
   const Cache::Ticket ticket{session->client.id, number};
   const bool may_miss = !is_exec && MayMiss(*session, wants);
-  cache_->Wait(call.now, ticket, std::move(wants), may_miss);
+  std::vector<Want> kept;
+  for (const KeyWant& want : wants) kept.push_back({Bytes(want.key), want.write});
+  cache_->Wait(call.now, ticket, std::move(kept), may_miss);
   if (may_miss) (void)cache_->LookAt(ticket);
 }
 
 // Who tracks what it reads would not hear of the key again.
-bool Dispatcher::MayMiss(const Session& session, std::span<const Want> wants) const {
+bool Dispatcher::MayMiss(const Session& session, std::span<const KeyWant> wants) const {
   const bool reads =
-      std::none_of(wants.begin(), wants.end(), [](const Want& want) { return want.write; });
-  const bool any = reads && std::any_of(wants.begin(), wants.end(), [this](const Want& want) {
+      std::none_of(wants.begin(), wants.end(), [](const KeyWant& want) { return want.write; });
+  const bool any = reads && std::any_of(wants.begin(), wants.end(), [this](const KeyWant& want) {
     return cache_->MayMiss(want.key);
   });
   return any && (tracking_ == nullptr || !Tracking::Remembers(session.client));
@@ -256,7 +271,7 @@ bool Dispatcher::WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const
 // What it watches it must see as it is when it runs.
 void Dispatcher::ExecOnKeys(Session* session, const Call& call,
                             std::vector<std::vector<Bytes>> queue) {
-  std::vector<Want> wants;
+  std::vector<KeyWant> wants;
   for (const std::vector<Bytes>& queued : queue) {
     const std::vector<BytesView> argv = ViewsOf(queued);
     const CommandSpec& leaf = CommandTable::Get().Find(argv).leaf();
@@ -270,6 +285,7 @@ void Dispatcher::ExecOnKeys(Session* session, const Call& call,
   }
   session->client.queued = -1;  // Its commands wait for EXEC no more, but for their keys.
   if (cache_->Hold(call.now, wants)) {
+    cache_->Done();  // Its commands have other names for them.
     cache_->CountHit();
     session->leased = true;
     AnswerOnKeys(session, call, ExecHeld(session, queue));
@@ -279,7 +295,7 @@ void Dispatcher::ExecOnKeys(Session* session, const Call& call,
   auto waiting = std::make_unique<WaitingCommand>();
   waiting->queue = std::move(queue);
   waiting->exec = true;
-  WaitForKeys(session, call, std::move(wants), std::move(waiting));
+  WaitForKeys(session, call, wants, std::move(waiting));
 }
 
 Reply Dispatcher::ExecHeld(Session* session, const std::vector<std::vector<Bytes>>& queue) {
