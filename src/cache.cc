@@ -387,10 +387,10 @@ MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
 void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
   Writing* const writing = NoteWrite(key, false);
-  if (writing != nullptr) writing->sets_ttl |= expiry.kind != Expiry::Kind::kKeep;
   mesi::Line* line = FindLine(key);
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   const std::optional<MonoTime> deadline = DeadlineOf(key, line, expiry);
+  if (writing != nullptr) writing->sets_ttl |= deadline.has_value();
   if (shard.home != nullptr) {
     line = shard.home->Put(key, line, value, deadline);
   } else {

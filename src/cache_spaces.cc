@@ -15,6 +15,7 @@ constexpr size_t kClassLines = 20'000;  // That are looked at in a go when prefi
 constexpr size_t kEvictionsOfOne = 4096;  // In a turn.
 constexpr size_t kShardsToChooseFrom = 8;
 constexpr int64_t kEvictAgainUs = 2 * kUsPerMs;
+constexpr int64_t kNoneToEvictUs = 100 * kUsPerMs;
 
 }  // namespace
 
@@ -114,6 +115,7 @@ void Cache::KeepLimit(MonoTime now, Limit* limit) {
     n += any ? 1 : 0;
     idle = any ? 0 : idle + 1;
   }
+  if (idle == shards_.size()) limit->look_again = now + kNoneToEvictUs;
 }
 
 // From one of the next few shards, that in which it takes the most: each has an order of its own.

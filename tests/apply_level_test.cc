@@ -15,13 +15,13 @@
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 8;  // Entries mean what they meant in 7; caches say more.
+constexpr uint16_t kVersion = 9;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
 constexpr uint64_t kQueuesHash = 2094347970701253769U;
 constexpr uint64_t kQueuesSaved = 6995250181209960774U;
-constexpr uint64_t kControlHash = 17542991858758593480U;
-constexpr uint64_t kControlSaved = 14333227985589330374U;
+constexpr uint64_t kControlHash = 8510919571324041841U;
+constexpr uint64_t kControlSaved = 7729511821598648777U;
 
 constexpr char kAdvice[] =
     "entries or snapshots mean something else than in the last build of this version: raise "
@@ -61,7 +61,14 @@ Bytes AnyLockOp(Rng* rng) {
 
 Bytes AnyControlOp(Rng* rng) {
   const NodeId id{rng->Below(9) + 1};
-  switch (rng->Below(3)) {
+  const Bytes prefix(rng->Below(4), 'p');
+  switch (rng->Below(5)) {
+    case 3:
+      return EncodeDropSpace(prefix);
+    case 4: {
+      const auto option = static_cast<SpaceChange::Option>(rng->Between(1, 6));
+      return EncodeSetSpace({prefix, {{option, rng->Between(0, 1)}}});
+    }
     case 0:
       return EncodeAddNode(
           {id, "10.0.0." + std::to_string(id.value), 17379, DiskId{rng->Below(3)}});

@@ -135,11 +135,11 @@ TEST(HelloTest, NodeNumbersOutOfRangeAreRefused) {
 
 TEST(HelloTest, TheHighestCommonVersionIsUsedOrNone) {
   Hello hello = MakeHello(Node(1), NodeId{2}, Lane::kControl);
-  hello.protocol_max = 9;
+  hello.protocol_max = kProtocolMax + 1;
   EXPECT_EQ(AnswerHello(Node(2), hello).protocol, kProtocolMax);
   hello.protocol_min = kProtocolMax + 1;
   EXPECT_EQ(Refusal(hello),
-            "no common version of the bus protocol: you speak 9 to 9, this node 8 to 8");
+            "no common version of the bus protocol: you speak 10 to 10, this node 9 to 9");
   hello.protocol_min = 0;
   hello.protocol_max = kProtocolMin - 1;
   EXPECT_NE(Refusal(hello), "");
@@ -163,7 +163,7 @@ TEST(HelloTest, TheDiallerChecksWhoHasAnswered) {
   reply = good;
   reply.protocol = kProtocolMax + 1;
   EXPECT_EQ(complaint(reply),
-            "the peer chose version 9 of the bus protocol, this node speaks 8 to 8");
+            "the peer chose version 10 of the bus protocol, this node speaks 9 to 9");
   reply = HelloReply();
   reply.reason = "go\naway";
   EXPECT_EQ(complaint(reply), "the peer refuses: go\\naway");

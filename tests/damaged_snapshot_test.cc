@@ -89,6 +89,8 @@ TEST(DamagedSnapshotTest, AClusterHasMembersAndEachItsOwnAddressAndAPlaceForEach
       out.Varint(keepers.size());
       for (const uint64_t id : keepers) out.Varint(id);
     }
+    out.Varint(0);  // No prefix has ever had options,
+    out.Varint(0);  // nor has one now.
     ControlMachine machine({});
     Reader in(saved);
     const bool ok = machine.Load(&in).ok();

@@ -78,6 +78,9 @@ TEST_F(NodeCacheSpacesTest, AReaderOwnsWhatNobodyElseHas) {
   EXPECT_EQ(StateAt(other_, "p:k"), "S");
   EXPECT_EQ(Get(home_, "p:k"), Bulk("x"));
   EXPECT_EQ(Get(other_, "p:none"), kNil);
+
+  EXPECT_EQ(Ask(home_, "DCACHE.SET p:k durable DURABLE"), kOk);
+  EXPECT_EQ(StateAt(other_, "p:k"), "S") << "its writes go by the home";
 }
 
 TEST_F(NodeCacheSpacesTest, WhatIsWrittenWithoutATimeGetsThatOfThePrefix) {
@@ -101,6 +104,9 @@ TEST_F(NodeCacheSpacesTest, WhatIsWrittenWithoutATimeGetsThatOfThePrefix) {
     EXPECT_EQ(ttl("MSET " + at + "m v", at + "m"), 100);
     EXPECT_EQ(ttl("DCACHE.SET " + at + "d v", at + "d"), 100);
     EXPECT_EQ(ttl("PERSIST " + at + "d", at + "d"), 0);
+    EXPECT_EQ(ttl("DCACHE.SET " + at + "l v DURABLE", at + "l"), 100);
+    EXPECT_EQ(ttl("GETDEL " + at + "l", at + "l"), 0);
+    EXPECT_EQ(ttl("INCR " + at + "l", at + "l"), 100);
     EXPECT_EQ(ttl("INCR p:n", "p:n"), 0) << "it keeps that it has none";
     EXPECT_EQ(ttl("SET p:q v", "p:q"), 0) << "the longer prefix counts";
     EXPECT_EQ(ttl("SET r v", "r"), 0);

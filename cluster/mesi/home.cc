@@ -358,7 +358,7 @@ bool Home::OnRequestOf(MonoTime now, Session* session, const Message& message) {
   DirLine dir = Load(line, message.key);
   const bool pinned = line != nullptr && IsKept(now, *line) && !IsBusy(dir.state);
   const bool alone = line != nullptr && line->present() && dir.state == Dir::kU && !pinned;
-  request.write |= alone && listener_->ReadsExclusive(message.key);
+  request.write |= alone && !line->durable() && listener_->ReadsExclusive(message.key);
   const DirStep step =
       pinned ? DirStep{.actions = kQueue} : OnRequest(&dir, request, &next_gen_);
   if (!step.possible) return false;
