@@ -56,9 +56,9 @@ bool MakeUnique(std::vector<KeyWant>* wants) {
   std::sort(wants->begin(), wants->end(), [](const KeyWant& a, const KeyWant& b) {
     return a.key != b.key ? a.key < b.key : a.write > b.write;
   });
-  const auto end = std::unique(wants->begin(), wants->end(), [](const KeyWant& a, const KeyWant& b) {
-    return a.key == b.key;
-  });
+  const auto end =
+      std::unique(wants->begin(), wants->end(),
+                  [](const KeyWant& a, const KeyWant& b) { return a.key == b.key; });
   const bool were = end == wants->end();
   wants->erase(end, wants->end());
   return were;

@@ -22,8 +22,8 @@ CacheOperation::Told ToldBy(const Reply* reply, bool sent) {
   if (reply == nullptr) return sent ? Told::kUnknown : Told::kRefused;
   if (!reply->is_error()) return Told::kAnswered;
   if (reply->text.starts_with("UNCERTAIN")) return Told::kUnknown;
-  constexpr const char* kRefusals[] = {"CLUSTERDOWN", "TRYAGAIN", "LIMIT", "OOM", "EXECABORT", "FENCED",
-                                       "ERR value is not an integer"};
+  constexpr const char* kRefusals[] = {"CLUSTERDOWN", "TRYAGAIN", "LIMIT", "OOM", "EXECABORT",
+                                       "FENCED", "ERR value is not an integer"};
   CHECK_SIM(std::any_of(std::begin(kRefusals), std::end(kRefusals),
                         [&](const char* one) { return reply->text.starts_with(one); }),
             "a command on keys is answered: %s", reply->text.c_str());
