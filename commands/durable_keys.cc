@@ -45,7 +45,8 @@ void DurableKeys::Lose(ClusterTime now, BytesView key) {
 }
 
 void DurableKeys::Advance(ClusterTime now, Changes* changed) {
-  while (!deadlines_.empty() && IsOver(deadlines_.begin()->first, now)) {
+  for (size_t ended = 0; ended < kEndedMax; ++ended) {
+    if (deadlines_.empty() || !IsOver(deadlines_.begin()->first, now)) return;
     const Bytes key = deadlines_.begin()->second;
     Lose(now, key);
     changed->push_back({key, false});

@@ -22,6 +22,7 @@ namespace lockstep {
 class DurableKeys {
  public:
   static constexpr int64_t kFenceMemoryMs = 3'600'000;
+  static constexpr size_t kEndedMax = 50'000;  // By one entry; the rest by the next.
 
   struct Record {
     bool present = false;

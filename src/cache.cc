@@ -30,12 +30,17 @@ Cache::Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime no
     shards_.push_back(std::make_unique<Shard>(this, ShardGroup(i)));
     shards_.back()->agent.lines().set_classes(&classes_);
     // Before our start there may have been sessions of which our log tells the end, and not when.
-    shards_.back()->not_before = now + options.times.Outlasts(options.times.home_us) +
-                                 options.times.Outlasts(options.times.cache_us);
+    shards_.back()->not_before = WhenAllHaveEnded(now);
   }
 }
 
 Cache::~Cache() = default;
+
+// Leases of whose sessions nobody knows here, by homes that may be some for a while.
+MonoTime Cache::WhenAllHaveEnded(MonoTime now) const {
+  const mesi::LeaseTimes& times = options_.times;
+  return now + times.Outlasts(times.home_us) + times.Outlasts(times.cache_us);
+}
 
 Cache::Shard& Cache::FindShard(BytesView key) const {
   return *shards_[ShardOfSlot(SlotOf(key), shards_.size())];
@@ -103,8 +108,7 @@ void Cache::FollowSessions(MonoTime now, Shard* shard, const Group& group) {
 void Cache::OnInstalled(MonoTime now, GroupId group) {
   Shard* shard = ShardOfGroup(group);
   if (shard == nullptr) return;
-  const mesi::LeaseTimes& times = options_.times;
-  shard->not_before = now + times.Outlasts(times.home_us) + times.Outlasts(times.cache_us);
+  shard->not_before = WhenAllHaveEnded(now);
 }
 
 void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {

@@ -247,6 +247,7 @@ class Cache final : public Keys {
   // Null: it goes by another name, or was not among the last that were held.
   Latest* LatestOf(BytesView key);
   Shard* ShardOfGroup(GroupId group) const;
+  MonoTime WhenAllHaveEnded(MonoTime now) const;
   void BecomeHome(MonoTime now, Shard* shard, const Group& group);
   void LeaveHome(Shard* shard);
   void FollowSessions(MonoTime now, Shard* shard, const Group& group);

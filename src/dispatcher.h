@@ -68,6 +68,8 @@ class Dispatcher {
   // src/on_keys.cc
   void RunNextHeld(Session* session);
   void RunOnKeys(Session* session, const Call& call);
+  Action RunHandler(Session* session, const FoundCommand& found, std::span<const BytesView> argv,
+                    bool in_exec, Bytes* output);
   void FetchLot(Session* session);
   void FetchWants();
   void AnswerOnKeys(Session* session, const Call& call, Reply reply);

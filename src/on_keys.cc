@@ -97,10 +97,9 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   cache_->CountHit();
   session->leased = true;
   const size_t output_before = session->output_bytes();
-  Context context{session->client, *host_, false, cache_,
-                  call.muted || tracking_ != nullptr ? nullptr : session->Straight()};
-  Args args(call.argv, call.found.subcommand != nullptr ? 2 : 1);
-  Action action = leaf.handler(context, args);
+  const bool straight = !call.muted && tracking_ == nullptr;
+  Action action =
+      RunHandler(session, call.found, call.argv, false, straight ? session->Straight() : nullptr);
   cache_->Done();
   if (auto* query = std::get_if<Query>(&action)) {
     return Ask(session, call, query->group, {Gateway::Kind::kRead, std::move(query->query)}, false);
@@ -115,6 +114,14 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
                     reply.text.size() <= kFastBytesMax &&
                     session->output_bytes() - output_before <= kFastBytesMax;
   fast ? AnswerFast(session, call, std::move(reply)) : Answer(session, call, std::move(reply));
+}
+
+// `output`: see Context.
+Action Dispatcher::RunHandler(Session* session, const FoundCommand& found,
+                              std::span<const BytesView> argv, bool in_exec, Bytes* output) {
+  Context context{session->client, *host_, in_exec, cache_, output};
+  Args args(argv, found.subcommand != nullptr ? 2 : 1);
+  return found.leaf().handler(context, args);
 }
 
 // A pipeline is likely to go on as it begins: most first arguments are keys.
@@ -154,7 +161,6 @@ void Dispatcher::Commit(MonoTime now, Session* session, uint64_t number, Reply r
   cache_->Commit(now, {session->client.id, number}, std::move(reply));
 }
 
-// What the command has read, its client is to hear of; what it has written, others are.
 // Whether it would write a key whose prefix has no room for more (DCACHE.NS: MAXMEMORY, POLICY).
 bool Dispatcher::IsFull(const CommandSpec& leaf, std::span<const BytesView> argv) const {
   if (cache_ == nullptr || !cache_->any_may_be_full() || !leaf.on_keys) return false;
@@ -167,6 +173,7 @@ bool Dispatcher::IsFull(const CommandSpec& leaf, std::span<const BytesView> argv
   });
 }
 
+// What the command has read, its client is to hear of; what it has written, others are.
 void Dispatcher::Track(Session* session, const CommandSpec& leaf,
                        std::span<const BytesView> argv) {
   const Client& client = session->client;
@@ -245,9 +252,7 @@ Action Dispatcher::RunHeld(Session* session, const std::vector<Bytes>& words) {
   const FoundCommand found = CommandTable::Get().Find(argv);
   // Since it was admitted those before it may have filled the room that there was.
   if ((found.leaf().flags & kDenyOom) != 0 && IsFull(found.leaf(), argv)) return OverMemoryReply();
-  Context context{session->client, *host_, false, cache_};
-  Args args(argv, found.subcommand != nullptr ? 2 : 1);
-  Action action = found.leaf().handler(context, args);
+  Action action = RunHandler(session, found, argv, false, nullptr);
   if (tracking_ != nullptr) Track(session, found.leaf(), argv);
   return action;
 }
@@ -314,9 +319,7 @@ Reply Dispatcher::ExecHeld(Session* session, const std::vector<std::vector<Bytes
                                         "command was not run"));
       continue;
     }
-    Context context{session->client, *host_, true, cache_};
-    Args args(argv, found.subcommand != nullptr ? 2 : 1);
-    Action action = found.leaf().handler(context, args);
+    Action action = RunHandler(session, found, argv, true, nullptr);
     auto* reply = std::get_if<Reply>(&action);
     if (reply == nullptr) {
       replies.Add(Reply::Error("ERR", "a transaction is about keys or about locks, not both; this "

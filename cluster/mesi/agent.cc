@@ -133,7 +133,6 @@ void Agent::AskForLease(MonoTime now) {
 
 void Agent::OnGive(MonoTime now, const LeaseGive& give) {
   if (!open_ || give.epoch != epoch_ || give.session != session_) return;
-  if (give.verdict == LeaseGive::Verdict::kNotHome) return;  // It will be, or another is.
   const bool sense = give.verdict == LeaseGive::Verdict::kGranted &&
                      channel_->OnWord(give.received, give.said);
   if (!sense) {

@@ -97,7 +97,7 @@ LeaseGive DecodeGive(Reader* in) {
   give.epoch = in->Get<Term>();
   give.session = SessionId::Decode(in);
   const uint8_t verdict = in->U8();
-  if (verdict > static_cast<uint8_t>(LeaseGive::Verdict::kNotHome)) in->Fail();
+  if (verdict > static_cast<uint8_t>(LeaseGive::Verdict::kOver)) in->Fail();
   give.verdict = static_cast<LeaseGive::Verdict>(verdict);
   give.sent = {in->Signed()};
   give.length_us = in->Signed();

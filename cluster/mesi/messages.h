@@ -110,7 +110,6 @@ struct LeaseGive {
   enum class Verdict : uint8_t {
     kGranted,   // From `sent` for `length_us`, both by the cache's clock.
     kOver,      // The session is over: drop everything, open the next.
-    kNotHome,   // The shard has its home elsewhere, or in another epoch.
   };
   GroupId shard;
   Term epoch;
