@@ -1,0 +1,578 @@
+// Durable keys of whole nodes: hidden until they are logged, and never lost from then on, whoever
+// dies in the midst.
+#include <array>
+
+#include "src/base/hash.h"
+#include "src/cache.h"
+#include "tests/node_fixture.h"
+
+namespace lockstep {
+namespace {
+
+constexpr BytesView kOk = "+OK\r\n";
+constexpr BytesView kNil = "$-1\r\n";
+
+GroupId GroupOf(BytesView key) { return ShardGroup(ShardOfSlot(SlotOf(key), 2)); }
+Bytes Bulk(BytesView text) { return Format("$%zu\r\n", text.size()) + Bytes(text) + "\r\n"; }
+int64_t IntegerOf(const Bytes& reply) {
+  return reply.size() > 1 && reply[0] == ':' ? std::atoll(reply.c_str() + 1) : INT64_MIN;
+}
+
+class NodeDurableTest : public NodeFixture {
+ protected:
+  void SetUp() override { Begin(""); }
+  void Begin(const Bytes& settings) {
+    Form(3, settings);
+    Settle();
+  }
+  // Until the leader of the key's shard stays, and the cache serves.
+  void Settle() {
+    ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(GroupOf("k")) != kNoNode; }));
+    cluster().Run(8000);
+    home_ = cluster().Leader(GroupOf("k"));
+    ASSERT_EQ(cluster().Ask(home_, "SET warm up"), kOk);
+    other_ = cluster().OtherThan(home_);
+    third_ = cluster().OtherThan(home_, other_);
+  }
+  void LoseThePowerOfAll() {
+    for (const NodeId node : {k1, k2, k3}) cluster().Kill(node);
+    cluster().StartAll();
+    Settle();
+  }
+  void StopDisks(bool stopped) {
+    for (const NodeId node : {k1, k2, k3}) cluster().StopDisk(node, stopped);
+  }
+  Bytes Get(NodeId node, BytesView key = "k") { return cluster().Ask(node, "GET " + Bytes(key)); }
+  void ExpectEverywhere(BytesView key, BytesView reply) {
+    for (const NodeId node : {k1, k2, k3}) {
+      EXPECT_EQ(Get(node, key), reply) << key;
+    }
+  }
+  void ExpectPttl(NodeId node, BytesView key, int64_t low, int64_t high) {
+    const int64_t ttl = IntegerOf(cluster().Ask(node, "PTTL " + Bytes(key)));
+    EXPECT_GE(ttl, low) << key;
+    EXPECT_LE(ttl, high) << key;
+  }
+  ClientId SendTo(NodeId node, const Bytes& line) {
+    const ClientId client = cluster().Connect(node);
+    cluster().Send(client, line);
+    return client;
+  }
+  Bytes Await(ClientId client, int64_t ms = 20'000) {
+    Bytes reply;
+    cluster().RunUntil([&] { return !(reply += cluster().Take(client)).empty(); }, ms);
+    return reply;
+  }
+  // The reply of EXEC.
+  Bytes Exec(NodeId node, const std::vector<Bytes>& lines) {
+    const ClientId client = cluster().Connect(node);
+    EXPECT_EQ(cluster().Ask(client, "MULTI"), kOk);
+    for (const Bytes& line : lines) EXPECT_EQ(cluster().Ask(client, line), "+QUEUED\r\n") << line;
+    return cluster().Ask(client, "EXEC");
+  }
+  // A key whose home is another node than that of "k", or the same.
+  Bytes KeyOf(bool same_shard, int n = 0) const {
+    for (int i = 0;; ++i) {
+      const Bytes key = Format("key%d", i);
+      if ((GroupOf(key) == GroupOf("k")) == same_shard && n-- == 0) return key;
+    }
+  }
+
+  NodeId home_, other_, third_;  // Of "k".
+};
+
+// ---- What is promised. ----
+
+TEST_F(NodeDurableTest, AllSeeWhatAnyNodeHasWrittenDurably) {
+  for (const NodeId node : {home_, other_, third_, home_}) {
+    const Bytes value = Format("of-%lu", node.value);
+    EXPECT_EQ(cluster().Ask(node, "DCACHE.SET k " + value + " DURABLE"), kOk);
+    ExpectEverywhere("k", Bulk(value));
+  }
+}
+
+TEST_F(NodeDurableTest, NothingOfItIsLostWithThePowerOfAllNodes) {
+  for (const NodeId node : {home_, other_, third_}) {
+    const Bytes name = Format("by-%lu", node.value);
+    EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + name + " old DURABLE"), kOk);
+    EXPECT_EQ(cluster().Ask(node, "SET " + name + " plain"), kOk) << "durable, as it was";
+    EXPECT_EQ(cluster().Ask(node, "APPEND " + name + " -longer"), ":12\r\n");
+  }
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET gone v DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "DEL gone"), ":1\r\n");
+  EXPECT_EQ(cluster().Ask(third_, "SET gone v2"), kOk) << "durable no more";
+  LoseThePowerOfAll();
+  for (const NodeId node : {k1, k2, k3}) {
+    ExpectEverywhere(Format("by-%lu", node.value), Bulk("plain-longer"));
+  }
+  ExpectEverywhere("gone", kNil);
+  EXPECT_EQ(cluster().Ask(other_, "INCR by-1"), "-ERR value is not an integer or out of range\r\n");
+}
+
+TEST_F(NodeDurableTest, AKeyThatIsDurableStaysSoAfterItsHomeWasLost) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k 1 DURABLE"), kOk);
+  cluster().KillSilently(home_);
+  EXPECT_EQ(Await(SendTo(third_, "INCR k")), ":2\r\n");
+  cluster().Start(home_);
+  Settle();
+  EXPECT_EQ(cluster().Ask(home_, "INCR k"), ":3\r\n");
+  LoseThePowerOfAll();
+  ExpectEverywhere("k", Bulk("3"));
+}
+
+TEST_F(NodeDurableTest, EveryKindOfWriteOfADurableKeyIsDurable) {
+  const std::vector<std::array<Bytes, 3>> writes = {
+      {"SET %s new", "+OK\r\n", "new"},
+      {"MSET %s new plain x", "+OK\r\n", "new"},
+      {"GETSET %s new", Bulk("12"), "new"},
+      {"SETEX %s 1000 new", "+OK\r\n", "new"},
+      {"APPEND %s 3", ":3\r\n", "123"},
+      {"SETRANGE %s 1 9", ":2\r\n", "19"},
+      {"INCRBY %s 30", ":42\r\n", "42"},
+      {"INCRBYFLOAT %s 0.5", Bulk("12.5"), "12.5"},
+      {"DCACHE.SET %s new XX", "+OK\r\n", "new"},
+      {"RENAME source %s", "+OK\r\n", "from"},
+      {"COPY source %s REPLACE", ":1\r\n", "from"},
+  };
+  int n = 0;
+  for (const auto& [write, reply, value] : writes) {
+    const Bytes key = Format("key%d", n);
+    const NodeId writer{1 + static_cast<uint64_t>(n++) % 3};
+    EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET " + key + " 12 DURABLE"), kOk);
+    EXPECT_EQ(cluster().Ask(other_, "SET source from"), kOk);
+    Bytes line = write;
+    line.replace(line.find("%s"), 2, key);
+    EXPECT_EQ(cluster().Ask(writer, line), reply) << line;
+  }
+  LoseThePowerOfAll();
+  n = 0;
+  for (const auto& [write, reply, value] : writes) {
+    EXPECT_EQ(Get(other_, Format("key%d", n++)), Bulk(value)) << write;
+  }
+}
+
+TEST_F(NodeDurableTest, WhatEndsAKeyEndsItForGood) {
+  const std::vector<Bytes> ends = {"DEL %s",      "UNLINK %s",       "GETDEL %s", "RENAME %s other",
+                                   "EXPIRE %s 0", "GETEX %s PXAT 1", "SET %s v PXAT 1"};
+  int n = 0;
+  for (const Bytes& end : ends) {
+    const Bytes key = Format("key%d", n);
+    EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET " + key + " v DURABLE"), kOk);
+    Bytes line = end;
+    line.replace(line.find("%s"), 2, key);
+    EXPECT_NE(cluster().Ask(NodeId{1 + static_cast<uint64_t>(n++) % 3}, line)[0], '-') << line;
+    ExpectEverywhere(key, kNil);
+  }
+  LoseThePowerOfAll();
+  for (int i = 0; i < n; ++i) ExpectEverywhere(Format("key%d", i), kNil);
+}
+
+TEST_F(NodeDurableTest, FlushallTakesDurableKeysForGood) {
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(cluster().Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},
+                            Format("DCACHE.SET key%d v DURABLE", i)), kOk);
+  }
+  EXPECT_EQ(cluster().Ask(other_, "DBSIZE"), ":31\r\n") << "and warm";
+  EXPECT_EQ(cluster().Ask(third_, "FLUSHALL"), kOk);
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(cluster().Ask(node, "DBSIZE"), ":0\r\n");
+  LoseThePowerOfAll();
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Get(third_, Format("key%d", i)), kNil);
+}
+
+TEST_F(NodeDurableTest, TimesToLiveAreDurableAndWhatIsOverStaysOver) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v PX 60000 DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET later v DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(home_, "PEXPIRE later 90000"), ":1\r\n");
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET freed v PX 3000 DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "PERSIST freed"), ":1\r\n");
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET short v PX 1000 DURABLE"), kOk);
+  cluster().Run(1010);
+  ExpectEverywhere("short", kNil);
+  LoseThePowerOfAll();
+  ExpectEverywhere("short", kNil);
+  ExpectEverywhere("freed", Bulk("v"));
+  for (const NodeId node : {k1, k2, k3}) {
+    ExpectPttl(node, "k", 40'000, 60'000);
+    ExpectPttl(node, "later", 70'000, 90'000);
+    EXPECT_EQ(cluster().Ask(node, "PTTL freed"), ":-1\r\n");
+  }
+  cluster().Run(90'000);
+  ExpectEverywhere("k", kNil);
+  ExpectEverywhere("later", kNil);
+}
+
+// Trap 15, of durable keys: at no time nil and then the value.
+TEST_F(NodeDurableTest, ADurableKeyEndsOnAllNodesAtOnce) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v PX 1000 DURABLE"), kOk);
+  const MonoTime began = cluster().now();
+  bool gone = false;
+  int seen = 0;
+  for (int i = 0; i < 1500; ++i) {
+    const Bytes reply = Get(NodeId{1 + static_cast<uint64_t>(i) % 3});
+    ASSERT_TRUE(reply == kNil || reply == Bulk("v")) << reply;
+    ASSERT_TRUE(!gone || reply == kNil) << "after " << i;
+    const bool early = cluster().now() - began < 970 * kUsPerMs;
+    ASSERT_TRUE(reply != kNil || !early) << "after " << i;
+    gone |= reply == kNil;
+    seen += reply == kNil ? 0 : 1;
+  }
+  EXPECT_TRUE(gone);
+  EXPECT_GT(seen, 100);
+}
+
+TEST_F(NodeDurableTest, ALargeValueIsRefusedAndNothingHasChanged) {
+  const Bytes most(1 << 20, 'x');
+  const auto set = [](const Bytes& key, const Bytes& value) {
+    return Format("*4\r\n$10\r\nDCACHE.SET\r\n$%zu\r\n", key.size()) + key + "\r\n" + Bulk(value) +
+           "$7\r\nDURABLE";
+  };
+  EXPECT_EQ(cluster().Ask(other_, set("most", most)), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  for (const NodeId node : {home_, other_, third_}) {
+    EXPECT_TRUE(StartsWith(cluster().Ask(node, set("k", most + "y")), "-LIMIT "));
+    EXPECT_TRUE(StartsWith(cluster().Ask(node, set("fresh", most + "y")), "-LIMIT "));
+    EXPECT_TRUE(StartsWith(cluster().Ask(node, "APPEND most y"), "-LIMIT "));
+    EXPECT_EQ(cluster().Ask(node, "STRLEN most"), Format(":%zu\r\n", most.size()));
+    ExpectEverywhere("k", Bulk("old"));
+    ExpectEverywhere("fresh", kNil);
+  }
+  EXPECT_EQ(cluster().Ask(third_, "APPEND k er"), ":5\r\n") << "it is as good as ever";
+}
+
+// ---- Hidden until it is logged. ----
+
+TEST_F(NodeDurableTest, NobodySeesAValueBeforeAMajorityHasIt) {
+  for (const NodeId writer : {home_, other_}) {
+    EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET k old DURABLE"), kOk);
+    ExpectEverywhere("k", Bulk("old"));
+    StopDisks(true);
+    const ClientId client = SendTo(writer, "SET k new");
+    cluster().Run(100);
+    std::vector<ClientId> readers;
+    for (const NodeId node : {k1, k2, k3}) readers.push_back(SendTo(node, "GET k"));
+    cluster().Run(300);
+    EXPECT_EQ(cluster().Take(client), "");
+    for (const ClientId reader : readers) EXPECT_EQ(cluster().Take(reader), "");
+    StopDisks(false);
+    EXPECT_EQ(Await(client), kOk);
+    for (const ClientId reader : readers) EXPECT_EQ(Await(reader), Bulk("new"));
+  }
+}
+
+TEST_F(NodeDurableTest, AMajorityIsEnough) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  cluster().StopDisk(third_, true);
+  EXPECT_EQ(cluster().Ask(other_, "SET k new"), kOk);
+  cluster().StopDisk(other_, true);
+  const ClientId client = SendTo(home_, "SET k newer");
+  cluster().Run(300);
+  EXPECT_EQ(cluster().Take(client), "");
+  cluster().StopDisk(third_, false);
+  EXPECT_EQ(Await(client), kOk);
+}
+
+TEST_F(NodeDurableTest, WritersOfOneKeyWaitForEachOtherAndAPipelineKeepsItsOrder) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k 0 DURABLE"), kOk);
+  StopDisks(true);
+  std::vector<ClientId> clients;
+  for (const NodeId node : {k1, k2, k3, k1, k2, k3}) {
+    clients.push_back(SendTo(node, "INCR k\r\nGET other\r\nINCR k\r\nPING"));
+  }
+  cluster().Run(200);
+  for (const ClientId client : clients) EXPECT_EQ(cluster().Take(client), "");
+  StopDisks(false);
+  std::vector<int64_t> counted;
+  for (const ClientId client : clients) {
+    Bytes replies;
+    cluster().RunUntil([&] { return Has(replies += cluster().Take(client), "PONG"); });
+    const Bytes behind = Bytes(kNil);
+    const size_t middle = replies.find(behind);
+    ASSERT_NE(middle, Bytes::npos) << replies;
+    const int64_t first = IntegerOf(replies);
+    const int64_t second = IntegerOf(replies.substr(middle + behind.size()));
+    EXPECT_LT(first, second);
+    counted.insert(counted.end(), {first, second});
+  }
+  std::sort(counted.begin(), counted.end());
+  for (size_t i = 0; i < counted.size(); ++i) EXPECT_EQ(counted[i], static_cast<int64_t>(i) + 1);
+}
+
+TEST_F(NodeDurableTest, AWriterWhoLeavesHasWrittenAllTheSame) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  for (const NodeId writer : {home_, other_}) {
+    StopDisks(true);
+    const ClientId client = SendTo(writer, Format("SET k by-%lu", writer.value));
+    cluster().Run(50);
+    cluster().Disconnect(client);
+    StopDisks(false);
+    ExpectEverywhere("k", Bulk(Format("by-%lu", writer.value)));
+  }
+}
+
+TEST_F(NodeDurableTest, ATransactionIsSeenAtOneInstantThoughItsKeysHaveTwoHomes) {
+  const Bytes near = KeyOf(true), far = KeyOf(false);
+  EXPECT_EQ(Exec(other_, {"DCACHE.SET " + near + " 1 DURABLE", "DCACHE.SET " + far + " 1 DURABLE",
+                          "INCR " + near, "GET " + far}),
+            "*4\r\n+OK\r\n+OK\r\n:2\r\n" + Bulk("1"));
+  StopDisks(true);
+  const ClientId writer = SendTo(other_, "MSET " + near + " 5 " + far + " 5");
+  cluster().Run(100);
+  const ClientId reader = SendTo(third_, "MGET " + near + " " + far);
+  cluster().Run(200);
+  EXPECT_EQ(cluster().Take(reader), "");
+  StopDisks(false);
+  EXPECT_EQ(Await(writer), kOk);
+  EXPECT_EQ(Await(reader), "*2\r\n" + Bulk("5") + Bulk("5"));
+}
+
+TEST_F(NodeDurableTest, WhoWatchesADurableKeySeesItWritten) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  const ClientId client = cluster().Connect(third_);
+  EXPECT_EQ(cluster().Ask(client, "WATCH k"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "SET k new"), kOk);
+  cluster().Ask(client, "MULTI");
+  cluster().Ask(client, "SET k never");
+  EXPECT_EQ(cluster().Ask(client, "EXEC"), "*-1\r\n");
+  ExpectEverywhere("k", Bulk("new"));
+}
+
+// ---- Who dies in the midst. ----
+
+TEST_F(NodeDurableTest, AnOwnerThatIsLostInTheMidstHasWrittenWhatWasLogged) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  StopDisks(true);
+  const ClientId client = SendTo(other_, "SET k new");
+  cluster().Run(50);  // Long enough for the home to have proposed it.
+  EXPECT_EQ(cluster().Take(client), "");
+  cluster().KillSilently(other_);
+  StopDisks(false);
+  for (const NodeId node : {home_, third_}) {
+    EXPECT_EQ(Await(SendTo(node, "GET k")), Bulk("new")) << "it is logged, so it is the latest";
+  }
+}
+
+TEST_F(NodeDurableTest, AnOwnerThatIsLostBeforeItsHomeHasHeardLeavesTheValueBefore) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "APPEND k er"), ":5\r\n");
+  cluster().Cut(other_, home_);
+  const ClientId client = SendTo(other_, "SET k new");
+  cluster().Run(50);
+  EXPECT_EQ(cluster().Take(client), "");
+  cluster().KillSilently(other_);
+  cluster().Heal();
+  for (const NodeId node : {home_, third_}) {
+    EXPECT_EQ(Await(SendTo(node, "GET k")), Bulk("older"));
+  }
+  EXPECT_EQ(cluster().Ask(third_, "APPEND k +"), ":6\r\n");
+}
+
+TEST_F(NodeDurableTest, AHomeThatIsLostInTheMidstLeavesADoneWriteOrNobodyKnows) {
+  for (const bool followers_have_it : {true, false}) {
+    EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+    StopDisks(true);
+    const NodeId home = home_;
+    if (!followers_have_it) {
+      cluster().Lose([home](NodeId from, NodeId, const bus::EnvelopeHeader& header) {
+        return from == home && header.type != bus::MessageType::kCache;
+      });
+    }
+    const ClientId client = SendTo(other_, "SET k new");
+    cluster().Run(50);
+    EXPECT_EQ(cluster().Take(client), "");
+    cluster().KillSilently(home_);
+    cluster().Lose({});
+    StopDisks(false);
+    const Bytes told = Await(client);
+    EXPECT_TRUE(told == kOk || StartsWith(told, "-UNCERTAIN ")) << told;
+    const Bytes value = Await(SendTo(third_, "GET k"));
+    EXPECT_EQ(value, Bulk(followers_have_it ? "new" : "old"));
+    EXPECT_TRUE(told != kOk || value == Bulk("new"));
+    cluster().Start(home_);
+    Settle();
+    ExpectEverywhere("k", value);
+  }
+}
+
+// Both its home and its owner: what it wrote itself.
+TEST_F(NodeDurableTest, AHomeThatWritesAndIsLostInTheMidstShowsNothingThatIsNotLogged) {
+  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k old DURABLE"), kOk);
+  cluster().CutOff(home_);
+  const ClientId client = SendTo(home_, "SET k never");
+  cluster().Run(20);
+  const ClientId reader = SendTo(home_, "GET k");
+  EXPECT_EQ(Await(SendTo(third_, "GET k")), Bulk("old"));
+  EXPECT_EQ(Await(SendTo(third_, "SET k new")), kOk);
+  const Bytes told = Await(client);
+  EXPECT_TRUE(StartsWith(told, "-UNCERTAIN ")) << told;
+  EXPECT_FALSE(Has(cluster().Take(reader), "never"));
+  cluster().Heal();
+  cluster().Run(3000);
+  ExpectEverywhere("k", Bulk("new"));
+}
+
+TEST_F(NodeDurableTest, WithoutAMajorityNothingIsAnsweredOkAndNothingIsShown) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  ExpectEverywhere("k", Bulk("old"));
+  cluster().KillSilently(other_);
+  cluster().KillSilently(third_);
+  const ClientId known = SendTo(home_, "SET k new");
+  const ClientId fresh = SendTo(home_, "DCACHE.SET fresh v DURABLE");
+  const Bytes of_known = Await(known, 30'000), of_fresh = Await(fresh, 30'000);
+  for (const Bytes& told : {of_known, of_fresh}) {
+    EXPECT_TRUE(StartsWith(told, "-UNCERTAIN ") || StartsWith(told, "-CLUSTERDOWN ") ||
+                StartsWith(told, "-TRYAGAIN "))
+        << told;
+  }
+  cluster().Start(other_);
+  cluster().Start(third_);
+  Settle();
+  const Bytes value = Get(third_), other = Get(third_, "fresh");
+  EXPECT_TRUE(value == Bulk("old") || (value == Bulk("new") && Has(of_known, "UNCERTAIN")));
+  EXPECT_TRUE(other == kNil || (other == Bulk("v") && Has(of_fresh, "UNCERTAIN")));
+  ExpectEverywhere("k", value);
+  ExpectEverywhere("fresh", other);
+}
+
+TEST_F(NodeDurableTest, LeadersThatMoveUnderWritesLoseAndRepeatNone) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k 0 DURABLE"), kOk);
+  std::vector<ClientId> clients;
+  for (const NodeId node : {k1, k2, k3}) clients.push_back(cluster().Connect(node));
+  int64_t low = 0, high = 0;
+  for (int round = 0; round < 12; ++round) {
+    for (const ClientId client : clients) cluster().Send(client, "INCR k");
+    if (round % 3 == 0) {
+      const NodeId next{1 + static_cast<uint64_t>(round / 3) % 3};
+      cluster().Ask(next, Format("CLUSTER LEADER shard-%lu %lu", ShardOf(GroupOf("k")), next.value));
+    }
+    for (const ClientId client : clients) {
+      const Bytes told = Await(client);
+      // Refused while a leader hands over: then nothing has happened.
+      const bool refused = StartsWith(told, "-TRYAGAIN ");
+      EXPECT_TRUE(IntegerOf(told) > 0 || refused || StartsWith(told, "-UNCERTAIN ")) << told;
+      low += IntegerOf(told) > 0 ? 1 : 0;
+      high += refused ? 0 : 1;
+    }
+  }
+  EXPECT_GT(low, 20);
+  const Bytes value = Get(k1);
+  const int64_t counted = std::atoll(value.c_str() + value.find('\n') + 1);
+  EXPECT_GE(counted, low);
+  EXPECT_LE(counted, high);
+  ExpectEverywhere("k", value);
+  LoseThePowerOfAll();
+  ExpectEverywhere("k", value);
+}
+
+// ---- Fences. ----
+
+TEST_F(NodeDurableTest, AnOlderTokenIsRefusedOnEveryNodeAndAnEqualOneIsNot) {
+  for (const NodeId first : {home_, other_}) {
+    const Bytes key = Format("by-%lu", first.value);
+    EXPECT_EQ(cluster().Ask(first, "DCACHE.SET " + key + " seven FENCE 7"), kOk);
+    for (const NodeId node : {home_, other_, third_}) {
+      const Bytes told = cluster().Ask(node, "DCACHE.SET " + key + " six FENCE 6");
+      EXPECT_TRUE(StartsWith(told, "-FENCED ")) << told;
+      ExpectEverywhere(key, Bulk("seven"));
+      EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + key + " again FENCE 7"), kOk);
+      EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + key + " seven FENCE 7"), kOk);
+    }
+    EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET " + key + " eight FENCE 8"), kOk);
+    EXPECT_TRUE(StartsWith(cluster().Ask(first, "DCACHE.SET " + key + " x FENCE 7"), "-FENCED "));
+    ExpectEverywhere(key, Bulk("eight"));
+  }
+}
+
+TEST_F(NodeDurableTest, WhatAFenceRefusesIsUndoneWithItsTimeAndItsLine) {
+  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k old PX 100000 FENCE 9"), kOk);
+  for (const NodeId node : {home_, other_, third_}) {
+    const ClientId client = cluster().Connect(node);
+    cluster().Send(client, "DCACHE.SET k new PX 5 FENCE 8\r\nGET k\r\nPTTL k\r\nPING");
+    Bytes replies;
+    cluster().RunUntil([&] { return Has(replies += cluster().Take(client), "PONG"); });
+    EXPECT_TRUE(StartsWith(replies, "-FENCED "));
+    EXPECT_TRUE(Has(replies, Bulk("old"))) << replies;
+    ExpectPttl(node, "k", 99'000, 100'000);
+  }
+  EXPECT_EQ(cluster().Ask(third_, "APPEND k er"), ":5\r\n");
+  LoseThePowerOfAll();
+  ExpectEverywhere("k", Bulk("older"));
+}
+
+TEST_F(NodeDurableTest, ATokenOutlivesItsKeyAndThePowerOfAllNodes) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v FENCE 9"), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "DEL k"), ":1\r\n");
+  EXPECT_TRUE(StartsWith(cluster().Ask(home_, "DCACHE.SET k old FENCE 8"), "-FENCED "));
+  ExpectEverywhere("k", kNil);
+  LoseThePowerOfAll();
+  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET k old FENCE 8"), "-FENCED "));
+  ExpectEverywhere("k", kNil);
+  EXPECT_EQ(cluster().Ask(third_, "EXISTS k"), ":0\r\n");
+  EXPECT_EQ(cluster().Ask(third_, "DBSIZE"), ":1\r\n") << "warm; a token is no key";
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET k new FENCE 10"), kOk);
+  ExpectEverywhere("k", Bulk("new"));
+}
+
+TEST_F(NodeDurableTest, AConditionThatFailsNeitherFencesNorWrites) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v FENCE 5"), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET k x NX FENCE 9"), kNil);
+  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k x IFEQ w DURABLE"), kNil);
+  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k six FENCE 6"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k x IFEQ six GET FENCE 7"), Bulk("six"));
+  ExpectEverywhere("k", Bulk("x"));
+}
+
+TEST_F(NodeDurableTest, AReaderWhoWaitsWhileAFenceIsAskedSeesWhatWasBefore) {
+  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k old FENCE 9"), kOk);
+  const ClientId late = SendTo(other_, "DCACHE.SET k never FENCE 3");
+  std::vector<ClientId> readers;
+  for (int ms = 0; ms < 10; ++ms) {
+    for (const NodeId node : {k1, k2, k3}) readers.push_back(SendTo(node, "GET k"));
+    cluster().Run(1);
+  }
+  EXPECT_TRUE(StartsWith(Await(late), "-FENCED "));
+  for (const ClientId reader : readers) EXPECT_EQ(Await(reader), Bulk("old"));
+}
+
+// ---- Memory and snapshots. ----
+
+class SmallDurableTest : public NodeDurableTest {
+ protected:
+  void SetUp() override { Begin("dcache-memory 2mb\nraft-snapshot-entries 20\n"); }
+};
+
+TEST_F(SmallDurableTest, DurableKeysStayWhileOthersMakeRoom) {
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(cluster().Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},
+                            Format("DCACHE.SET key%d v%d DURABLE", i, i)), kOk);
+  }
+  const Bytes filler(500, 'x');
+  const ClientId client = cluster().Connect(other_);
+  for (int i = 0; i < 15'000; i += 100) {
+    Bytes lines;
+    for (int k = i; k < i + 100; ++k) lines += Format("SET filler%d ", k) + filler + "\r\n";
+    cluster().Send(client, lines + "PING");
+    Bytes replies;
+    ASSERT_TRUE(cluster().RunUntil(
+        [&] { return Has(replies += cluster().Take(client), "PONG"); }, 60'000));
+  }
+  for (int i = 0; i < 300; ++i) ExpectEverywhere(Format("key%d", i), Bulk(Format("v%d", i)));
+}
+
+TEST_F(SmallDurableTest, ASnapshotHasThemForANodeThatWasAwayAndForAllThatStartAgain) {
+  cluster().Kill(third_);
+  EXPECT_EQ(Await(SendTo(other_, "DCACHE.SET fenced v FENCE 9")), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "DEL fenced"), ":1\r\n");
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(cluster().Ask(other_, Format("DCACHE.SET key%d v%d DURABLE", i % 50, i)), kOk);
+  }
+  cluster().Start(third_);
+  Settle();
+  LoseThePowerOfAll();
+  for (int i = 150; i < 200; ++i) {
+    ExpectEverywhere(Format("key%d", i % 50), Bulk(Format("v%d", i)));
+  }
+  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET fenced v FENCE 8"), "-FENCED "));
+}
+
+}  // namespace
+}  // namespace lockstep
