@@ -1,85 +1,12 @@
 // Durable keys of whole nodes: hidden until they are logged, and never lost from then on, whoever
 // dies in the midst.
+#include <algorithm>
 #include <array>
 
-#include "src/base/hash.h"
-#include "src/cache.h"
-#include "tests/node_fixture.h"
+#include "tests/durable_fixture.h"
 
 namespace lockstep {
 namespace {
-
-constexpr BytesView kOk = "+OK\r\n";
-constexpr BytesView kNil = "$-1\r\n";
-
-GroupId GroupOf(BytesView key) { return ShardGroup(ShardOfSlot(SlotOf(key), 2)); }
-Bytes Bulk(BytesView text) { return Format("$%zu\r\n", text.size()) + Bytes(text) + "\r\n"; }
-int64_t IntegerOf(const Bytes& reply) {
-  return reply.size() > 1 && reply[0] == ':' ? std::atoll(reply.c_str() + 1) : INT64_MIN;
-}
-
-class NodeDurableTest : public NodeFixture {
- protected:
-  void SetUp() override { Begin(""); }
-  void Begin(const Bytes& settings) {
-    Form(3, settings);
-    Settle();
-  }
-  // Until the leader of the key's shard stays, and the cache serves.
-  void Settle() {
-    ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(GroupOf("k")) != kNoNode; }));
-    cluster().Run(8000);
-    home_ = cluster().Leader(GroupOf("k"));
-    ASSERT_EQ(cluster().Ask(home_, "SET warm up"), kOk);
-    other_ = cluster().OtherThan(home_);
-    third_ = cluster().OtherThan(home_, other_);
-  }
-  void LoseThePowerOfAll() {
-    for (const NodeId node : {k1, k2, k3}) cluster().Kill(node);
-    cluster().StartAll();
-    Settle();
-  }
-  void StopDisks(bool stopped) {
-    for (const NodeId node : {k1, k2, k3}) cluster().StopDisk(node, stopped);
-  }
-  Bytes Get(NodeId node, BytesView key = "k") { return cluster().Ask(node, "GET " + Bytes(key)); }
-  void ExpectEverywhere(BytesView key, BytesView reply) {
-    for (const NodeId node : {k1, k2, k3}) {
-      EXPECT_EQ(Get(node, key), reply) << key;
-    }
-  }
-  void ExpectPttl(NodeId node, BytesView key, int64_t low, int64_t high) {
-    const int64_t ttl = IntegerOf(cluster().Ask(node, "PTTL " + Bytes(key)));
-    EXPECT_GE(ttl, low) << key;
-    EXPECT_LE(ttl, high) << key;
-  }
-  ClientId SendTo(NodeId node, const Bytes& line) {
-    const ClientId client = cluster().Connect(node);
-    cluster().Send(client, line);
-    return client;
-  }
-  Bytes Await(ClientId client, int64_t ms = 20'000) {
-    Bytes reply;
-    cluster().RunUntil([&] { return !(reply += cluster().Take(client)).empty(); }, ms);
-    return reply;
-  }
-  // The reply of EXEC.
-  Bytes Exec(NodeId node, const std::vector<Bytes>& lines) {
-    const ClientId client = cluster().Connect(node);
-    EXPECT_EQ(cluster().Ask(client, "MULTI"), kOk);
-    for (const Bytes& line : lines) EXPECT_EQ(cluster().Ask(client, line), "+QUEUED\r\n") << line;
-    return cluster().Ask(client, "EXEC");
-  }
-  // A key whose home is another node than that of "k", or the same.
-  Bytes KeyOf(bool same_shard, int n = 0) const {
-    for (int i = 0;; ++i) {
-      const Bytes key = Format("key%d", i);
-      if ((GroupOf(key) == GroupOf("k")) == same_shard && n-- == 0) return key;
-    }
-  }
-
-  NodeId home_, other_, third_;  // Of "k".
-};
 
 // ---- What is promised. ----
 
@@ -220,23 +147,84 @@ TEST_F(NodeDurableTest, ADurableKeyEndsOnAllNodesAtOnce) {
   EXPECT_GT(seen, 100);
 }
 
-TEST_F(NodeDurableTest, ALargeValueIsRefusedAndNothingHasChanged) {
-  const Bytes most(1 << 20, 'x');
-  const auto set = [](const Bytes& key, const Bytes& value) {
-    return Format("*4\r\n$10\r\nDCACHE.SET\r\n$%zu\r\n", key.size()) + key + "\r\n" + Bulk(value) +
-           "$7\r\nDURABLE";
-  };
-  EXPECT_EQ(cluster().Ask(other_, set("most", most)), kOk);
-  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
-  for (const NodeId node : {home_, other_, third_}) {
-    EXPECT_TRUE(StartsWith(cluster().Ask(node, set("k", most + "y")), "-LIMIT "));
-    EXPECT_TRUE(StartsWith(cluster().Ask(node, set("fresh", most + "y")), "-LIMIT "));
-    EXPECT_TRUE(StartsWith(cluster().Ask(node, "APPEND most y"), "-LIMIT "));
-    EXPECT_EQ(cluster().Ask(node, "STRLEN most"), Format(":%zu\r\n", most.size()));
-    ExpectEverywhere("k", Bulk("old"));
-    ExpectEverywhere("fresh", kNil);
+TEST_F(NodeDurableTest, EachWriteKeepsOrDropsTheTimeToLiveAsItDoesOfAnyKey) {
+  const std::vector<std::pair<Bytes, bool>> writes = {
+      {"SET %s 2", false},      {"SET %s 2 KEEPTTL", true},   {"GETSET %s 2", false},
+      {"APPEND %s 3", true},    {"SETRANGE %s 0 4", true},    {"INCR %s", true},
+      {"MSET %s 2 b 2", false}, {"DCACHE.SET %s 2", false},   {"DCACHE.SET %s 2 KEEPTTL", true},
+      {"GETEX %s", true},       {"GETEX %s PERSIST", false},  {"DCACHE.INCR %s 1", true},
+      {"PERSIST %s", false},    {"EXPIRE %s 600 GT", true},   {"DCACHE.SET %s 2 FENCE 4", false},
+      {"INCRBYFLOAT %s 1", true}};
+  size_t n = 0;
+  for (const auto& [write, keeps] : writes) {
+    const Bytes key = Format("key%zu", n);
+    EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET " + key + " 1 PX 600000 DURABLE"), kOk);
+    Bytes line = write;
+    line.replace(line.find("%s"), 2, key);
+    EXPECT_NE(cluster().Ask(NodeId{1 + n++ % 3}, line)[0], '-') << line;
   }
-  EXPECT_EQ(cluster().Ask(third_, "APPEND k er"), ":5\r\n") << "it is as good as ever";
+  EXPECT_EQ(cluster().Ask(other_, "SET plain 1 PX 600000"), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET plain 2 KEEPTTL DURABLE"), kOk);
+  for (const bool again : {false, true}) {
+    if (again) LoseThePowerOfAll();
+    n = 0;
+    for (const auto& [write, keeps] : writes) {
+      const Bytes key = Format("key%zu", n++);
+      for (const NodeId node : {k1, k2, k3}) {
+        SCOPED_TRACE(write);
+        if (keeps) {
+          ExpectPttl(node, key, 500'000, 600'000);
+        } else {
+          EXPECT_EQ(cluster().Ask(node, "PTTL " + key), ":-1\r\n") << again;
+        }
+      }
+    }
+    ExpectPttl(third_, "plain", 500'000, 600'000);
+  }
+}
+
+// Either it was in time, and the key ends; or it made a new one, which has no end.
+TEST_F(NodeDurableTest, AnIncrAtTheEndOfAKeysTimeCountsOnOrBeginsAnew) {
+  for (const NodeId writer : {home_, other_}) {
+    for (int at = 285; at < 315; ++at) {
+      const Bytes key = Format("k%d-%lu", at, writer.value);
+      EXPECT_EQ(cluster().Ask(writer, "DCACHE.SET " + key + " 5 PX 300 DURABLE"), kOk);
+      cluster().Run(at);
+      const Bytes told = cluster().Ask(writer, "INCR " + key);
+      cluster().Run(100);
+      EXPECT_TRUE(told == ":6\r\n" || told == ":1\r\n") << told;
+      ExpectEverywhere(key, told == ":6\r\n" ? kNil : BytesView("$1\r\n1\r\n"));
+      const Bytes ttl = told == ":6\r\n" ? ":-2\r\n" : ":-1\r\n";
+      EXPECT_EQ(cluster().Ask(third_, "PTTL " + key), ttl) << at;
+    }
+  }
+}
+
+TEST_F(NodeDurableTest, AnIncrAfterDelInOneTransactionHasNoTime) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k 5 PX 5000 DURABLE"), kOk);
+  EXPECT_EQ(Exec(third_, {"DEL k", "INCR k"}), "*2\r\n:1\r\n:1\r\n");
+  for (const NodeId node : {k1, k2, k3}) EXPECT_EQ(cluster().Ask(node, "PTTL k"), ":-1\r\n");
+  LoseThePowerOfAll();
+  EXPECT_EQ(cluster().Ask(other_, "PTTL k"), ":-1\r\n");
+  EXPECT_EQ(Exec(third_, {"PEXPIRE k 100000", "INCR k"}), "*2\r\n:1\r\n:2\r\n");
+  LoseThePowerOfAll();
+  ExpectPttl(other_, "k", 80'000, 100'000);
+}
+
+TEST_F(NodeDurableTest, AsMuchAsOneCommandMayWriteIsLogged) {
+  const Bytes value = Bulk(Bytes(1 << 20, 'x'));
+  Bytes mset = "*15\r\n$4\r\nMSET\r\n";
+  for (int i = 0; i < 7; ++i) {
+    const Bytes key = Format("{k}%d", i);
+    EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET " + key + " v DURABLE"), kOk);
+    mset += Bulk(key) + value;
+  }
+  mset.resize(mset.size() - 2);
+  for (const NodeId writer : {home_, other_}) EXPECT_EQ(cluster().Ask(writer, mset), kOk);
+  LoseThePowerOfAll();
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_EQ(cluster().Ask(third_, Format("STRLEN {k}%d", i)), ":1048576\r\n");
+  }
 }
 
 // ---- Hidden until it is logged. ----
@@ -463,76 +451,6 @@ TEST_F(NodeDurableTest, LeadersThatMoveUnderWritesLoseAndRepeatNone) {
   ExpectEverywhere("k", value);
 }
 
-// ---- Fences. ----
-
-TEST_F(NodeDurableTest, AnOlderTokenIsRefusedOnEveryNodeAndAnEqualOneIsNot) {
-  for (const NodeId first : {home_, other_}) {
-    const Bytes key = Format("by-%lu", first.value);
-    EXPECT_EQ(cluster().Ask(first, "DCACHE.SET " + key + " seven FENCE 7"), kOk);
-    for (const NodeId node : {home_, other_, third_}) {
-      const Bytes told = cluster().Ask(node, "DCACHE.SET " + key + " six FENCE 6");
-      EXPECT_TRUE(StartsWith(told, "-FENCED ")) << told;
-      ExpectEverywhere(key, Bulk("seven"));
-      EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + key + " again FENCE 7"), kOk);
-      EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + key + " seven FENCE 7"), kOk);
-    }
-    EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET " + key + " eight FENCE 8"), kOk);
-    EXPECT_TRUE(StartsWith(cluster().Ask(first, "DCACHE.SET " + key + " x FENCE 7"), "-FENCED "));
-    ExpectEverywhere(key, Bulk("eight"));
-  }
-}
-
-TEST_F(NodeDurableTest, WhatAFenceRefusesIsUndoneWithItsTimeAndItsLine) {
-  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k old PX 100000 FENCE 9"), kOk);
-  for (const NodeId node : {home_, other_, third_}) {
-    const ClientId client = cluster().Connect(node);
-    cluster().Send(client, "DCACHE.SET k new PX 5 FENCE 8\r\nGET k\r\nPTTL k\r\nPING");
-    Bytes replies;
-    cluster().RunUntil([&] { return Has(replies += cluster().Take(client), "PONG"); });
-    EXPECT_TRUE(StartsWith(replies, "-FENCED "));
-    EXPECT_TRUE(Has(replies, Bulk("old"))) << replies;
-    ExpectPttl(node, "k", 99'000, 100'000);
-  }
-  EXPECT_EQ(cluster().Ask(third_, "APPEND k er"), ":5\r\n");
-  LoseThePowerOfAll();
-  ExpectEverywhere("k", Bulk("older"));
-}
-
-TEST_F(NodeDurableTest, ATokenOutlivesItsKeyAndThePowerOfAllNodes) {
-  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v FENCE 9"), kOk);
-  EXPECT_EQ(cluster().Ask(third_, "DEL k"), ":1\r\n");
-  EXPECT_TRUE(StartsWith(cluster().Ask(home_, "DCACHE.SET k old FENCE 8"), "-FENCED "));
-  ExpectEverywhere("k", kNil);
-  LoseThePowerOfAll();
-  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET k old FENCE 8"), "-FENCED "));
-  ExpectEverywhere("k", kNil);
-  EXPECT_EQ(cluster().Ask(third_, "EXISTS k"), ":0\r\n");
-  EXPECT_EQ(cluster().Ask(third_, "DBSIZE"), ":1\r\n") << "warm; a token is no key";
-  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET k new FENCE 10"), kOk);
-  ExpectEverywhere("k", Bulk("new"));
-}
-
-TEST_F(NodeDurableTest, AConditionThatFailsNeitherFencesNorWrites) {
-  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v FENCE 5"), kOk);
-  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET k x NX FENCE 9"), kNil);
-  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k x IFEQ w DURABLE"), kNil);
-  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k six FENCE 6"), kOk);
-  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k x IFEQ six GET FENCE 7"), Bulk("six"));
-  ExpectEverywhere("k", Bulk("x"));
-}
-
-TEST_F(NodeDurableTest, AReaderWhoWaitsWhileAFenceIsAskedSeesWhatWasBefore) {
-  EXPECT_EQ(cluster().Ask(home_, "DCACHE.SET k old FENCE 9"), kOk);
-  const ClientId late = SendTo(other_, "DCACHE.SET k never FENCE 3");
-  std::vector<ClientId> readers;
-  for (int ms = 0; ms < 10; ++ms) {
-    for (const NodeId node : {k1, k2, k3}) readers.push_back(SendTo(node, "GET k"));
-    cluster().Run(1);
-  }
-  EXPECT_TRUE(StartsWith(Await(late), "-FENCED "));
-  for (const ClientId reader : readers) EXPECT_EQ(Await(reader), Bulk("old"));
-}
-
 // ---- Memory and snapshots. ----
 
 class SmallDurableTest : public NodeDurableTest {
@@ -572,6 +490,22 @@ TEST_F(SmallDurableTest, ASnapshotHasThemForANodeThatWasAwayAndForAllThatStartAg
     ExpectEverywhere(Format("key%d", i % 50), Bulk(Format("v%d", i)));
   }
   EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET fenced v FENCE 8"), "-FENCED "));
+}
+
+TEST_F(SmallDurableTest, MoreDurableKeysThanThereIsMemoryAreNotForgotten) {
+  const Bytes filler(20'000, 'x');
+  int kept = 0;
+  for (int i = 0; i < 300; ++i) {
+    const Bytes told = cluster().Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},
+                                     Format("DCACHE.SET key%d v%d", i, i) + filler + " DURABLE");
+    EXPECT_TRUE(told == kOk || StartsWith(told, "-OOM ") || StartsWith(told, "-LIMIT ")) << told;
+    if (told != kOk) break;
+    ++kept;
+  }
+  EXPECT_GT(kept, 20);
+  for (int i = 0; i < kept; ++i) {
+    EXPECT_TRUE(Has(Get(third_, Format("key%d", i)), Format("v%dx", i))) << i;
+  }
 }
 
 }  // namespace
