@@ -247,6 +247,28 @@ TEST_F(NodeDurableTest, NobodySeesAValueBeforeAMajorityHasIt) {
   }
 }
 
+TEST_F(NodeDurableTest, NothingTellsOfAKeyBeforeAMajorityHasIt) {
+  StopDisks(true);
+  const std::vector<ClientId> writers = {SendTo(other_, "DCACHE.SET fresh v DURABLE"),
+                                         SendTo(home_, "DCACHE.SET fresher v DURABLE")};
+  cluster().Run(50);
+  std::vector<ClientId> others;
+  for (const NodeId node : {k1, k2, k3}) {
+    for (const Bytes line : {"EXISTS fresh fresher", "PTTL fresh", "TYPE fresher", "STRLEN fresh",
+                             "DCACHE.GET fresher META", "KEYS *", "DBSIZE", "SCAN 0"}) {
+      others.push_back(SendTo(node, line));
+    }
+  }
+  cluster().Run(300);
+  for (const ClientId other : others) {
+    const Bytes told = cluster().Take(other);
+    EXPECT_FALSE(Has(told, "fresh") || Has(told, ":2") || Has(told, "string")) << told;
+  }
+  StopDisks(false);
+  for (const ClientId writer : writers) EXPECT_EQ(Await(writer), kOk);
+  EXPECT_EQ(cluster().Ask(third_, "EXISTS fresh fresher"), ":2\r\n");
+}
+
 TEST_F(NodeDurableTest, AMajorityIsEnough) {
   EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
   cluster().StopDisk(third_, true);
