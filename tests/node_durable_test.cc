@@ -361,6 +361,20 @@ TEST_F(NodeDurableTest, AnOwnerThatIsLostInTheMidstHasWrittenWhatWasLogged) {
   }
 }
 
+// Its lease is over before the log has told: its end is put off until then.
+TEST_F(NodeDurableTest, AnOwnerThatIsLostIsNotForgottenBeforeTheLogHasTold) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  StopDisks(true);
+  SendTo(other_, "SET k new");
+  cluster().Run(50);
+  cluster().KillSilently(other_);
+  const std::vector<ClientId> readers = {SendTo(third_, "GET k"), SendTo(home_, "GET k")};
+  cluster().Run(3000);
+  for (const ClientId reader : readers) EXPECT_EQ(cluster().Take(reader), "");
+  StopDisks(false);
+  for (const ClientId reader : readers) EXPECT_EQ(Await(reader), Bulk("new"));
+}
+
 TEST_F(NodeDurableTest, AnOwnerThatIsLostBeforeItsHomeHasHeardLeavesTheValueBefore) {
   EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
   EXPECT_EQ(cluster().Ask(other_, "APPEND k er"), ":5\r\n");
