@@ -1,4 +1,4 @@
-// What tests of durable keys of whole nodes begin with: three nodes, and the power that all may lose.
+// What tests of durable keys of whole nodes begin with: three nodes, which may all lose power.
 #pragma once
 
 #include <vector>

@@ -466,7 +466,8 @@ TEST_F(NodeDurableTest, LeadersThatMoveUnderWritesLoseAndRepeatNone) {
     for (const ClientId client : clients) cluster().Send(client, "INCR k");
     if (round % 3 == 0) {
       const NodeId next{1 + static_cast<uint64_t>(round / 3) % 3};
-      cluster().Ask(next, Format("CLUSTER LEADER shard-%lu %lu", ShardOf(GroupOf("k")), next.value));
+      const uint64_t shard = ShardOf(GroupOf("k"));
+      cluster().Ask(next, Format("CLUSTER LEADER shard-%lu %lu", shard, next.value));
     }
     for (const ClientId client : clients) {
       const Bytes told = Await(client);
