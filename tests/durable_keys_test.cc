@@ -224,6 +224,26 @@ TEST_F(DurableKeysTest, ARemovalUnderATokenLeavesThatToken) {
   EXPECT_EQ(Fence("k"), 9u);
 }
 
+TEST_F(DurableKeysTest, ATokenIsRememberedThoughItsKeyIsRemovedTwice) {
+  Write({Set("k", "v", 7)});
+  Write({Gone("k")});
+  Pass(1000);
+  Write({Gone("k")});
+  EXPECT_EQ(Fence("k"), 7u);
+  Write({Gone("k", 9)});
+  EXPECT_EQ(Fence("k"), 9u);
+  Pass(kHourMs + 1);
+  EXPECT_TRUE(keys_.empty());
+}
+
+TEST_F(DurableKeysTest, ATokenIsRememberedOfAKeyThatWasRemovedUnderItBeforeItWas) {
+  Write({Gone("k", 9)});
+  EXPECT_EQ(Value("k"), "(none)");
+  EXPECT_EQ(Fence("k"), 9u);
+  Pass(kHourMs + 1);
+  EXPECT_TRUE(keys_.empty());
+}
+
 // ---- What cannot be read. ----
 
 TEST_F(DurableKeysTest, AnOperationThatIsDamagedAnywhereChangesNothing) {

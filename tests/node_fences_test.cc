@@ -114,6 +114,23 @@ TEST_F(NodeDurableTest, WhatAFenceRefusesOfAnOrdinaryKeyLeavesItOrdinary) {
   EXPECT_EQ(Await(SendTo(third_, "GET k")), Bulk("plainer")) << "it was at home by then";
 }
 
+TEST_F(NodeDurableTest, ATokenOutlivesAKeyThatIsWrittenAndDeletedAtOnce) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v FENCE 9"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "DEL k"), ":1\r\n");
+  EXPECT_EQ(Exec(other_, {"DCACHE.SET k v DURABLE", "DEL k"}), "*2\r\n+OK\r\n:1\r\n");
+  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET k old FENCE 8"), "-FENCED "));
+}
+
+TEST_F(NodeDurableTest, ATokenOutlivesAKeyThatIsSetWhenItsTimeIsPast) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v FENCE 9"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "DEL k"), ":1\r\n");
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k v PXAT 1 FENCE 10"), kOk);
+  ExpectEverywhere("k", kNil);
+  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET k old FENCE 9"), "-FENCED "));
+  EXPECT_EQ(cluster().Ask(third_, "DCACHE.SET fresh v PXAT 1 FENCE 10"), kOk);
+  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET fresh old FENCE 9"), "-FENCED "));
+}
+
 // ---- What is too large. ----
 
 TEST_F(NodeDurableTest, ALargeValueIsRefusedAndNothingHasChanged) {
