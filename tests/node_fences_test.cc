@@ -131,6 +131,21 @@ TEST_F(NodeDurableTest, ATokenOutlivesAKeyThatIsSetWhenItsTimeIsPast) {
   EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET fresh old FENCE 9"), "-FENCED "));
 }
 
+TEST_F(NodeDurableTest, ATokenIsComparedThoughTheTransactionWritesTheKeyAgainWithoutOne) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k nine FENCE 9"), kOk);
+  const Bytes told = Exec(other_, {"DCACHE.SET k old FENCE 3", "DCACHE.SET k old DURABLE"});
+  EXPECT_TRUE(Has(told, "-FENCED ")) << told;
+}
+
+TEST_F(NodeDurableTest, OfTwoTokensInATransactionTheHigherIsRemembered) {
+  const Bytes told = Exec(other_, {"DCACHE.SET k nine FENCE 9", "DCACHE.SET k three FENCE 3"});
+  EXPECT_TRUE(Has(told, "-FENCED ")) << "the second is below what the key has seen: " << told;
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k nine FENCE 9"), kOk);
+  EXPECT_EQ(Exec(other_, {"DCACHE.SET k ten FENCE 10", "DCACHE.SET k on DURABLE"}),
+            "*2\r\n+OK\r\n+OK\r\n");
+  EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET k old FENCE 9"), "-FENCED "));
+}
+
 // ---- What is too large. ----
 
 TEST_F(NodeDurableTest, ALargeValueIsRefusedAndNothingHasChanged) {
