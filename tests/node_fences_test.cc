@@ -146,6 +146,36 @@ TEST_F(NodeDurableTest, OfTwoTokensInATransactionTheHigherIsRemembered) {
   EXPECT_TRUE(StartsWith(cluster().Ask(third_, "DCACHE.SET k old FENCE 9"), "-FENCED "));
 }
 
+// "Nothing was changed" holds for the other keys of the transaction, too.
+TEST_F(NodeDurableTest, ATransactionThatAFenceRefusesHasChangedNoKey) {
+  for (const bool same_shard : {true, false}) {
+    for (const NodeId node : {home_, other_}) {
+      const Bytes fenced = KeyOf(same_shard, 2), first = KeyOf(true, 3);
+      EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + fenced + " v FENCE 9"), kOk);
+      EXPECT_EQ(cluster().Ask(node, "DCACHE.SET " + first + " old DURABLE"), kOk);
+      EXPECT_EQ(cluster().Ask(node, "SET plain old"), kOk);
+      const Bytes told = Exec(node, {"SET " + first + " new", "SET plain new",
+                                     "DCACHE.SET " + fenced + " x FENCE 8"});
+      EXPECT_TRUE(Has(told, "-FENCED ")) << told;
+      ExpectEverywhere(fenced, Bulk("v"));
+      EXPECT_EQ(Get(node, first), Bulk("old")) << same_shard << told;
+      EXPECT_EQ(Get(node, "plain"), Bulk("old")) << same_shard << told;
+    }
+  }
+}
+
+TEST_F(NodeDurableTest, ACommandThatIsRefusedForItsSizeHasChangedNoOtherKey) {
+  const Bytes large((1 << 20) + 1, 'x');
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "SET plain old"), kOk);
+  Bytes mset = "*5\r\n$4\r\nMSET\r\n" + Bulk("plain") + Bulk("new") + Bulk("k") + Bulk(large);
+  mset.resize(mset.size() - 2);
+  const Bytes told = cluster().Ask(other_, mset);
+  EXPECT_TRUE(StartsWith(told, "-LIMIT ")) << told;
+  ExpectEverywhere("k", Bulk("old"));
+  ExpectEverywhere("plain", Bulk("old"));
+}
+
 // ---- What is too large. ----
 
 TEST_F(NodeDurableTest, ALargeValueIsRefusedAndNothingHasChanged) {
