@@ -227,6 +227,28 @@ TEST_F(NodeDurableTest, AsMuchAsOneCommandMayWriteIsLogged) {
   }
 }
 
+// An INCR that the owner has run in time, and that comes to the log when the time is over, must
+// not take the time to live away: the next one would count on for ever.
+TEST_F(NodeDurableTest, AWriteThatKeepsTheTimeAndComesLateLeavesNoKeyWithoutATime) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k 1 PX 2000 DURABLE"), kOk);
+  EXPECT_EQ(cluster().Ask(other_, "INCR k"), ":2\r\n");
+  EXPECT_EQ(cluster().Ask(other_, "INCR k"), ":3\r\n");
+  cluster().RunUntil([&] { return IntegerOf(cluster().Ask(other_, "PTTL k")) <= 30; });
+  cluster().Cut(other_, home_);
+  const ClientId client = SendTo(other_, "INCR k");
+  cluster().Run(300);
+  cluster().Heal();
+  const Bytes told = Await(client);
+  ASSERT_FALSE(told.empty());
+  cluster().Run(3000);
+  const Bytes ttl = cluster().Ask(third_, "PTTL k");
+  if (told == ":4\r\n") {
+    EXPECT_EQ(ttl, ":-2\r\n") << "it had a time, and that is over";
+  } else {
+    EXPECT_TRUE(ttl == ":-2\r\n" || told == ":1\r\n") << told << ttl;
+  }
+}
+
 // ---- Hidden until it is logged. ----
 
 TEST_F(NodeDurableTest, NobodySeesAValueBeforeAMajorityHasIt) {
