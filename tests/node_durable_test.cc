@@ -383,6 +383,22 @@ TEST_F(NodeDurableTest, AnOwnerThatIsLostInTheMidstHasWrittenWhatWasLogged) {
   }
 }
 
+// Its client is told that nobody can say; then the log does.
+TEST_F(NodeDurableTest, AnOwnerThatIsCutOffInTheMidstDoesNotKnowAndTheLogDoes) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  StopDisks(true);
+  const ClientId client = SendTo(other_, "SET k new");
+  cluster().Run(50);
+  cluster().CutOff(other_);
+  const Bytes told = Await(client);
+  EXPECT_TRUE(StartsWith(told, "-UNCERTAIN ")) << told;
+  StopDisks(false);
+  EXPECT_EQ(Await(SendTo(third_, "GET k")), Bulk("new"));
+  EXPECT_EQ(Await(SendTo(third_, "APPEND k er")), ":5\r\n");
+  cluster().Heal();
+  EXPECT_EQ(Await(SendTo(other_, "GET k")), Bulk("newer"));
+}
+
 // Its lease is over before the log has told: its end is put off until then.
 TEST_F(NodeDurableTest, AnOwnerThatIsLostIsNotForgottenBeforeTheLogHasTold) {
   EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
