@@ -526,6 +526,21 @@ TEST_F(NodeDurableTest, LeadersThatMoveUnderWritesLoseAndRepeatNone) {
   ExpectEverywhere("k", value);
 }
 
+// As for a lock: what is under way for five seconds is uncertain.
+TEST_F(NodeDurableTest, NobodyWaitsForEverForDisksThatStandStill) {
+  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k old DURABLE"), kOk);
+  StopDisks(true);
+  const std::vector<ClientId> clients = {SendTo(other_, "SET k new"),
+                                         SendTo(home_, "DCACHE.SET fresh v DURABLE"),
+                                         SendTo(other_, "LOCK.ACQUIRE l alice")};
+  for (const ClientId client : clients) {
+    const Bytes told = Await(client, 15'000);
+    EXPECT_TRUE(StartsWith(told, "-UNCERTAIN ")) << "it says '" << told << "'";
+  }
+  StopDisks(false);
+  ExpectEverywhere("k", Bulk("new"));
+}
+
 // ---- Memory and snapshots. ----
 
 class SmallDurableTest : public NodeDurableTest {
