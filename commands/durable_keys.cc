@@ -37,18 +37,17 @@ void DurableKeys::Remove(BytesView key) {
 }
 
 // The value goes; the fence stays for a while, if there is one.
-void DurableKeys::Lose(ClusterTime now, BytesView key) {
-  const Record* record = Find(key);
-  if (record == nullptr) return;
-  if (!record->present || record->fence == 0) return Remove(key);
-  Put(key, {.deadline = now + kFenceMemoryMs, .fence = record->fence});
+void DurableKeys::Lose(ClusterTime now, BytesView key, uint64_t fence) {
+  if (fence == 0) return Remove(key);
+  Put(key, {.deadline = now + kFenceMemoryMs, .fence = fence});
 }
 
 void DurableKeys::Advance(ClusterTime now, Changes* changed) {
   for (size_t ended = 0; ended < kEndedMax; ++ended) {
     if (deadlines_.empty() || !IsOver(deadlines_.begin()->first, now)) return;
     const Bytes key = deadlines_.begin()->second;
-    Lose(now, key);
+    const Record& record = *Find(key);
+    Lose(now, key, record.present ? record.fence : 0);
     changed->push_back({key, false});
   }
 }
@@ -62,20 +61,15 @@ bool DurableKeys::Apply(ClusterTime now, BytesView op, Changes* changed) {
     const uint64_t fence = std::max(write.fence, before != nullptr ? before->fence : 0);
     if (write.present) {
       Record record{.present = true, .value = std::move(write.value), .fence = fence};
-      if (write.keeps_ttl) {
-        const bool has = before != nullptr && before->present;
-        if (has) record.deadline = before->deadline;
+      // It may have ended since it was written, and goes on for what was left of it then.
+      if (write.keeps_ttl && before != nullptr && before->present) {
+        record.deadline = before->deadline;
       } else if (write.ttl_us != mesi::kNoTtl) {
         record.deadline = now + (write.ttl_us + kUsPerClusterMs - 1) / kUsPerClusterMs;
       }
       Put(write.key, std::move(record));
     } else {
-      if (before != nullptr && fence != before->fence) {
-        Record fenced = *before;
-        fenced.fence = fence;
-        Put(write.key, std::move(fenced));
-      }
-      Lose(now, write.key);
+      Lose(now, write.key, fence);
     }
     changed->push_back({std::move(write.key), true});
   }
@@ -109,6 +103,9 @@ bool DurableKeys::Load(Reader* in) {
     record.value = Bytes(in->String());
     record.deadline = in->GetTime();
     record.fence = in->Varint();
+    const bool is_fence =
+        record.fence > 0 && record.deadline != kNeverCluster && record.value.empty();
+    if (!record.present && !is_fence) in->Fail();
     if (key.size() > kNameBytesMax || records_.contains(key)) in->Fail();
     if (in->ok()) Put(key, std::move(record));
   }

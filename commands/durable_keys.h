@@ -52,7 +52,7 @@ class DurableKeys {
  private:
   void Put(BytesView key, Record record);
   void Remove(BytesView key);
-  void Lose(ClusterTime now, BytesView key);
+  void Lose(ClusterTime now, BytesView key, uint64_t fence);
 
   std::map<Bytes, Record, std::less<>> records_;
   std::set<std::pair<ClusterTime, Bytes>> deadlines_;

@@ -64,6 +64,7 @@ Reply KeyRename(Context&, Keys& keys, Args& args) {
   const std::optional<Keys::Value> value = keys.Find(key);
   if (!value) return NoSuchKey();
   if (key != new_key) {
+    if (keys.IsDurable(key)) keys.MakeDurable(new_key, 0);  // It stays what it is.
     CopyTo(keys, new_key, *value);
     keys.Erase(key);
   }
@@ -77,6 +78,7 @@ Reply KeyRenamenx(Context&, Keys& keys, Args& args) {
   const std::optional<Keys::Value> value = keys.Find(key);
   if (!value) return NoSuchKey();
   if (key == new_key || keys.Find(new_key)) return Reply::Integer(0);
+  if (keys.IsDurable(key)) keys.MakeDurable(new_key, 0);
   CopyTo(keys, new_key, *value);
   keys.Erase(key);
   return Reply::Integer(1);

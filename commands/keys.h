@@ -46,6 +46,7 @@ class Keys {
   // of it, the client included. Before it is written. `fence`, if it is not 0: refused if the key
   // has seen a higher one.
   virtual void MakeDurable(BytesView /*key*/, uint64_t /*fence*/) {}
+  virtual bool IsDurable(BytesView /*key*/) { return false; }
   // In which state this node has the key's line, in one letter: M E S I. For people only.
   virtual char StateOf(BytesView) const { return 'I'; }
 };

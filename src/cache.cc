@@ -198,6 +198,7 @@ bool Cache::Holds(MonoTime now, BytesView key, bool write) {
 
 bool Cache::HoldOne(MonoTime now, BytesView key, bool write) {
   now_ = now;
+  wrote_others_ = false;
   Shard& shard = FindShard(key);
   mesi::Line* line = nullptr;
   const bool held = shard.home != nullptr ? shard.home->Hold(now, key, write, &line)

@@ -117,6 +117,7 @@ class Cache final : public Keys {
   // to wait. Then Commit, and Runner::OnCommitted follows, whether its client is there or not.
   bool HasWritten() const { return !writing_.empty(); }
   void Commit(MonoTime now, const Ticket& ticket, Reply reply);
+  std::vector<Ticket> TakeOverdue(MonoTime before);
   // Of the shard's log: what was applied.
   void OnLogged(GroupId group, std::vector<Effects::KeyChange> changes);
   // Gives until when what was seen since the last call is good.
@@ -132,6 +133,7 @@ class Cache final : public Keys {
   bool Erase(BytesView key) override;
   char StateOf(BytesView key) const override;
   void MakeDurable(BytesView key, uint64_t fence) override;
+  bool IsDurable(BytesView key) override { return IsDurableLine(key, FindLine(key)); }
 
   // The groups. ----------------------------------------------------------------------------------
   // Of a shard: who leads it, and what its log says of sessions. Cheap when nothing has changed.
@@ -204,7 +206,8 @@ class Cache final : public Keys {
 
   // What the command that runs writes of a durable key; and what was there before.
   struct Writing {
-    uint64_t fence = 0;
+    uint64_t fence = 0;       // The highest,
+    bool steps_back = false;  // and a lower one behind it.
     bool sets_ttl = false;
     bool was_durable = false;
     std::optional<Bytes> value{};
@@ -213,9 +216,12 @@ class Cache final : public Keys {
   struct Pending {
     Ticket ticket;
     Reply reply;
-    std::map<Bytes, Writing> open;
+    std::map<Bytes, Writing> open{};
+    MonoTime since{};
+    bool partly = false;   // The command wrote what cannot be taken back.
+    bool overdue = false;
   };
-  bool IsDurable(BytesView key, const mesi::Line* line) const;
+  bool IsDurableLine(BytesView key, const mesi::Line* line) const;
   Writing* NoteWrite(BytesView key, bool durable);
   mesi::DurableWrite WriteOf(MonoTime now, const Bytes& key, const Writing& writing);
   void Undo(const Bytes& key, const Writing& writing);
@@ -312,6 +318,7 @@ class Cache final : public Keys {
   std::map<Ticket, uint64_t> numbers_;
   std::map<Bytes, size_t, std::less<>> pins_;  // By how many of those that wait.
   std::map<Bytes, Writing> writing_;
+  bool wrote_others_ = false;  // The command that runs, keys that are not durable.
   std::map<uint64_t, Pending> pending_;  // By number.
   std::map<Bytes, uint64_t, std::less<>> pending_of_;
   std::vector<Pending> committed_;  // To be told.

@@ -11,17 +11,26 @@ namespace {
 
 constexpr size_t kCommitBytesMax = size_t{8} << 20;  // Of one command, or one EXEC.
 
-Reply Fenced() {
-  return Reply::Error("FENCED", "the key has seen a higher token; nothing was changed");
+// `partly`: the command wrote other keys, too.
+Reply Fenced(bool partly) {
+  return Reply::Error("FENCED", partly ? "a key has seen a higher token and was not written; other "
+                                         "keys of the command may have been"
+                                       : "the key has seen a higher token; nothing was changed");
 }
 
-Reply TooLarge() {
+Reply TooLarge(bool partly) {
   return Reply::Error("LIMIT", Format("a durable value has at most %zu bytes, and what a command "
-                                      "writes of them %zu; nothing was changed",
-                                      mesi::kDurableValueBytesMax, kCommitBytesMax));
+                                      "writes of them %zu; %s",
+                                      mesi::kDurableValueBytesMax, kCommitBytesMax,
+                                      partly ? "none of its durable keys was written, others were"
+                                             : "nothing was changed"));
 }
 
-Reply NotNow() {
+Reply NotNow(bool partly) {
+  if (partly) {
+    return Reply::Error("UNCERTAIN", "the home of a durable key cannot log it now; other keys of "
+                                     "the command may have been written");
+  }
   return Reply::Error("TRYAGAIN",
                       "the home of a durable key cannot log it now; nothing was changed");
 }
@@ -92,7 +101,7 @@ void Cache::TakeLogged(MonoTime now, Shard* shard) {
 
 // It stays so until it is deleted, whatever becomes of its space. CLASS home is as good as quorum,
 // and costs as much: who owns a line and its home may be one node.
-bool Cache::IsDurable(BytesView key, const mesi::Line* line) const {
+bool Cache::IsDurableLine(BytesView key, const mesi::Line* line) const {
   if (line != nullptr && line->durable()) return true;
   const Space* const space = SpaceOf(key);
   return space != nullptr && space->durability != Space::Durability::kBack &&
@@ -102,7 +111,10 @@ bool Cache::IsDurable(BytesView key, const mesi::Line* line) const {
 // Null: the key is not durable.
 Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
   mesi::Line* line = FindLine(key);
-  if (!durable && !IsDurable(key, line)) return nullptr;
+  if (!durable && !IsDurableLine(key, line)) {
+    wrote_others_ = true;
+    return nullptr;
+  }
   const auto noted = writing_.find(Bytes(key));
   if (noted != writing_.end()) return &noted->second;
   PinLine(key);
@@ -117,7 +129,9 @@ Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
 
 void Cache::MakeDurable(BytesView key, uint64_t fence) {
   if (!options_.group_of) return;
-  NoteWrite(key, true)->fence = fence;
+  Writing* const writing = NoteWrite(key, true);
+  writing->steps_back |= fence != 0 && fence < writing->fence;  // In an EXEC.
+  writing->fence = std::max(writing->fence, fence);
 }
 
 mesi::DurableWrite Cache::WriteOf(MonoTime now, const Bytes& key, const Writing& writing) {
@@ -126,8 +140,7 @@ mesi::DurableWrite Cache::WriteOf(MonoTime now, const Bytes& key, const Writing&
   mesi::DurableWrite write{.key = key, .present = line->present(), .value = Bytes(line->value())};
   write.fence = writing.fence;
   write.keeps_ttl = writing.was_durable && !writing.sets_ttl;
-  const bool ends = !write.keeps_ttl && line->deadline() != kNeverMono;
-  if (ends) write.ttl_us = std::max<int64_t>(0, line->deadline() - now);
+  if (line->deadline() != kNeverMono) write.ttl_us = std::max<int64_t>(0, line->deadline() - now);
   return write;
 }
 
@@ -137,21 +150,27 @@ void Cache::Commit(MonoTime now, const Ticket& ticket, Reply reply) {
   Done();
   std::map<Shard*, std::vector<mesi::DurableWrite>> writes;
   size_t bytes = 0;
-  bool fits = true;
+  bool fits = true, steps_back = false;
   for (const auto& [key, writing] : writing_) {
     std::vector<mesi::DurableWrite>& of = writes[&FindShard(key)];
     of.push_back(WriteOf(now, key, writing));
     bytes += of.back().value.size();
     fits &= of.back().value.size() <= mesi::kDurableValueBytesMax;
+    steps_back |= writing.steps_back;
     pending_of_[key] = next_number_ + 1;
   }
   const uint64_t number = ++next_number_;
-  pending_[number] = {ticket, std::move(reply), std::exchange(writing_, {})};
+  fits &= bytes <= kCommitBytesMax;
+  Pending& pending = pending_[number];
+  pending = {ticket, std::move(reply), std::exchange(writing_, {}), now};
+  pending.partly = std::exchange(wrote_others_, false) || writes.size() > 1;
+  if (!fits) pending.reply = TooLarge(pending.partly);
   for (const auto& [shard, of] : writes) {
     auto outcome = mesi::Committed::kDone;
-    if (!fits || bytes > kCommitBytesMax) {
-      pending_[number].reply = TooLarge();
+    if (!fits) {
       outcome = mesi::Committed::kRefused;
+    } else if (steps_back) {
+      outcome = mesi::Committed::kFenced;
     } else if (shard->home != nullptr) {
       outcome = shard->home->Commit(now, of);
     } else {
@@ -188,9 +207,9 @@ void Cache::OnKeyCommitted(BytesView named, mesi::Committed outcome) {
   const auto open = pending.open.find(key);
   const bool undone = outcome == mesi::Committed::kFenced || outcome == mesi::Committed::kRefused;
   if (undone) Undo(key, open->second);
-  if (outcome == mesi::Committed::kFenced) pending.reply = Fenced();
+  if (outcome == mesi::Committed::kFenced) pending.reply = Fenced(pending.partly);
   if (outcome == mesi::Committed::kRefused && !pending.reply.text.starts_with("LIMIT")) {
-    pending.reply = NotNow();
+    pending.reply = NotNow(pending.partly);
   }
   if (outcome == mesi::Committed::kLost) pending.reply = NobodyKnows();
   pending.open.erase(open);
@@ -204,6 +223,17 @@ void Cache::OnKeyCommitted(BytesView named, mesi::Committed outcome) {
   if (!pending.open.empty()) return;
   committed_.push_back(std::move(pending));
   pending_.erase(found);
+}
+
+// Of those that began before then. Their clients are not answered any more; what they wrote stays
+// hidden until the log has told.
+std::vector<Cache::Ticket> Cache::TakeOverdue(MonoTime before) {
+  std::vector<Ticket> overdue;
+  for (auto& [number, pending] : pending_) {
+    if (pending.since > before) break;  // In the order in which they came.
+    if (!std::exchange(pending.overdue, true)) overdue.push_back(pending.ticket);
+  }
+  return overdue;
 }
 
 // Its home is this node no more: what it had proposed is in the log, or not.
@@ -220,7 +250,7 @@ bool Cache::TellCommitted() {
   while (!committed_.empty()) {
     any = true;
     for (Pending& pending : std::exchange(committed_, {})) {
-      runner_->OnCommitted(pending.ticket, std::move(pending.reply));
+      if (!pending.overdue) runner_->OnCommitted(pending.ticket, std::move(pending.reply));
     }
     Settle();
   }

@@ -85,6 +85,11 @@ void Node::Parts::TidyCache() {
 }
 
 void Node::Parts::GiveUpKeys() {
+  for (const Cache::Ticket& ticket :
+       cache->TakeOverdue(now + -settings().uncertain_after_ms * kUsPerMs)) {
+    OnCommitted(ticket, Reply::Error("UNCERTAIN", "a durable key is not in the log yet; the "
+                                                  "command may happen, or a part of it"));
+  }
   for (const Cache::Ticket& ticket : cache->WaitingSince(now + -kKeysWaitUs)) {
     Session* session = FindSession(ticket.client);
     if (session == nullptr) {

@@ -227,10 +227,13 @@ TEST_F(NodeDurableTest, AsMuchAsOneCommandMayWriteIsLogged) {
   }
 }
 
-// An INCR that the owner has run in time, and that comes to the log when the time is over, must
-// not take the time to live away: the next one would count on for ever.
-TEST_F(NodeDurableTest, AWriteThatKeepsTheTimeAndComesLateLeavesNoKeyWithoutATime) {
-  EXPECT_EQ(cluster().Ask(other_, "DCACHE.SET k 1 PX 2000 DURABLE"), kOk);
+// An INCR that is asked for while there is time left, and is granted when it is over, must not take
+// the time to live away: the next one would count on for ever.
+class NodeEndsTest : public NodeDurableTest, public ::testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(PlainAndDurable, NodeEndsTest, ::testing::Values("", " DURABLE"));
+
+TEST_P(NodeEndsTest, AWriteThatKeepsTheTimeAndComesLateLeavesNoKeyWithoutATime) {
+  EXPECT_EQ(cluster().Ask(other_, Format("DCACHE.SET k 1 PX 2000%s", GetParam())), kOk);
   EXPECT_EQ(cluster().Ask(other_, "INCR k"), ":2\r\n");
   EXPECT_EQ(cluster().Ask(other_, "INCR k"), ":3\r\n");
   cluster().RunUntil([&] { return IntegerOf(cluster().Ask(other_, "PTTL k")) <= 30; });

@@ -281,7 +281,12 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
     line->set_gen(from->gen);
     line->set_ttl_is_new(false);
     line->set_durable(from->payload->durable);
-    if (line->present()) lines_.SetDeadline(line, from->payload->ends);
+    if (!from->payload->present) {
+      lines_.ClearValue(line);  // Its time was over at home before we were granted it.
+      line->set_version(from->payload->version);
+    } else if (line->present()) {
+      lines_.SetDeadline(line, from->payload->ends);
+    }
   }
   if (step.next == Copy::kE && state != Copy::kE) Watch(now, line);
   // The room of an asking line's generation tells when it asked.
