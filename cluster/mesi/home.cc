@@ -542,7 +542,11 @@ void Home::TakeData(MonoTime now, Line* line, const Payload& payload) {
   line->set_version(payload.version);
   const std::optional<DurableValue> logged = Logged(now, line->key());
   line->set_durable(logged && logged->present);
-  if (!payload.present) {
+  // The log has told meanwhile that its time is over. (Who ends by himself keeps nothing to read.)
+  const bool over = payload.present && payload.ends != kNeverMono && payload.durable &&
+                    !line->durable();
+  if (over) line->set_version(NewVersion());
+  if (!payload.present || over) {
     lines_.ClearValue(line);
     return;
   }
@@ -564,8 +568,9 @@ Payload Home::PayloadOf(const Line& line) const {
 
 // Its readers have stopped before: their clocks are told so that they do.
 void Home::ExpireIfDue(MonoTime now, Line* line) {
-  if (!line->present() || line->deadline() > now || line->durable()) return;
+  if (!line->present() || line->deadline() > now || EndsByLog(now, *line)) return;
   if (!HomeServes(static_cast<Dir>(line->state()))) return;
+  line->set_durable(false);
   listener_->OnUnreadable(line->key());
   lines_.ClearValue(line);
   line->set_version(NewVersion());

@@ -117,10 +117,13 @@ void Home::OnLogged(MonoTime now, BytesView logged_key, bool written) {
 }
 
 // Its time is over by our clock, and the log has not said so yet. It does in a moment; a next home
-// could show it once more until then.
+// could show it once more until then. (It may have said so while a cache had the line.)
 bool Home::EndsByLog(MonoTime now, const Line& line) const {
-  return line.durable() && line.present() && line.deadline() <= now &&
-         HomeServes(static_cast<Dir>(line.state()));
+  if (!line.durable() || !line.present() || line.deadline() > now) return false;
+  if (!HomeServes(static_cast<Dir>(line.state()))) return false;
+  if (IsCommitting(line)) return true;
+  const std::optional<DurableValue> logged = Logged(now, line.key());
+  return logged && logged->present;
 }
 
 bool Home::IsKept(MonoTime now, const Line& line) const {

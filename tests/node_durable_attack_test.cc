@@ -1,0 +1,75 @@
+// Durable keys of whole nodes: what was answered is never lost, whatever is refused or over.
+#include "src/base/hash.h"
+#include "src/cache.h"
+#include "tests/node_fixture.h"
+
+namespace lockstep {
+namespace {
+
+constexpr BytesView kOk = "+OK\r\n";
+constexpr BytesView kNil = "$-1\r\n";
+
+uint64_t ShardNumberOf(BytesView key) { return ShardOfSlot(SlotOf(key), 2); }
+GroupId GroupOf(BytesView key) { return ShardGroup(ShardNumberOf(key)); }
+Bytes Bulk(BytesView text) { return Format("$%zu\r\n", text.size()) + Bytes(text) + "\r\n"; }
+
+class NodeDurableAttackTest : public NodeFixture {
+ protected:
+  void SetUp() override {
+    Form(3);
+    ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(GroupOf("k")) != kNoNode; }));
+    cluster().Run(8000);
+    home_ = cluster().Leader(GroupOf("k"));
+    other_ = cluster().OtherThan(home_);
+    third_ = cluster().OtherThan(home_, other_);
+    ASSERT_EQ(Ask(home_, "SET warm up"), kOk);
+  }
+  Bytes Ask(NodeId node, const Bytes& line) { return cluster().Ask(node, line); }
+  Bytes Get(NodeId node, BytesView key = "k") { return Ask(node, "GET " + Bytes(key)); }
+  void StopDisks(bool stopped) {
+    for (const NodeId node : {k1, k2, k3}) cluster().StopDisk(node, stopped);
+  }
+  Bytes Exec(NodeId node, const std::vector<Bytes>& lines) {
+    const ClientId client = cluster().Connect(node);
+    EXPECT_EQ(cluster().Ask(client, "MULTI"), kOk);
+    for (const Bytes& line : lines) EXPECT_EQ(cluster().Ask(client, line), "+QUEUED\r\n");
+    return cluster().Ask(client, "EXEC");
+  }
+  // Whose home is another node than that of "k".
+  Bytes KeyElsewhere() const {
+    for (int i = 0;; ++i) {
+      Bytes key = Format("far%d", i);
+      if (ShardNumberOf(key) != ShardNumberOf("k")) return key;
+    }
+  }
+
+  NodeId home_, other_, third_;  // Of "k".
+};
+
+// It gives the line back without a value, when the log has told already that the key is over.
+TEST_F(NodeDurableAttackTest, AnOwnerThatHasNotWrittenHidesNoKeyThatIsOver) {
+  ASSERT_EQ(Ask(home_, "DCACHE.SET k v DURABLE PX 300"), kOk);
+  cluster().Run(200);
+  ASSERT_EQ(Ask(other_, "SET k x NX"), kNil);
+  cluster().Run(1000);
+  for (const NodeId node : {home_, other_, third_}) EXPECT_EQ(Get(node), kNil);
+  EXPECT_EQ(Ask(third_, "SET k again"), kOk);
+}
+
+TEST_F(NodeDurableAttackTest, AllOfItSurvivesTheLossOfPower) {
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},
+                  Format("DCACHE.SET key%d v%d DURABLE", i, i)), kOk);
+  }
+  ASSERT_EQ(Ask(other_, "APPEND key7 +"), ":3\r\n");
+  for (const NodeId node : {k1, k2, k3}) cluster().KillSilently(node);
+  cluster().StartAll();
+  cluster().AwaitLeader();
+  cluster().Run(5000);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(Get(k2, Format("key%d", i)), Bulk(Format("v%d%s", i, i == 7 ? "+" : "")));
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
