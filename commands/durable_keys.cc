@@ -46,8 +46,8 @@ void DurableKeys::Advance(ClusterTime now, Changes* changed) {
   for (size_t ended = 0; ended < kEndedMax; ++ended) {
     if (deadlines_.empty() || !IsOver(deadlines_.begin()->first, now)) return;
     const Bytes key = deadlines_.begin()->second;
-    const Record& record = *Find(key);
-    Lose(now, key, record.present ? record.fence : 0);
+    const Record* record = Find(key);
+    Lose(now, key, record->present ? record->fence : 0);
     changed->push_back({key, false});
   }
 }
@@ -59,10 +59,11 @@ bool DurableKeys::Apply(ClusterTime now, BytesView op, Changes* changed) {
   for (mesi::DurableWrite& write : writes) {
     const Record* before = Find(write.key);
     const uint64_t fence = std::max(write.fence, before != nullptr ? before->fence : 0);
-    if (write.present) {
+    // The time that it was to keep was over before this came into the log, and it with it.
+    const bool over = write.keeps_ttl && (before == nullptr || !before->present);
+    if (write.present && !over) {
       Record record{.present = true, .value = std::move(write.value), .fence = fence};
-      // It may have ended since it was written, and goes on for what was left of it then.
-      if (write.keeps_ttl && before != nullptr && before->present) {
+      if (write.keeps_ttl) {
         record.deadline = before->deadline;
       } else if (write.ttl_us != mesi::kNoTtl) {
         record.deadline = now + (write.ttl_us + kUsPerClusterMs - 1) / kUsPerClusterMs;

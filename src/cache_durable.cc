@@ -1,6 +1,7 @@
 // Commands that write durable keys. They run like any other, at one instant, on lines that this
 // node holds; but what they wrote is pinned and shown to nobody, and their clients are not
 // answered, before it is in the log of its shard. What is refused there is taken back.
+#include <algorithm>
 #include <utility>
 
 #include "commands/shard_machine.h"
@@ -139,8 +140,9 @@ mesi::DurableWrite Cache::WriteOf(MonoTime now, const Bytes& key, const Writing&
   CHECK(line != nullptr);
   mesi::DurableWrite write{.key = key, .present = line->present(), .value = Bytes(line->value())};
   write.fence = writing.fence;
-  write.keeps_ttl = writing.was_durable && !writing.sets_ttl;
-  if (line->deadline() != kNeverMono) write.ttl_us = std::max<int64_t>(0, line->deadline() - now);
+  write.keeps_ttl = writing.was_durable && writing.value && !writing.sets_ttl;
+  const bool ends = !write.keeps_ttl && line->deadline() != kNeverMono;
+  if (ends) write.ttl_us = std::max<int64_t>(0, line->deadline() - now);
   return write;
 }
 

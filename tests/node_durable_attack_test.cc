@@ -56,6 +56,43 @@ TEST_F(NodeDurableAttackTest, AnOwnerThatHasNotWrittenHidesNoKeyThatIsOver) {
   EXPECT_EQ(Ask(third_, "SET k again"), kOk);
 }
 
+TEST_F(NodeDurableAttackTest, AWriteThatIsLoggedWhenTheKeyIsOverDoesNotMakeItStay) {
+  for (const NodeId node : {home_, other_}) {
+    ASSERT_EQ(Ask(node, "DCACHE.SET k v DURABLE PX 300"), kOk);
+    cluster().Run(250);
+    StopDisks(true);
+    const ClientId first = cluster().Connect(home_);
+    cluster().Send(first, "DCACHE.SET {k}1 v DURABLE");  // Its append is under way.
+    cluster().Run(3);
+    const ClientId late = cluster().Connect(node);
+    cluster().Send(late, "APPEND k x");
+    cluster().Run(100);
+    StopDisks(false);
+    Bytes reply;
+    ASSERT_TRUE(cluster().RunUntil([&] { return !(reply += cluster().Take(late)).empty(); }));
+    EXPECT_EQ(reply, ":2\r\n");
+    cluster().Run(1000);
+    for (const NodeId reader : {node, third_, home_}) EXPECT_EQ(Get(reader), kNil);
+    EXPECT_EQ(Ask(third_, "SET k again"), kOk);
+    EXPECT_EQ(Ask(home_, "DEL k"), ":1\r\n");
+  }
+}
+
+TEST_F(NodeDurableAttackTest, ATokenIsRememberedHoweverTheValueGoes) {
+  ASSERT_EQ(Ask(home_, "DCACHE.SET k v FENCE 9"), kOk);
+  ASSERT_EQ(Ask(home_, "DEL k"), ":1\r\n");
+  ASSERT_EQ(Ask(home_, "DCACHE.SET k v DURABLE PXAT 1"), kOk);
+  EXPECT_TRUE(StartsWith(Ask(home_, "DCACHE.SET k old FENCE 5"), "-FENCED"));
+  ASSERT_EQ(Ask(home_, "DCACHE.SET absent v FENCE 9 PXAT 1"), kOk);
+  EXPECT_TRUE(StartsWith(Ask(other_, "DCACHE.SET absent old FENCE 5"), "-FENCED"));
+}
+
+TEST_F(NodeDurableAttackTest, ATransactionIsFencedByTheHighestOfItsTokens) {
+  ASSERT_EQ(Exec(home_, {"DCACHE.SET k a FENCE 9", "DCACHE.SET k b DURABLE"}),
+            "*2\r\n+OK\r\n+OK\r\n");
+  EXPECT_TRUE(StartsWith(Ask(home_, "DCACHE.SET k old FENCE 5"), "-FENCED"));
+}
+
 TEST_F(NodeDurableAttackTest, AllOfItSurvivesTheLossOfPower) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_EQ(Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},

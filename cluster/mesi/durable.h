@@ -29,8 +29,8 @@ struct DurableWrite {
   Bytes key;
   bool present = false;    // Else it is gone.
   Bytes value{};
-  bool keeps_ttl = false;  // What the log knows of it stays. If it knows none any more:
-  int64_t ttl_us = kNoTtl;  // from when it is logged.
+  bool keeps_ttl = false;  // Of a value that was there: what the log knows of it stays.
+  int64_t ttl_us = kNoTtl;  // From when it is logged.
   uint64_t fence = 0;      // The token under which it was written; 0: none.
   bool operator==(const DurableWrite&) const = default;
 };
