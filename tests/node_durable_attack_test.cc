@@ -93,6 +93,16 @@ TEST_F(NodeDurableAttackTest, ATransactionIsFencedByTheHighestOfItsTokens) {
   EXPECT_TRUE(StartsWith(Ask(home_, "DCACHE.SET k old FENCE 5"), "-FENCED"));
 }
 
+// The log remembers its token, and knows nothing of what was written since.
+TEST_F(NodeDurableAttackTest, APlainValueAfterAFencedOneMovesWithItsHome) {
+  ASSERT_EQ(Ask(home_, "DCACHE.SET k v FENCE 9"), kOk);
+  ASSERT_EQ(Ask(home_, "DEL k"), ":1\r\n");
+  ASSERT_EQ(Ask(home_, "SET k plain"), kOk);
+  cluster().Ask(home_, Format("CLUSTER LEADER shard-%lu %lu", ShardNumberOf("k"), other_.value));
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(GroupOf("k")) == other_; }));
+  EXPECT_EQ(Get(third_), Bulk("plain"));
+}
+
 TEST_F(NodeDurableAttackTest, AllOfItSurvivesTheLossOfPower) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_EQ(Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},

@@ -99,7 +99,8 @@ void Home::LookAtRecovery(MonoTime now) {
 void Home::AdoptAll(MonoTime now) {
   recovered_ = true;
   for (const auto& [key, candidate] : candidates_) {
-    if (Logged(now, key)) continue;
+    const std::optional<DurableValue> logged = Logged(now, key);
+    if (logged && logged->present) continue;
     const Recovered::Verdict verdict = candidate.recovered.Judge(former_spoke_.has_value());
     if (verdict == Recovered::Verdict::kOwners) Adopt(now, key, candidate.owners);
     if (verdict == Recovered::Verdict::kReaders) Adopt(now, key, candidate.readers);
