@@ -186,6 +186,7 @@ void Cache::SendReport(MonoTime now, Shard* shard) {
 // Commands ----------------------------------------------------------------------------------------
 
 bool Cache::Hold(MonoTime now, BytesView key, bool write) {
+  wrote_plain_ = false;
   const bool held = Holds(now, key, write);
   if (held) hot_keys_.Count(now, key);
   return held;
@@ -198,7 +199,7 @@ bool Cache::Holds(MonoTime now, BytesView key, bool write) {
 
 bool Cache::HoldOne(MonoTime now, BytesView key, bool write) {
   now_ = now;
-  wrote_others_ = false;
+  wrote_plain_ = false;
   Shard& shard = FindShard(key);
   mesi::Line* line = nullptr;
   const bool held = shard.home != nullptr ? shard.home->Hold(now, key, write, &line)
@@ -392,6 +393,7 @@ MonoTime Cache::DeadlineOf(const Expiry& expiry) const {
 void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
   Writing* const writing = NoteWrite(key, false);
+  wrote_plain_ |= writing == nullptr;
   mesi::Line* line = FindLine(key);
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   const std::optional<MonoTime> deadline = DeadlineOf(key, line, expiry);
@@ -407,7 +409,9 @@ void Cache::Put(BytesView key, BytesView value, Expiry expiry) {
 void Cache::Expire(BytesView key, Expiry expiry) {
   Shard& shard = ShardOfKey(key);
   const MonoTime deadline = DeadlineOf(expiry);
-  if (Writing* const writing = NoteWrite(key, false)) writing->sets_ttl = true;
+  Writing* const writing = NoteWrite(key, false);
+  if (writing != nullptr) writing->sets_ttl = true;
+  wrote_plain_ |= writing == nullptr;
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {
     shard.home->SetDeadline(key, deadline);
@@ -419,7 +423,9 @@ void Cache::Expire(BytesView key, Expiry expiry) {
 bool Cache::Erase(BytesView key) {
   if (!Find(key)) return false;
   Shard& shard = ShardOfKey(key);
-  if (Writing* const writing = NoteWrite(key, false)) writing->sets_ttl = true;
+  Writing* const writing = NoteWrite(key, false);
+  if (writing != nullptr) writing->sets_ttl = true;
+  wrote_plain_ |= writing == nullptr;
   Done();
   if (tracker_ != nullptr) tracker_->OnWritten(key);
   if (shard.home != nullptr) {

@@ -218,8 +218,10 @@ class Cache final : public Keys {
     Reply reply;
     std::map<Bytes, Writing> open{};
     MonoTime since{};
-    bool partly = false;   // The command wrote what cannot be taken back.
-    bool overdue = false;
+    bool overdue = false;            // Its client was told so.
+    std::optional<Reply> refusal{};  // The first.
+    bool some_done = false;  // Of its keys,
+    bool some_lost = false;  // and of these nobody knows.
   };
   bool IsDurableLine(BytesView key, const mesi::Line* line) const;
   Writing* NoteWrite(BytesView key, bool durable);
@@ -318,7 +320,7 @@ class Cache final : public Keys {
   std::map<Ticket, uint64_t> numbers_;
   std::map<Bytes, size_t, std::less<>> pins_;  // By how many of those that wait.
   std::map<Bytes, Writing> writing_;
-  bool wrote_others_ = false;  // The command that runs, keys that are not durable.
+  bool wrote_plain_ = false;  // The command that runs has written what is not durable.
   std::map<uint64_t, Pending> pending_;  // By number.
   std::map<Bytes, uint64_t, std::less<>> pending_of_;
   std::vector<Pending> committed_;  // To be told.

@@ -12,26 +12,17 @@ namespace {
 
 constexpr size_t kCommitBytesMax = size_t{8} << 20;  // Of one command, or one EXEC.
 
-// `partly`: the command wrote other keys, too.
-Reply Fenced(bool partly) {
-  return Reply::Error("FENCED", partly ? "a key has seen a higher token and was not written; other "
-                                         "keys of the command may have been"
-                                       : "the key has seen a higher token; nothing was changed");
+Reply Fenced() {
+  return Reply::Error("FENCED", "the key has seen a higher token; nothing was changed");
 }
 
-Reply TooLarge(bool partly) {
+Reply TooLarge() {
   return Reply::Error("LIMIT", Format("a durable value has at most %zu bytes, and what a command "
-                                      "writes of them %zu; %s",
-                                      mesi::kDurableValueBytesMax, kCommitBytesMax,
-                                      partly ? "none of its durable keys was written, others were"
-                                             : "nothing was changed"));
+                                      "writes of them %zu; nothing was changed",
+                                      mesi::kDurableValueBytesMax, kCommitBytesMax));
 }
 
-Reply NotNow(bool partly) {
-  if (partly) {
-    return Reply::Error("UNCERTAIN", "the home of a durable key cannot log it now; other keys of "
-                                     "the command may have been written");
-  }
+Reply NotNow() {
   return Reply::Error("TRYAGAIN",
                       "the home of a durable key cannot log it now; nothing was changed");
 }
@@ -39,6 +30,13 @@ Reply NotNow(bool partly) {
 Reply NobodyKnows() {
   return Reply::Error("UNCERTAIN", "the home of a durable key was lost before it answered; the "
                                    "command may have happened, or a part of it");
+}
+
+// Its keys have several homes, or some are not durable: what happened to those stays.
+Reply Partly(const Reply& refusal) {
+  const Bytes code = refusal.text.substr(0, refusal.text.find(' '));
+  return Reply::Error("UNCERTAIN", "what the command wrote of some keys was refused (" + code +
+                                       ") and taken back; the rest of it has happened");
 }
 
 }  // namespace
@@ -112,10 +110,7 @@ bool Cache::IsDurableLine(BytesView key, const mesi::Line* line) const {
 // Null: the key is not durable.
 Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
   mesi::Line* line = FindLine(key);
-  if (!durable && !IsDurableLine(key, line)) {
-    wrote_others_ = true;
-    return nullptr;
-  }
+  if (!durable && !IsDurableLine(key, line)) return nullptr;
   const auto noted = writing_.find(Bytes(key));
   if (noted != writing_.end()) return &noted->second;
   PinLine(key);
@@ -150,36 +145,39 @@ void Cache::Commit(MonoTime now, const Ticket& ticket, Reply reply) {
   now_ = now;
   touched_ = true;
   Done();
-  std::map<Shard*, std::vector<mesi::DurableWrite>> writes;
+  std::map<GroupId, std::vector<mesi::DurableWrite>> here, elsewhere;  // By where their home is.
+  const uint64_t number = ++next_number_;
   size_t bytes = 0;
   bool fits = true, steps_back = false;
   for (const auto& [key, writing] : writing_) {
-    std::vector<mesi::DurableWrite>& of = writes[&FindShard(key)];
+    const Shard& shard = FindShard(key);
+    auto& of = (shard.home != nullptr ? here : elsewhere)[shard.group];
     of.push_back(WriteOf(now, key, writing));
     bytes += of.back().value.size();
     fits &= of.back().value.size() <= mesi::kDurableValueBytesMax;
     steps_back |= writing.steps_back;
-    pending_of_[key] = next_number_ + 1;
+    pending_of_[key] = number;
   }
-  const uint64_t number = ++next_number_;
-  fits &= bytes <= kCommitBytesMax;
-  Pending& pending = pending_[number];
-  pending = {ticket, std::move(reply), std::exchange(writing_, {}), now};
-  pending.partly = std::exchange(wrote_others_, false) || writes.size() > 1;
-  if (!fits) pending.reply = TooLarge(pending.partly);
-  for (const auto& [shard, of] : writes) {
-    auto outcome = mesi::Committed::kDone;
-    if (!fits) {
-      outcome = mesi::Committed::kRefused;
-    } else if (steps_back) {
-      outcome = mesi::Committed::kFenced;
-    } else if (shard->home != nullptr) {
-      outcome = shard->home->Commit(now, of);
-    } else {
-      shard->agent.Commit(now, of);
+  Pending& pending = pending_[number];  // Until the last of its keys.
+  pending = {.ticket = ticket, .reply = std::move(reply), .open = std::exchange(writing_, {}),
+             .since = now, .refusal = std::nullopt, .some_done = wrote_plain_};
+  if (steps_back) pending.refusal = Fenced();
+  if (!fits || bytes > kCommitBytesMax) pending.refusal = TooLarge();
+  // First what is refused at once: then the rest need not happen.
+  for (const auto* all : {&here, &elsewhere}) {
+    for (const auto& [group, of] : *all) {
+      Shard* shard = ShardOfGroup(group);
+      auto outcome = mesi::Committed::kDone;
+      if (pending.refusal) {
+        outcome = mesi::Committed::kRefused;
+      } else if (shard->home != nullptr) {
+        outcome = shard->home->Commit(now, of);
+      } else {
+        shard->agent.Commit(now, of);
+      }
+      if (outcome == mesi::Committed::kDone) continue;
+      for (const mesi::DurableWrite& write : of) OnKeyCommitted(write.key, outcome);
     }
-    if (outcome == mesi::Committed::kDone) continue;
-    for (const mesi::DurableWrite& write : of) OnKeyCommitted(write.key, outcome);
   }
 }
 
@@ -209,11 +207,11 @@ void Cache::OnKeyCommitted(BytesView named, mesi::Committed outcome) {
   const auto open = pending.open.find(key);
   const bool undone = outcome == mesi::Committed::kFenced || outcome == mesi::Committed::kRefused;
   if (undone) Undo(key, open->second);
-  if (outcome == mesi::Committed::kFenced) pending.reply = Fenced(pending.partly);
-  if (outcome == mesi::Committed::kRefused && !pending.reply.text.starts_with("LIMIT")) {
-    pending.reply = NotNow(pending.partly);
+  if (undone && !pending.refusal) {
+    pending.refusal = outcome == mesi::Committed::kFenced ? Fenced() : NotNow();
   }
-  if (outcome == mesi::Committed::kLost) pending.reply = NobodyKnows();
+  pending.some_done |= outcome == mesi::Committed::kDone;
+  pending.some_lost |= outcome == mesi::Committed::kLost;
   pending.open.erase(open);
   const auto pin = pins_.find(key);
   if (pin != pins_.end() && --pin->second == 0) {
@@ -223,6 +221,11 @@ void Cache::OnKeyCommitted(BytesView named, mesi::Committed outcome) {
   wake_.push_back(key);
   touched_ = true;
   if (!pending.open.empty()) return;
+  if (pending.some_lost) {
+    pending.reply = NobodyKnows();
+  } else if (pending.refusal) {
+    pending.reply = pending.some_done ? Partly(*pending.refusal) : *pending.refusal;
+  }
   committed_.push_back(std::move(pending));
   pending_.erase(found);
 }

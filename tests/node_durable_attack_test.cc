@@ -93,6 +93,22 @@ TEST_F(NodeDurableAttackTest, ATransactionIsFencedByTheHighestOfItsTokens) {
   EXPECT_TRUE(StartsWith(Ask(home_, "DCACHE.SET k old FENCE 5"), "-FENCED"));
 }
 
+TEST_F(NodeDurableAttackTest, ARefusalNeverHidesThatAPartHasHappened) {
+  const Bytes far = KeyElsewhere();
+  ASSERT_EQ(Ask(home_, "DCACHE.SET k v FENCE 9"), kOk);
+  EXPECT_TRUE(StartsWith(Exec(home_, {"DCACHE.SET k no FENCE 5"}), "-FENCED"));
+  for (const NodeId node : {k1, k2, k3}) {
+    const Bytes plain = Exec(node, {"SET {k}plain v", "DCACHE.SET k no FENCE 5"});
+    EXPECT_TRUE(StartsWith(plain, "-UNCERTAIN")) << plain;
+    EXPECT_EQ(Get(other_, "{k}plain"), Bulk("v"));
+    const Bytes both = Exec(node, {"DCACHE.SET " + far + " v DURABLE", "DCACHE.SET k no FENCE 5"});
+    const bool far_happened = Get(other_, far) == Bulk("v");
+    EXPECT_TRUE(StartsWith(both, far_happened ? "-UNCERTAIN" : "-FENCED")) << both;
+    EXPECT_EQ(Get(third_), Bulk("v"));
+    Ask(third_, "DEL " + far);
+  }
+}
+
 // The log remembers its token, and knows nothing of what was written since.
 TEST_F(NodeDurableAttackTest, APlainValueAfterAFencedOneMovesWithItsHome) {
   ASSERT_EQ(Ask(home_, "DCACHE.SET k v FENCE 9"), kOk);
