@@ -229,6 +229,7 @@ class Home {
     return options_.durable == nullptr ? std::nullopt : options_.durable->Find(now, key);
   }
   Committed Propose(MonoTime now, const std::vector<DurableWrite>& writes) const;
+  std::optional<uint64_t> GenOfOwner(const Session& session, BytesView key);
   bool OnCommit(MonoTime now, Session* session, const Message& message);
   void RestoreLogged(Line* line, const DurableValue& logged);
   void LoadLogged(MonoTime now);

@@ -47,11 +47,16 @@ void Home::EraseDurable(MonoTime now, BytesView key) {
   CHECK(committing_.try_emplace(Bytes(key)).second);
 }
 
+// Of a line that it owns, and of which nothing is on its way to the log.
+std::optional<uint64_t> Home::GenOfOwner(const Session& session, BytesView key) {
+  const DirLine dir = Load(lines_.Find(key), key);
+  const bool owned = !HomeServes(dir.state) && dir.state != Dir::kBInv;
+  if (!owned || dir.owner != session.number || committing_.contains(key)) return std::nullopt;
+  return dir.gen;
+}
+
 bool Home::OnCommit(MonoTime now, Session* session, const Message& message) {
-  const DirLine dir = Load(lines_.Find(message.key), message.key);
-  const bool owns = !HomeServes(dir.state) && dir.state != Dir::kBInv &&
-                    dir.owner == session->number && dir.gen == message.gen;
-  if (!owns || !message.payload || committing_.contains(message.key)) return false;
+  if (GenOfOwner(*session, message.key) != message.gen || !message.payload) return false;
   if (message.payload->value.size() > kDurableValueBytesMax) return false;
   const Payload& payload = *message.payload;
   DurableWrite write{.key = Bytes(message.key),
@@ -60,20 +65,25 @@ bool Home::OnCommit(MonoTime now, Session* session, const Message& message) {
                      .keeps_ttl = !payload.ttl_is_new,
                      .fence = message.fence};
   if (payload.ends != kNeverMono) write.ttl_us = std::max<int64_t>(0, payload.ends - now);
+  if (write.ttl_us > kDurableTtlUsMax) return false;
   session->writes.push_back(std::move(write));
   if (session->writes.size() > kCommitWritesMax) return false;
   if (BytesOf(session->writes) > kCommitBytesMax) return false;
   if (message.keeps) return true;
   const std::vector<DurableWrite> writes = std::exchange(session->writes, {});
-  const Committed proposed = Propose(now, writes);
+  std::map<BytesView, uint64_t> gens;  // It must have still what it named first, each key once.
   for (const DurableWrite& one : writes) {
-    const uint64_t gen = lines_.Find(one.key)->gen();
+    const std::optional<uint64_t> gen = GenOfOwner(*session, one.key);
+    if (!gen || !gens.emplace(one.key, *gen).second) return false;
+  }
+  const Committed proposed = Propose(now, writes);
+  for (const auto& [key, gen] : gens) {
     if (proposed == Committed::kDone) {
-      if (!committing_.try_emplace(one.key, Committing{session->number, gen}).second) return false;
+      committing_[Bytes(key)] = {session->number, gen};
       ++session->committing;
     } else {
       Say(session, {.type = MessageType::kCommitted,
-                    .key = one.key,
+                    .key = key,
                     .gen = gen,
                     .have = proposed == Committed::kFenced,
                     .keeps = true});
@@ -126,8 +136,11 @@ bool Home::EndsByLog(MonoTime now, const Line& line) const {
   return logged && logged->present;
 }
 
+// An owner keeps by himself what he has not got into the log yet.
 bool Home::IsKept(MonoTime now, const Line& line) const {
-  return line.pinned() || (line.durable() && (IsCommitting(line) || EndsByLog(now, line)));
+  if (line.pinned()) return true;
+  if (!line.durable() || !HomeServes(static_cast<Dir>(line.state()))) return false;
+  return IsCommitting(line) || EndsByLog(now, line);
 }
 
 void Home::RestoreLogged(Line* line, const DurableValue& logged) {
