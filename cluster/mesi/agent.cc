@@ -200,14 +200,16 @@ void Agent::Pin(BytesView key) {
 }
 
 void Agent::Unpin(MonoTime now, BytesView key) {
-  Line* line = lines_.Find(key);
-  if (line == nullptr || !line->pinned()) return;
-  line->set_pinned(false);
+  if (Line* line = lines_.Find(key)) line->set_pinned(false);
   const auto first = std::stable_partition(put_off_.begin(), put_off_.end(),
                                            [&](const PutOff& one) { return one.key != key; });
   const std::vector<PutOff> now_due(first, put_off_.end());
   put_off_.erase(first, put_off_.end());
   for (const PutOff& one : now_due) {
+    // The line may have gone meanwhile, since it was over. What it was owned for is answered then.
+    const Line* line = lines_.Find(key);
+    const bool owns = IsOwned(StateOf(line)) && line->gen() == one.gen;
+    if (one.type != MessageType::kInv && !owns) continue;
     const Message message{.type = one.type, .key = one.key, .gen = one.gen};
     if (!OnMessage(now, message)) return StartAnew(now);
   }
