@@ -77,7 +77,9 @@ Reply Cache::Answer(MonoTime now, GroupId group, MonoTime asked, BytesView encod
 // Nothing: only its owner knows.
 std::optional<bool> Cache::IsThere(const Shard& shard, const mesi::Line& line,
                                    MonoTime since) const {
-  if (HomeKnows(DirOf(line))) return line.present() && line.deadline() > now_;
+  // What is hidden nobody knows before the log does.
+  const bool known = HomeKnows(DirOf(line)) && !shard.home->IsHidden(now_, line);
+  if (known) return line.present() && line.deadline() > now_;
   const auto witness = shard.witnesses.find(line.key());
   if (witness == shard.witnesses.end() || !witness->second.seen) return std::nullopt;
   if (*witness->second.seen < since) return std::nullopt;
@@ -152,7 +154,8 @@ void Cache::FlushKeys(Shard* shard, const CacheQuery& query, CachePage* page) {
   const bool by_prefix = query.kind == CacheQuery::Kind::kFlushPrefix;
   const uint32_t lines = std::clamp<uint32_t>(query.count, 1, kCachePageMax);
   page->next = home->lines().Scan(query.cursor, lines, [&](const mesi::Line* line) {
-    const bool gone = HomeKnows(DirOf(*line)) && !line->present();
+    const bool known = HomeKnows(DirOf(*line)) && !home->IsHidden(now_, *line);
+    const bool gone = known && !line->present();
     const bool asked = !by_prefix || line->key().starts_with(query.name);
     if (!gone && asked) keys.emplace_back(line->key());
   });
@@ -186,6 +189,10 @@ void Cache::Witnessed(Shard* shard, BytesView key) {
   Shard::Witness& witness = found->second;
   if (now_ - witness.asked > kWitnessUs) return;
   const mesi::Line* line = shard->home->lines().Find(key);
+  // The log has told of what a cache owns.
+  const bool known = line == nullptr ||
+                     (HomeKnows(DirOf(*line)) && !shard->home->IsHidden(now_, *line));
+  if (!known) return;
   const bool alone = line == nullptr || (DirOf(*line) == Dir::kU && !line->durable());
   if (witness.erase && alone) {
     shard->OnUnreadable(key);

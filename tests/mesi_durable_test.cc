@@ -93,7 +93,8 @@ class MesiDurable : public ::testing::Test {
     });
     return heard[{type, Bytes(key)}];
   }
-  static Message Commit(BytesView key, uint64_t gen, bool more = false, MonoTime ends = kNeverMono) {
+  static Message Commit(BytesView key, uint64_t gen, bool more = false,
+                        MonoTime ends = kNeverMono) {
     Message message{.type = MessageType::kCommit, .key = key, .gen = gen, .keeps = more};
     message.payload = Payload{.present = true, .value = "v", .ends = ends, .ttl_is_new = true};
     return message;

@@ -119,6 +119,23 @@ TEST_F(NodeDurableAttackTest, APlainValueAfterAFencedOneMovesWithItsHome) {
   EXPECT_EQ(Get(third_), Bulk("plain"));
 }
 
+// Neither is it gone before it is, nor can it come back after it was.
+TEST_F(NodeDurableAttackTest, ScanSaysNothingOfWhatIsOnItsWayToTheLog) {
+  ASSERT_EQ(Ask(home_, "DCACHE.SET k v DURABLE"), kOk);
+  const ClientId scan = cluster().Connect(home_);
+  const ClientId del = cluster().Connect(home_);
+  cluster().Send(scan, "KEYS k");
+  cluster().Run(1);
+  StopDisks(true);
+  cluster().Send(del, "DEL k");
+  cluster().Run(15);
+  EXPECT_EQ(cluster().Take(scan), "");
+  StopDisks(false);
+  cluster().Run(500);
+  EXPECT_EQ(cluster().Take(del), ":1\r\n");
+  EXPECT_EQ(cluster().Take(scan), "*0\r\n");
+}
+
 TEST_F(NodeDurableAttackTest, AllOfItSurvivesTheLossOfPower) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_EQ(Ask(NodeId{1 + static_cast<uint64_t>(i) % 3},

@@ -598,7 +598,7 @@ bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (found != nullptr) *found = line;
   if (line == nullptr) return true;
   ExpireIfDue(now, line);
-  if (line->durable() && (IsCommitting(*line) || EndsByLog(now, *line))) return false;
+  if (IsHidden(now, *line)) return false;
   const auto state = static_cast<Dir>(line->state());
   if (state == Dir::kU || (state == Dir::kSh && !write)) {
     lines_.Touch(line);

@@ -107,6 +107,11 @@ class Home {
     return line.durable() && committing_.contains(line.key());
   }
 
+  // What its line holds is for nobody to see, before the log has told.
+  bool IsHidden(MonoTime now, const Line& line) const {
+    return line.durable() && (IsCommitting(line) || EndsByLog(now, line));
+  }
+
   // Drops the line that was used least of late (of this class of lines, if one is named), rather
   // one that no cache has; caches drop theirs first. False: none of those that were looked at may
   // go.
