@@ -17,7 +17,10 @@ class DurableUser final : public CacheClient {
   void Round() override {
     world_->cache().JudgeOld();
     open_ = Chance(20) ? static_cast<size_t>(Between(2, 4)) : 1;
-    for (size_t n = open_; n > 0; --n) Chance(70) ? OnDurable() : OnMixed();
+    for (size_t n = open_; n > 0; --n) {
+      const int64_t what = Between(0, 99);
+      what < 60 ? OnDurable() : what < 90 ? OnMixed() : Together();
+    }
     if (Chance(hang_up_percent_)) HangUpSoon(20'000);
   }
 
@@ -46,7 +49,9 @@ class DurableUser final : public CacheClient {
     if (what < 40) return Do(key, op, {"GET", key});
     if (what < 50) return DoKind(Kind::kDelete, key, op, {"DEL", key});
     op.value = NewValue();
-    if (what < 60) return DoKind(Kind::kAppend, key, op, {"APPEND", key, op.value});
+    if (what < 55) return DoKind(Kind::kAppend, key, op, {"APPEND", key, op.value});
+    // Mostly it asks for the line, and writes nothing.
+    if (what < 62) return DoKind(Kind::kSetIfAbsent, key, op, {"SETNX", key, op.value});
     op.kind = Kind::kWrite;
     Argv argv = {"DCACHE.SET", key, op.value};
     if (Chance(60)) argv.push_back("DURABLE");
@@ -55,6 +60,40 @@ class DurableUser final : public CacheClient {
       argv.insert(argv.end(), {"PX", std::to_string(op.ttl_us / kUsPerMs)});
     }
     Do(key, op, argv);
+  }
+
+  // Keys of several homes, durable and not, in one EXEC, of which one may be fenced off. What is
+  // refused has not happened to any of them.
+  void Together() {
+    Op op;
+    op.kind = Kind::kWrite;
+    op.value = NewValue();
+    const Bytes mixed = world_->cache().NameOf(kMixedPrefix, world_->rng().Below(2));
+    const Bytes one = world_->cache().NameOf(kDurablePrefix, world_->rng().Below(2));
+    const Bytes other = world_->cache().NameOf(kDurablePrefix, 2);
+    std::vector<Argv> lines = {{"SET", mixed, op.value},
+                               {"DCACHE.SET", one, op.value, "DURABLE"},
+                               {"DCACHE.SET", other, op.value, "DURABLE"}};
+    if (Chance(50)) lines.erase(lines.begin());
+    if (Chance(60)) {
+      const int64_t token = std::max<int64_t>(1, world_->now_us() - Between(0, kUsPerSecond));
+      const bool first = Chance(50);
+      Argv& fenced = lines[lines.size() - (first ? 2 : 1)];
+      fenced.insert(fenced.end(), {"FENCE", std::to_string(token)});
+    }
+    std::vector<Ticket> tickets;
+    for (const Argv& line : lines) tickets.push_back(Issue(line[1], op));
+    const auto ignore = [](const Reply*, bool) {};
+    session().Call({"MULTI"}, kPatienceUs, ignore);
+    for (const Argv& line : lines) session().Call(line, kPatienceUs, ignore);
+    session().Call({"EXEC"}, kPatienceUs, [=, this](const Reply* reply, bool sent) {
+      if (world_->narrating()) Tell({"EXEC of " + op.value}, reply);
+      Op told;
+      told.told = ToldBy(reply, sent);
+      for (const Ticket& ticket : tickets) world_->cache().OnReturn(ticket, told);
+      Done(told);
+    });
+    for (const Ticket& ticket : tickets) world_->cache().OnNode(ticket, session().node());
   }
 
   // Tokens grow with the world's time; now and then one is old.
