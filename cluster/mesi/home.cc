@@ -598,8 +598,9 @@ bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
   if (found != nullptr) *found = line;
   if (line == nullptr) return true;
   ExpireIfDue(now, line);
-  if (IsHidden(now, *line)) return false;
   const auto state = static_cast<Dir>(line->state());
+  // OnLogged follows. What a cache owns is asked for as ever.
+  if (HomeServes(state) && IsHidden(now, *line)) return false;
   if (state == Dir::kU || (state == Dir::kSh && !write)) {
     lines_.Touch(line);
     return true;
