@@ -208,6 +208,7 @@ void Gateway::LoseSession(MonoTime now, Route* route) {
     } else if (pending->missed && pending->kind == Kind::kWrite && !pending->own) {
       Finish(route, seq, Uncertain());
     } else {
+      pending->half_done |= pending->hands_over && pending->may_wait && pending->may_be_logged();
       pending->in_stream = pending->sent_before = pending->missed = false;
       if (pending->may_wait) pending->asked = now;
     }
@@ -400,7 +401,8 @@ void Gateway::OnForwardNack(MonoTime now, NodeId from, GroupId group, const Forw
 // until its outcome is known, or given up as uncertain.
 void Gateway::RefuseWhatWasNeverLogged(Route* route) {
   route->pending.ForEach([&](uint64_t seq, Pending* pending) {
-    if (!pending->may_be_logged() && !pending->own) Finish(route, seq, TryAgainFull());
+    if (pending->may_be_logged() || pending->own) return;
+    Finish(route, seq, pending->half_done ? Uncertain() : TryAgainFull());
   });
 }
 
@@ -539,7 +541,7 @@ void Gateway::FlushHere(MonoTime now, Route* route) {
       route->moved = now;
     } else if (taken == Group::Taken::kFull && !pending.may_be_logged() && !pending.own) {
       route->first_unsent = seq + 1;
-      Finish(route, seq, TryAgainFull());
+      Finish(route, seq, pending.half_done ? Uncertain() : TryAgainFull());
     } else {
       route->retry_at = now + kRefusedPauseUs;
       return;
@@ -635,7 +637,7 @@ void Gateway::GiveUpLate(MonoTime now, Route* route) {
       // Waits for ever: a Cancel must not be lost.
     } else if (!pending->may_be_logged() || pending->kind == Kind::kRead) {
       if (leaderless_us >= options_.leader_wait_us || overdue) {
-        GiveUp(now, route, seq, ClusterDown(down_reason_));
+        GiveUp(now, route, seq, pending->half_done ? Uncertain() : ClusterDown(down_reason_));
       }
     } else if (leaderless_us >= options_.uncertain_after_us || overdue) {
       GiveUp(now, route, seq, Uncertain());

@@ -161,6 +161,8 @@ class Gateway {
     bool in_stream = false;  // Sent in the route's stream, as number `position`.
     bool sent_before = false;  // In an earlier stream: a leader may have logged it.
     bool missed = false;       // It may have been applied here unseen, within a snapshot.
+    bool half_done = false;    // Its wait has ended with a session; what else it does (a POP's ACK)
+                               // it may have done under that.
     uint64_t position = 0;
     Asker asker;
     MonoTime asked;  // Or, of one that may wait, when it had to be asked anew.

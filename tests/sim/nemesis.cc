@@ -179,7 +179,10 @@ void Nemesis::Terminate(Process* process) {
 void Nemesis::EmptyDisk(int patience) {
   if (stopped_ || patience == 0) return;
   Process* process = AnyProcess();
-  if (!membership_.CanSpare({process->id()})) {
+  // Who was told of nobody else is a cluster of its own when it has forgotten the others, until one
+  // of them dials it.
+  const bool alone = world_->swarm().nodes == 1 && process->id() == NodeId{1};
+  if (alone || !membership_.CanSpare({process->id()})) {
     world_->events().After(200'000, [this, patience] { EmptyDisk(patience - 1); });
     return;
   }
