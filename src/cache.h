@@ -9,6 +9,7 @@
 //      known here.
 //   2. Whatever a command has seen of a line is good until TakeValidUntil(): its answer must have
 //      left by then.
+//   3. What was written of a durable key is pinned, and seen by no other command, until OnCommitted.
 #pragma once
 
 #include <deque>
