@@ -104,10 +104,10 @@ void CacheLedger::JudgeAll() {
   histories_.clear();
 }
 
-std::vector<Bytes> CacheLedger::LastKeys(size_t max) const {
+std::vector<Bytes> CacheLedger::LastKeys(size_t max, bool timed) const {
   std::vector<Bytes> keys;
   for (const auto& [key, history] : histories_) {
-    if (!history.is_timed && keys.size() < max) keys.push_back(key);
+    if (history.is_timed == timed && keys.size() < max) keys.push_back(key);
   }
   return keys;
 }

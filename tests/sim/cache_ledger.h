@@ -57,8 +57,8 @@ class CacheLedger {
   // Judges the histories that nobody adds to any more.
   void JudgeOld();
   void JudgeAll();
-  // Keys of late, of which none ends by time.
-  std::vector<Bytes> LastKeys(size_t max) const;
+  // Keys of late, of which none ends by time, or each may.
+  std::vector<Bytes> LastKeys(size_t max, bool timed = false) const;
   std::vector<Bytes> WatchedKeys(size_t max) const;
 
   bool is_used() const { return is_used_; }

@@ -304,6 +304,9 @@ void Run::KeysAgree() {
   if (!world_.swarm().has_cache_work) return;
   const std::vector<Bytes> keys = world_.cache().LastKeys(kLastKeysMax);
   ReadEverywhere(keys, [](NodeId, const Bytes&, const Reply&) {});
+  // What has ended, or is about to, is shown or not, but hidden from nobody for ever.
+  ReadEverywhere(world_.cache().LastKeys(kLastKeysMax, true),
+                 [](NodeId, const Bytes&, const Reply&) {});
   std::map<Bytes, std::pair<NodeId, Reply>> seen;
   ReadEverywhere(keys, [&](NodeId node, const Bytes& key, const Reply& value) {
     const auto [first, is_new] = seen.try_emplace(key, node, value);
