@@ -9,7 +9,8 @@
 //      known here.
 //   2. Whatever a command has seen of a line is good until TakeValidUntil(): its answer must have
 //      left by then.
-//   3. What was written of a durable key is pinned, and seen by no other command, until OnCommitted.
+//   3. What was written of a durable key is pinned, and seen by no other command, until
+//      OnCommitted.
 #pragma once
 
 #include <deque>
