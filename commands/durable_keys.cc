@@ -9,8 +9,6 @@
 namespace lockstep {
 namespace {
 
-constexpr int64_t kUsPerClusterMs = 1000;
-
 uint64_t HashOf(BytesView key, const DurableKeys::Record& record) {
   uint64_t hash = HashMix(Hash64(key), Hash64(record.value));
   hash = HashMix(hash, static_cast<uint64_t>(record.deadline.ms));
@@ -66,7 +64,7 @@ bool DurableKeys::Apply(ClusterTime now, BytesView op, Changes* changed) {
       if (write.keeps_ttl) {
         record.deadline = before->deadline;
       } else if (write.ttl_us != mesi::kNoTtl) {
-        record.deadline = now + (write.ttl_us + kUsPerClusterMs - 1) / kUsPerClusterMs;
+        record.deadline = now + (write.ttl_us + kUsPerMs - 1) / kUsPerMs;
       }
       Put(write.key, std::move(record));
     } else {

@@ -186,7 +186,6 @@ void Cache::SendReport(MonoTime now, Shard* shard) {
 // Commands ----------------------------------------------------------------------------------------
 
 bool Cache::Hold(MonoTime now, BytesView key, bool write) {
-  wrote_plain_ = false;
   const bool held = Holds(now, key, write);
   if (held) hot_keys_.Count(now, key);
   return held;

@@ -274,6 +274,7 @@ class Cache final : public Keys {
   std::optional<MonoTime> DeadlineOf(BytesView key, const mesi::Line* line,
                                      const Expiry& expiry) const;
   void PinLine(BytesView key);
+  void ReleasePin(BytesView key);
   void UnpinFrom(Waiting* waiting, size_t first);
   void ReleaseOldPins();
   void Settle();

@@ -39,12 +39,6 @@ Reply Partly(const Reply& refusal) {
                                        ") and taken back; the rest of it has happened");
 }
 
-}  // namespace
-
-// The log ----------------------------------------------------------------------------------------
-
-namespace {
-
 mesi::DurableValue ValueOf(const DurableKeys::Record& record, const Group& group, MonoTime now) {
   mesi::DurableValue value{.present = record.present, .value = record.value, .fence = record.fence};
   if (record.present && record.deadline != kNeverCluster) {
@@ -58,6 +52,8 @@ const DurableKeys& KeysOfGroup(const Group& group) {
 }
 
 }  // namespace
+
+// The log ----------------------------------------------------------------------------------------
 
 std::optional<mesi::DurableValue> Cache::Shard::Find(MonoTime now, BytesView key) const {
   const Group* const ours = cache->options_.group_of(group);
@@ -213,11 +209,7 @@ void Cache::OnKeyCommitted(BytesView named, mesi::Committed outcome) {
   pending.some_done |= outcome == mesi::Committed::kDone;
   pending.some_lost |= outcome == mesi::Committed::kLost;
   pending.open.erase(open);
-  const auto pin = pins_.find(key);
-  if (pin != pins_.end() && --pin->second == 0) {
-    pins_.erase(pin);
-    unpinned_.push_back(key);
-  }
+  ReleasePin(key);
   wake_.push_back(key);
   touched_ = true;
   if (!pending.open.empty()) return;

@@ -31,10 +31,9 @@ bool Cache::Gather(Waiting* waiting) {
     PinLine(want.key);
   }
   // Asking for one may have cost another, when a lease was found to be over.
-  all = all && std::all_of(waiting->wants.begin(), waiting->wants.end(), [this](const Want& want) {
+  return all && std::all_of(waiting->wants.begin(), waiting->wants.end(), [this](const Want& want) {
     return Hold(now_, want.key, want.write);
   });
-  return all;
 }
 
 void Cache::PinLine(BytesView key) {
@@ -42,13 +41,15 @@ void Cache::PinLine(BytesView key) {
   shard.home != nullptr ? shard.home->Pin(key) : shard.agent.Pin(key);
 }
 
+void Cache::ReleasePin(BytesView key) {
+  const auto pin = pins_.find(key);
+  if (pin == pins_.end() || --pin->second > 0) return;
+  unpinned_.push_back(pin->first);
+  pins_.erase(pin);
+}
+
 void Cache::UnpinFrom(Waiting* waiting, size_t first) {
-  for (size_t i = first; i < waiting->pinned; ++i) {
-    const auto pin = pins_.find(waiting->wants[i].key);
-    if (pin == pins_.end() || --pin->second > 0) continue;
-    unpinned_.push_back(pin->first);
-    pins_.erase(pin);
-  }
+  for (size_t i = first; i < waiting->pinned; ++i) ReleasePin(waiting->wants[i].key);
   waiting->pinned = std::min(waiting->pinned, first);
 }
 

@@ -262,8 +262,7 @@ void Home::Tick(MonoTime now) {
   if (!lapsed_) next_tick_ = std::min(next_tick_, lease_until_);
   for (size_t i = 0; i < sessions_.size(); ++i) {
     Session* session = sessions_[i].get();
-    if (session == nullptr) continue;
-    if (session->over) continue;
+    if (session == nullptr || session->over) continue;
     if (now >= session->deadline) {
       LOCKSTEP_LOG(kDebug, "cache of node %lu: its lease on shard %lu is over", session->node.value,
                    ShardOf(options_.shard));

@@ -138,9 +138,8 @@ bool Home::EndsByLog(MonoTime now, const Line& line) const {
 
 // An owner keeps by himself what he has not got into the log yet.
 bool Home::IsKept(MonoTime now, const Line& line) const {
-  if (line.pinned()) return true;
-  if (!line.durable() || !HomeServes(static_cast<Dir>(line.state()))) return false;
-  return IsCommitting(line) || EndsByLog(now, line);
+  const bool serves = HomeServes(static_cast<Dir>(line.state()));
+  return line.pinned() || (serves && IsHidden(now, line));
 }
 
 void Home::RestoreLogged(Line* line, const DurableValue& logged) {
