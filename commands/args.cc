@@ -22,7 +22,7 @@ void Args::Options::Add(const char* name) {
 }
 
 BytesView Args::Next() {
-  if (failed_) return {};
+  if (failed()) return {};
   if (at_ >= argv_.size()) {
     SyntaxError();
     return {};
@@ -32,7 +32,7 @@ BytesView Args::Next() {
 
 BytesView Args::Name(const char* what, size_t bytes_max) {
   const BytesView name = Next();
-  if (failed_) return {};
+  if (failed()) return {};
   if (name.empty()) {
     Fail(Reply::Error("ERR", Format("%s is empty", what)));
     return {};
@@ -62,7 +62,7 @@ bool Args::Token(const char* token) {
 
 int64_t Args::Integer(const char* what, int64_t low, int64_t high) {
   const BytesView text = Next();
-  if (failed_) return 0;
+  if (failed()) return 0;
   int64_t value = 0;
   if (!ParseInt64(text, &value)) {
     Fail(Reply::Error("ERR", kNotAnInteger));
@@ -79,7 +79,7 @@ int64_t Args::Integer(const char* what, int64_t low, int64_t high) {
 // Redis's texts of getTimeoutFromObjectOrReply (timeout.c).
 int64_t Args::BlockMs() {
   const BytesView text = Next();
-  if (failed_) return 0;
+  if (failed()) return 0;
   int64_t value = 0;
   if (!ParseInt64(text, &value)) {
     Fail(Reply::Error("ERR", "timeout is not an integer or out of range"));
@@ -88,11 +88,11 @@ int64_t Args::BlockMs() {
   } else if (value > kBlockMsMax) {
     Fail(Reply::Error("ERR", "timeout is out of range"));
   }
-  return failed_ ? 0 : value;
+  return failed() ? 0 : value;
 }
 
 void Args::SyntaxError() {
-  if (failed_) return;
+  if (failed()) return;
   if (at_ >= argv_.size()) {
     Fail(Reply::Error("ERR", "syntax error"));
     return;
@@ -113,8 +113,7 @@ void Args::SyntaxError() {
 }
 
 void Args::Fail(Reply error) {
-  if (failed_) return;
-  failed_ = true;
+  if (failed()) return;
   error_ = std::move(error);
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 
 #include "src/base/bytes.h"
@@ -24,7 +25,7 @@ class Args {
   // `argv[0]` is the command (and argv[1] its subcommand, when `skip` is 2). Borrows.
   explicit Args(std::span<const BytesView> argv, size_t skip = 1) : argv_(argv), at_(skip) {}
 
-  bool More() const { return !failed_ && at_ < argv_.size(); }
+  bool More() const { return !failed() && at_ < argv_.size(); }
   size_t left() const { return argv_.size() - at_; }
 
   // Any bytes.
@@ -46,8 +47,8 @@ class Args {
   // "ERR syntax error near 'TLT' (did you mean TTL?)", or Redis's "ERR syntax error" at the end.
   void SyntaxError();
   void Fail(Reply error);
-  bool failed() const { return failed_; }
-  const Reply& error() const { return error_; }
+  bool failed() const { return error_.has_value(); }
+  const Reply& error() const { return *error_; }  // Once it has failed.
 
   std::span<const BytesView> all() const { return argv_; }
   std::span<const BytesView> rest() const { return argv_.subspan(at_); }
@@ -55,8 +56,7 @@ class Args {
  private:
   std::span<const BytesView> argv_;
   size_t at_;
-  bool failed_ = false;
-  Reply error_;
+  std::optional<Reply> error_;  // The first.
   // No command has more options than these have places.
   struct Options {
     std::array<const char*, 16> names;

@@ -167,7 +167,11 @@ class CommandTable {
 
   std::vector<const CommandSpec*> all_;
   // By a hash of the name without its case, in open addressing; at most half of it is taken.
-  std::vector<const CommandSpec*> places_;
+  struct Place {
+    BytesView name;
+    const CommandSpec* spec = nullptr;  // Null: the place is free.
+  };
+  std::vector<Place> places_;
   std::vector<Bytes> names_;
   std::unordered_map<const CommandSpec*, size_t> numbers_;  // Looked up, never walked.
 };

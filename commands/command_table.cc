@@ -57,8 +57,8 @@ CommandTable::CommandTable() {
     const Bytes name = Lower(spec->name);
     CHECK(name.size() <= kNameSizeMax);
     size_t place = PlaceOf(name);
-    while (places_[place] != nullptr) place = (place + 1) % kPlaces;
-    places_[place] = spec;
+    while (places_[place].spec != nullptr) place = (place + 1) % kPlaces;
+    places_[place] = {spec->name, spec};
     Number(*spec, name);
     for (const CommandSpec& sub : spec->subcommands) Number(sub, name + '|' + Lower(sub.name));
   }
@@ -86,8 +86,8 @@ FoundCommand CommandTable::Find(std::span<const BytesView> argv) const {
 const CommandSpec* CommandTable::FindCommand(BytesView typed) const {
   if (typed.size() > kNameSizeMax) return nullptr;
   for (size_t place = PlaceOf(typed);; place = (place + 1) % kPlaces) {
-    const CommandSpec* const spec = places_[place];
-    if (spec == nullptr || EqualsIgnoreCase(spec->name, typed)) return spec;
+    const Place& at = places_[place];
+    if (at.spec == nullptr || at.name == typed || EqualsIgnoreCase(at.name, typed)) return at.spec;
   }
 }
 

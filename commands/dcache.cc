@@ -267,7 +267,7 @@ Reply DcacheIncr(Context& ctx, Keys& keys, Args& args) {
 // owns it, or who may read it. `events` and `home-events` tell what has become of it on this node
 // and at its home of late, newest last.
 Action DcacheState(Context& ctx, Args& args) {
-  if (auto refused = RefuseLongKeys(args.all(), 1, 1)) return *std::move(refused);
+  if (AnyKeyIsTooLong(args.all(), 1, 1)) return RefuseLongKey(args.all(), 1);
   const BytesView key = args.Next();
   const CachedLine line = ctx.host.LineHere(key);
   Reply map = Reply::Map();

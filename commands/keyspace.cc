@@ -26,7 +26,7 @@ Action Dbsize(Context& ctx, Args&) {
 
 // TYPE key: "string", or what the locks say of it: "lock", or "none".
 Action TypeOfKey(Context& ctx, Args& args) {
-  if (auto refused = RefuseLongKeys(args.all(), 1, 1)) return *std::move(refused);
+  if (AnyKeyIsTooLong(args.all(), 1, 1)) return RefuseLongKey(args.all(), 1);
   const BytesView name = args.Next();
   if (ctx.keys->Find(name)) return Reply::Simple("string");
   if (name.empty() || ctx.in_exec) return Reply::Simple("none");

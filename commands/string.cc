@@ -8,13 +8,11 @@
 
 namespace lockstep {
 
-std::optional<Reply> RefuseLongKeys(std::span<const BytesView> words, size_t last, size_t step) {
-  for (size_t at = 1; at < words.size() && at <= last; at += step) {
-    if (words[at].size() <= kNameBytesMax) continue;
-    return Reply::Error("LIMIT",
-                        Format("key has %zu bytes, at most %zu", words[at].size(), kNameBytesMax));
-  }
-  return std::nullopt;
+Reply RefuseLongKey(std::span<const BytesView> words, size_t step) {
+  size_t at = 1;
+  while (words[at].size() <= kNameBytesMax) at += step;
+  return Reply::Error("LIMIT",
+                      Format("key has %zu bytes, at most %zu", words[at].size(), kNameBytesMax));
 }
 
 Reply ValueOrNil(const std::optional<Keys::Value>& value) {

@@ -14,16 +14,23 @@ namespace lockstep {
 constexpr size_t kValueBytesMax = size_t{64} * 1024 * 1024;  // proto-max-bulk-len.
 constexpr size_t kToTheEnd = SIZE_MAX;
 
-// -LIMIT if a key is too long to be one: `words` from [1] to [last], each `step`-th. An empty key
-// is one, as in Redis.
-std::optional<Reply> RefuseLongKeys(std::span<const BytesView> words, size_t last, size_t step);
+// Whether a key is too long to be one: `words` from [1] to [last], each `step`-th. An empty key is
+// one, as in Redis.
+constexpr bool AnyKeyIsTooLong(std::span<const BytesView> words, size_t last, size_t step) {
+  for (size_t at = 1; at < words.size() && at <= last; at += step) {
+    if (words[at].size() > kNameBytesMax) return true;
+  }
+  return false;
+}
+// -LIMIT, of the first that is.
+Reply RefuseLongKey(std::span<const BytesView> words, size_t step);
 
 using KeysHandler = Reply (*)(Context&, Keys&, Args&);
 
 // A row's handler that runs `run`, once its keys can be keys.
 template <KeysHandler run, size_t last = 1, size_t step = 1>
 Action OnKeys(Context& context, Args& args) {
-  if (auto refused = RefuseLongKeys(args.all(), last, step)) return *std::move(refused);
+  if (AnyKeyIsTooLong(args.all(), last, step)) return RefuseLongKey(args.all(), step);
   CHECK(context.keys != nullptr);
   return run(context, *context.keys, args);
 }

@@ -42,6 +42,11 @@ MonoTime Cache::WhenAllHaveEnded(MonoTime now) const {
   return now + times.Outlasts(times.home_us) + times.Outlasts(times.cache_us);
 }
 
+KeyPlace Cache::PlaceOf(BytesView key) const {
+  return {.hash = KeyedHash(key),
+          .shard = static_cast<uint32_t>(ShardOfSlot(SlotOf(key), shards_.size()))};
+}
+
 Cache::Shard& Cache::FindShard(BytesView key) const {
   return *shards_[ShardOfSlot(SlotOf(key), shards_.size())];
 }
@@ -185,24 +190,26 @@ void Cache::SendReport(MonoTime now, Shard* shard) {
 
 // Commands ----------------------------------------------------------------------------------------
 
-bool Cache::Hold(MonoTime now, BytesView key, bool write) {
-  const bool held = Holds(now, key, write);
+bool Cache::Hold(MonoTime now, BytesView key, const KeyPlace& place, bool write) {
+  latest_.clear();
+  const bool held = HoldOne(now, key, place, write);
   if (held) hot_keys_.Count(now, key);
   return held;
 }
 
 bool Cache::Holds(MonoTime now, BytesView key, bool write) {
   latest_.clear();
-  return HoldOne(now, key, write);
+  return HoldOne(now, key, PlaceOf(key), write);
 }
 
-bool Cache::HoldOne(MonoTime now, BytesView key, bool write) {
+bool Cache::HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write) {
   now_ = now;
   wrote_plain_ = false;
-  Shard& shard = FindShard(key);
+  Shard& shard = *shards_[place.shard];
+  const mesi::HashedKey hashed(key, place.hash, place.likely);
   mesi::Line* line = nullptr;
-  const bool held = shard.home != nullptr ? shard.home->Hold(now, key, write, &line)
-                                          : shard.agent.Hold(now, key, write, &line);
+  const bool held = shard.home != nullptr ? shard.home->Hold(now, hashed, write, &line)
+                                          : shard.agent.Hold(now, hashed, write, &line);
   if (!held) {
     touched_ = true;
     return false;
@@ -212,20 +219,22 @@ bool Cache::HoldOne(MonoTime now, BytesView key, bool write) {
   return true;
 }
 
-bool Cache::Hold(MonoTime now, std::span<const KeyWant> wants) {
+bool Cache::Hold(MonoTime now, std::span<const KeyWant> wants, std::span<const KeyPlace> places) {
+  const auto hold = [&](size_t i) {
+    return HoldOne(now, wants[i].key, places.empty() ? PlaceOf(wants[i].key) : places[i],
+                   wants[i].write);
+  };
   latest_.clear();
   const uint64_t sessions_over = stats_.sessions_over;
   bool all = true;
-  for (const KeyWant& want : wants) all &= HoldOne(now, want.key, want.write);
+  for (size_t i = 0; i < wants.size(); ++i) all &= hold(i);
   if (all) {
     for (const KeyWant& want : wants) hot_keys_.Count(now, want.key);
   }
   // Asking for one may have cost another, when a lease was found to be over.
   if (all && stats_.sessions_over != sessions_over) {
     latest_.clear();
-    all = std::all_of(wants.begin(), wants.end(), [&](const KeyWant& want) {
-      return HoldOne(now, want.key, want.write);
-    });
+    for (size_t i = 0; all && i < wants.size(); ++i) all = hold(i);
   }
   if (!all) Done();
   return all;
@@ -240,24 +249,21 @@ Cache::Latest* Cache::LatestOf(BytesView key) {
   return nullptr;
 }
 
-void Cache::Fetch(std::span<const BytesView> keys) const {
-  struct Soon {
-    const mesi::LineTable* lines;
-    uint64_t hash;
-    const mesi::Line* line;
-  };
-  std::array<Soon, 16> soon;
-  while (!keys.empty()) {
-    const size_t n = std::min(keys.size(), soon.size());
-    for (size_t i = 0; i < n; ++i) {
-      soon[i] = {&FindShard(keys[i]).lines(), KeyedHash(keys[i]), nullptr};
-      soon[i].lines->FetchBucket(soon[i].hash);
+void Cache::Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places) const {
+  places->resize(keys.size());
+  const std::unique_ptr<Shard>* const shards = shards_.data();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    KeyPlace& place = (*places)[i] = keys[i].empty() ? KeyPlace() : PlaceOf(keys[i]);
+    shards[place.shard]->lines().FetchBucket(place.hash);
+  }
+  constexpr size_t kAtOnce = 16;  // A processor waits for about so many.
+  for (std::span<KeyPlace> left = *places; !left.empty();) {
+    const std::span<KeyPlace> some = left.first(std::min(left.size(), kAtOnce));
+    for (KeyPlace& place : some) {
+      place.likely = shards[place.shard]->lines().FetchRecord(place.hash);
     }
-    for (size_t i = 0; i < n; ++i) soon[i].line = soon[i].lines->FetchRecord(soon[i].hash);
-    for (size_t i = 0; i < n; ++i) {
-      if (soon[i].line != nullptr) mesi::LineTable::FetchBlob(soon[i].line);
-    }
-    keys = keys.subspan(n);
+    for (const KeyPlace& place : some) shards[place.shard]->lines().FetchBlob(place.likely);
+    left = left.subspan(some.size());
   }
 }
 

@@ -34,6 +34,13 @@
 
 namespace lockstep {
 
+// Where a key is kept. To find that costs more than most of what a command does then.
+struct KeyPlace {
+  uint64_t hash = 0;
+  uint32_t shard = 0;
+  uint32_t likely = mesi::LineTable::kNone;  // The record of its line, when it was fetched.
+};
+
 // A key, and what a command is going to do with it.
 struct KeyWant {
   BytesView key;
@@ -96,8 +103,10 @@ class Cache final : public Keys {
 
   // Commands. -------------------------------------------------------------------------------------
   // Whether all of it is held at this instant; else what is lacking is asked for. Views only.
-  bool Hold(MonoTime now, BytesView key, bool write);
-  bool Hold(MonoTime now, std::span<const KeyWant> wants);
+  bool Hold(MonoTime now, BytesView key, const KeyPlace& place, bool write);
+  // `places`: of each, from Fetch; or none.
+  bool Hold(MonoTime now, std::span<const KeyWant> wants, std::span<const KeyPlace> places = {});
+  KeyPlace PlaceOf(BytesView key) const;
   // After Hold said no, or when its turn has not come: OnHeld follows, or Forget. Whose turn comes
   // later is looked at then. `may_miss`: it only reads, and it may be run as if there were no such
   // keys where their homes cannot be reached (DCACHE.NS, ONNOLEASE).
@@ -111,7 +120,8 @@ class Cache final : public Keys {
   // Those that wait since before then, oldest first.
   std::vector<Ticket> WaitingSince(MonoTime before) const;
   // Commands on these keys come next: their lines are fetched from memory, all at the same time.
-  void Fetch(std::span<const BytesView> keys) const;
+  // Where they are kept is told; of an empty one nothing.
+  void Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places) const;
   void CountHit() { ++stats_.hits; }
   // Null while there is nobody to tell.
   void set_tracker(Tracker* tracker) { tracker_ = tracker; }
@@ -234,7 +244,7 @@ class Cache final : public Keys {
   void TakeLogged(MonoTime now, Shard* shard);
   bool TellCommitted();
 
-  bool HoldOne(MonoTime now, BytesView key, bool write);
+  bool HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write);
   bool Holds(MonoTime now, BytesView key, bool write);  // As Hold, and not counted as an access.
   struct Limit {
     uint8_t number = 0;

@@ -17,7 +17,7 @@ constexpr int64_t kPinUsMax = 50 * kUsPerMs;
 // Whether all is held, now.
 bool Cache::Gather(Waiting* waiting) {
   const Want& first = waiting->wants.front();
-  if (waiting->wants.size() == 1) return Hold(now_, first.key, first.write);
+  if (waiting->wants.size() == 1) return Hold(now_, first.key, PlaceOf(first.key), first.write);
   bool all = true;
   for (size_t i = 0; i < waiting->wants.size(); ++i) {
     const Want& want = waiting->wants[i];
@@ -32,7 +32,7 @@ bool Cache::Gather(Waiting* waiting) {
   }
   // Asking for one may have cost another, when a lease was found to be over.
   return all && std::all_of(waiting->wants.begin(), waiting->wants.end(), [this](const Want& want) {
-    return Hold(now_, want.key, want.write);
+    return Hold(now_, want.key, PlaceOf(want.key), want.write);
   });
 }
 

@@ -42,7 +42,7 @@ bool Cache::MissesNow(const Waiting& waiting) {
   return waiting.may_miss &&
          std::all_of(waiting.wants.begin(), waiting.wants.end(), [this](const Want& want) {
            const bool misses = Misses(want.key) && now_ < FindShard(want.key).missed_until;
-           return misses || Hold(now_, want.key, false);
+           return misses || Hold(now_, want.key, PlaceOf(want.key), false);
          });
 }
 

@@ -57,7 +57,6 @@ void Dispatcher::Pause(MonoTime until, bool writes_only) {
 }
 
 bool Dispatcher::Run(MonoTime now, Session* session, int64_t* budget) {
-  measured_ = {};
   batch_ = {};
   session->ExpectOutput();
   const bool more = RunSome(now, session, budget);
@@ -130,7 +129,7 @@ void Dispatcher::WarnOfHttp(MonoTime now, const Session& session) {
 bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesView> argv) {
   Client& client = session->client;
   Call call;
-  call.found = CommandTable::Get().Find(argv);
+  call.found = Find(session, argv);
   call.argv = argv;
   call.now = now;
 
@@ -168,6 +167,18 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
   return true;
 }
 
+FoundCommand Dispatcher::Find(Session* session, std::span<const BytesView> argv) {
+  if (session->known_command != nullptr && session->known_name == argv[0]) {
+    return {session->known_command, nullptr};
+  }
+  const FoundCommand found = CommandTable::Get().Find(argv);
+  if (found.command != nullptr && found.command->subcommands.empty()) {
+    session->known_name = argv[0];
+    session->known_command = found.command;
+  }
+  return found;
+}
+
 // CLIENT CACHING is about the command behind it, or the transaction. One that waits for its keys
 // still needs it.
 void Dispatcher::EndCaching(Session* session, const FoundCommand& found) {
@@ -186,7 +197,7 @@ void Dispatcher::AnswerRefusal(Session* session, const Call& call, const Reply& 
   host_->stats().CountError(refusal.text);
   const bool is_exec = call.found.command != nullptr && IsExec(call.found);
   const bool aborts = is_exec && session->client.in_multi();
-  session->Answer(aborts ? AbortExec(session, refusal) : refusal, call.muted);
+  session->Answer(aborts ? AbortExec(session, refusal) : Reply(refusal), call.muted);
 }
 
 // Why the command may not run or be queued at all, if so.
@@ -393,7 +404,7 @@ void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
 }
 
 // Of a command that only looks up what is held, or writes it.
-void Dispatcher::AnswerFast(Session* session, const Call& call, Reply reply) {
+void Dispatcher::AnswerFast(Session* session, const Call& call, Reply&& reply) {
   if (batch_.commands == 0) batch_ = {&call.found.leaf(), 0, call.started};
   ++batch_.commands;
   session->Answer(std::move(reply), call.muted);

@@ -23,6 +23,9 @@ class Dispatcher {
   // pause, or its turn (kCommandsATurn, or the end of `budget`, from which the work is taken: one
   // for a command, and more for long answers). True: there is more that could run now.
   bool Run(MonoTime now, Session* session, int64_t* budget);
+  // Several Runs follow, with nothing between them: what one's last command took ends where the
+  // next one's first begins.
+  void BeginRuns() { measured_ = {}; }
 
   // An answer from a group, to what the slot asks for or to a part of it.
   void OnReply(MonoTime now, Session* session, uint64_t slot, size_t part, Reply reply);
@@ -72,6 +75,7 @@ class Dispatcher {
                     bool in_exec, Bytes* output);
   void FetchLot(Session* session);
   void FetchWants();
+  KeyPlace PlaceOf(const Session& session, BytesView key) const;
   void AnswerOnKeys(Session* session, const Call& call, Reply reply);
   void Commit(MonoTime now, Session* session, uint64_t number, Reply reply);
   bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
@@ -86,6 +90,7 @@ class Dispatcher {
   Reply ExecHeld(Session* session, const std::vector<std::vector<Bytes>>& queue);
   void WarnOfHttp(MonoTime now, const Session& session);
   bool Execute(MonoTime now, Session* session, std::span<const BytesView> argv);
+  static FoundCommand Find(Session* session, std::span<const BytesView> argv);
   std::optional<Reply> Refusal(const Session& session, const Call& call) const;
   bool MustWait(const Session& session, const Call& call) const;
   bool HeldByPause(MonoTime now, const CommandSpec& leaf) const;
@@ -109,7 +114,7 @@ class Dispatcher {
   void Proceed(MonoTime now, Session* session, uint64_t slot, std::optional<Reply> done,
                Task::Next next);
   std::vector<size_t> AskParts(MonoTime now, Session* session, uint64_t slot, Task::Next next);
-  void AnswerFast(Session* session, const Call& call, Reply reply);
+  void AnswerFast(Session* session, const Call& call, Reply&& reply);
   void CloseBatch();
   // `shown`: the call as the slow log may show it, made only if it was slow.
   using Shown = std::function<std::vector<BytesView>()>;
@@ -130,7 +135,7 @@ class Dispatcher {
   std::function<MonoTime()> clock_;
   Cache* cache_ = nullptr;
   Tracking* tracking_ = nullptr;
-  MonoTime measured_;  // When the command before has ended, within one Run; 0: not known.
+  MonoTime measured_;  // When the command before has ended, since BeginRuns; 0: not known.
   // Commands of one kind that take less than looking at the clock does: they are measured together,
   // and share what they took.
   struct Batch {
@@ -140,8 +145,16 @@ class Dispatcher {
   };
   static constexpr uint64_t kBatchMax = 16;
   Batch batch_;
-  std::vector<BytesView> lot_;  // For FetchLot,
-  std::vector<KeyWant> wants_;  // and RunOnKeys; reused.
+  // The lot that was fetched last: whose, and where its keys are kept.
+  struct Lot {
+    ClientId client;
+    uint64_t number = 0;
+    std::vector<KeyPlace> places;
+  };
+  Lot lot_;
+  std::vector<KeyWant> wants_;           // Of RunOnKeys,
+  std::vector<KeyPlace> wanted_places_;  // where they are kept,
+  std::vector<BytesView> to_fetch_;      // and what is to be fetched: reused.
   Watch watch_;
   bool leaving_ = false;
   MonoTime paused_until_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "commands/lock_table.h"
+#include "commands/redact.h"
 #include "src/base/log.h"
 #include "src/node_core.h"
 
@@ -135,7 +136,7 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
   }
   channels.Leave(&session->client);
   if (std::exchange(session->client.tracking, false)) OnTracking(session->client);
-  monitors.erase(session->client.id);
+  FollowMonitor(session->client.id, false);
   if (session->client.bus_tap) --taps;
   sessions.Remove(session->client.id.value);
 }
@@ -143,6 +144,7 @@ void Node::Parts::HangUp(Session* session, size_t untaken) {
 // By turns, a few commands each: a crowd with long pipelines delays nobody by more than a round of
 // it, and never keeps the node from its peers.
 void Node::Parts::RunSessions(int64_t* budget) {
+  dispatcher.BeginRuns();
   while (!runnable.empty() && *budget > 0) {
     const ClientId id = runnable.front();
     runnable.pop_front();
@@ -153,11 +155,7 @@ void Node::Parts::RunSessions(int64_t* budget) {
     const bool tapped = client.bus_tap;
     const bool authenticated = client.authenticated;
     const bool more = dispatcher.Run(now, session, budget);
-    if (client.monitor) {
-      monitors.insert(id);
-    } else if (!monitors.empty()) {
-      monitors.erase(id);
-    }
+    FollowMonitor(id, client.monitor);
     taps += (client.bus_tap ? 1 : 0) - static_cast<size_t>(tapped ? 1 : 0);
     if (client.authenticated != authenticated) {
       ApplyParserLimits(session);
@@ -279,6 +277,16 @@ void Node::Parts::ReleaseIdleBuffers() {
 void Node::Parts::CloseSlowReaders() {
   ForEachSession([&](Session* session) {
     if (session->soft_limit_since) EnforceLimits(session);
+  });
+}
+
+// While nobody watches, commands are shown to nobody.
+void Node::Parts::FollowMonitor(ClientId id, bool watches) {
+  if (watches ? !monitors.insert(id).second : monitors.erase(id) == 0) return;
+  if (monitors.empty()) return dispatcher.set_watch(nullptr);
+  dispatcher.set_watch([this](const Session& session, const FoundCommand& found,
+                              std::span<const BytesView> argv) {
+    FeedMonitors(session, Redacted(found, argv));
   });
 }
 

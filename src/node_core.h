@@ -99,6 +99,7 @@ struct Node::Parts final : public Host,
   void ApplyParserLimits(Session* session);
   void FollowTracking();
   void FlushTracking(Output* out);
+  void FollowMonitor(ClientId id, bool watches);
   void FeedMonitors(const Session& session, std::span<const BytesView> argv);
   void Deliver(BytesView channel, BytesView payload, bool shard);
   void WantEvents();

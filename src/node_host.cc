@@ -175,7 +175,7 @@ void Node::Parts::PushTo(ClientId id, const Reply& message) {
   Session* session = FindSession(id);
   if (session == nullptr || session->killed) return;
   if (session->client.protocol == 2) {
-    session->Answer(message, false);
+    session->Answer(Reply(message), false);
   } else {
     session->Write(message);
   }

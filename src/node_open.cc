@@ -5,7 +5,6 @@
 #include "commands/control_machine.h"
 #include "commands/lock_table.h"
 #include "commands/shard_machine.h"
-#include "commands/redact.h"
 #include "src/base/hash.h"
 #include "src/base/log.h"
 #include "src/membership.h"
@@ -97,10 +96,6 @@ Node::Parts::Parts(NodeOptions o, const Self& s, MonoTime at)
       tracking(this, &outbox) {
   Rng rng(options.seed);
   for (int i = 0; i < 5; ++i) run_id += Format("%08x", static_cast<uint32_t>(rng.Next()));
-  dispatcher.set_watch([this](const Session& session, const FoundCommand& found,
-                              std::span<const BytesView> argv) {
-    if (!monitors.empty()) FeedMonitors(session, Redacted(found, argv));
-  });
   ApplySettings();
 }
 

@@ -78,14 +78,16 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   const bool its_turn = session->idle();
   if (its_turn) session->ahead_bytes = 0;
   wants_.clear();
-  if (HasOneKey(leaf) && call.argv[1].size() <= kNameBytesMax) {
-    held = cache_->Hold(call.now, call.argv[1], Writes(leaf.keys[0]));
-    if (!held || !its_turn) wants_.push_back({call.argv[1], Writes(leaf.keys[0])});
+  const bool one_key = HasOneKey(leaf);
+  if (one_key && call.argv[1].size() <= kNameBytesMax) {
+    const BytesView key = call.argv[1];
+    held = cache_->Hold(call.now, key, PlaceOf(*session, key), Writes(leaf.keys[0]));
+    if (!held || !its_turn) wants_.push_back({key, Writes(leaf.keys[0])});
   } else if (AddWants(leaf, call.argv, &wants_)) {
     const bool unique = MakeUnique(&wants_);
     if (wants_.size() > kWantsMax) return Answer(session, call, TooManyKeys());
     FetchWants();
-    held = cache_->Hold(call.now, wants_);
+    held = cache_->Hold(call.now, wants_, wanted_places_);
     if (!unique) cache_->Done();  // A key has other names than the one that was held.
   }
   if (!held || !its_turn) {
@@ -104,12 +106,12 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   if (auto* query = std::get_if<Query>(&action)) {
     return Ask(session, call, query->group, {Gateway::Kind::kRead, std::move(query->query)}, false);
   }
-  Reply reply = std::move(std::get<Reply>(action));
+  Reply& reply = std::get<Reply>(action);
   if (tracking_ != nullptr) return AnswerTracked(session, call, std::move(reply));
   if (cache_->HasWritten()) return AnswerOnKeys(session, call, std::move(reply));
   // What may be slow is measured by itself, and may stand in the slow log.
   const bool brief = leaf.brief || (leaf.flags & kFast) != 0;
-  const bool fast = brief && HasOneKey(leaf) && !reply.is_error() &&
+  const bool fast = brief && one_key && !reply.is_error() &&
                     call.argv.back().size() <= kFastBytesMax &&
                     reply.text.size() <= kFastBytesMax &&
                     session->output_bytes() - output_before <= kFastBytesMax;
@@ -127,15 +129,25 @@ Action Dispatcher::RunHandler(Session* session, const FoundCommand& found,
 // A pipeline is likely to go on as it begins: most first arguments are keys.
 void Dispatcher::FetchLot(Session* session) {
   if (!session->parser.lot_is_new()) return;
-  lot_.clear();
-  session->parser.TakeLot(&lot_);
-  cache_->Fetch(lot_);
+  to_fetch_.clear();
+  session->parser.TakeLot(&to_fetch_);
+  lot_.client = session->client.id;
+  lot_.number = session->parser.lot();
+  cache_->Fetch(to_fetch_, &lot_.places);
+}
+
+// Of a first argument.
+KeyPlace Dispatcher::PlaceOf(const Session& session, BytesView key) const {
+  const resp::Parser& parser = session.parser;
+  const bool fetched = lot_.number != 0 && lot_.number == parser.lot() &&
+                       lot_.client == session.client.id;
+  return fetched ? lot_.places[parser.place_in_lot()] : cache_->PlaceOf(key);
 }
 
 void Dispatcher::FetchWants() {
-  lot_.clear();
-  for (const KeyWant& want : wants_) lot_.push_back(want.key);
-  cache_->Fetch(lot_);
+  to_fetch_.clear();
+  for (const KeyWant& want : wants_) to_fetch_.push_back(want.key);
+  cache_->Fetch(to_fetch_, &wanted_places_);
 }
 
 void Dispatcher::AnswerTracked(Session* session, const Call& call, Reply reply) {

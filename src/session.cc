@@ -11,7 +11,7 @@ void Session::Write(const Reply& reply) {
   if (reply.kind != Reply::Kind::kNothing) resp::WriteReply(reply, client.protocol, &out_);
 }
 
-void Session::Answer(Reply reply, bool muted) {
+void Session::Answer(Reply&& reply, bool muted) {
   if (slots_.empty()) {
     if (!muted) Write(reply);
     return;

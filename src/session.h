@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "commands/client.h"
+#include "commands/command.h"
 #include "commands/task.h"
 #include "src/base/ids.h"
 #include "src/base/ring.h"
@@ -108,6 +109,9 @@ class Session {
   bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
   const void* last_leaf = nullptr;  // The row whose name client.last_command is.
+  // A command that it has sent, as it wrote it: most clients send the same again.
+  Bytes known_name;
+  const CommandSpec* known_command = nullptr;
   bool leased = false;        // Its output shows what is good for a while only (Cache).
   bool stalled = false;       // Its command waits for the end of a pause.
   bool runnable = false;      // In the node's list of sessions to run.
@@ -129,7 +133,7 @@ class Session {
   std::vector<Handed> TakeHanded() { return std::exchange(handed_, {}); }
   bool has_handed() const { return !handed_.empty(); }
   // The reply of a command that is answered at once. In order: behind open slots it waits.
-  void Answer(Reply reply, bool muted);
+  void Answer(Reply&& reply, bool muted);
   uint64_t Open(Slot slot);
   Slot* Find(uint64_t number);
   // What waited for keys asks a group now.

@@ -24,6 +24,7 @@ void Dispatcher::DiscardQueue(Session* session) {
 bool Dispatcher::IsTransactionControl(const FoundCommand& found) const {
   static const CommandSpec* const multi = RowOf("MULTI");
   static const CommandSpec* const discard = RowOf("DISCARD");
+  if ((found.command->categories & kCatTransaction) == 0) return false;  // Most are not.
   return found.command == multi || found.command == discard || IsExec(found);
 }
 bool Dispatcher::IsExec(const FoundCommand& found) const {

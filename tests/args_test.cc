@@ -92,7 +92,7 @@ TEST(ArgsTest, TimeoutsHaveTheTextsOfRedis) {
     const Words words({"CMD", text});
     Args args(words.views);
     args.BlockMs();
-    return args.error().text;
+    return args.failed() ? args.error().text : Bytes();
   };
   EXPECT_EQ(error("x"), "ERR timeout is not an integer or out of range");
   EXPECT_EQ(error("1.5"), "ERR timeout is not an integer or out of range");

@@ -210,15 +210,36 @@ TEST(ParserTest, APipelineTellsTheFirstArgumentsOfItsCommandsOnce) {
   ASSERT_TRUE(parser.lot_is_new());
   std::vector<BytesView> keys;
   parser.TakeLot(&keys);
-  EXPECT_EQ(keys, (std::vector<BytesView>{"a", "b"}));  // An empty one is nothing plain.
+  EXPECT_EQ(keys, (std::vector<BytesView>{"a", "", "b"}));  // GET "" is nothing plain.
   EXPECT_FALSE(parser.lot_is_new());
+  const uint64_t lot = parser.lot();
+  size_t place = 0;
   for (const char* name : {"GET", "PING", "SET", "GET", "GET"}) {
     ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
     EXPECT_FALSE(parser.lot_is_new());
     EXPECT_EQ(parser.args()[0], name);
+    EXPECT_EQ(parser.lot() == lot, place < 3);
+    if (place < 3) {
+      EXPECT_EQ(parser.place_in_lot(), place);
+    }
+    ++place;
     parser.Consume();
   }
   EXPECT_EQ(parser.Next(), ParseStatus::kNeedMore);
+}
+
+TEST(ParserTest, ACommandThatWaitsStaysWhatItIsWhenTheLimitsChange) {
+  Parser parser;
+  parser.Append(Request({"GET", "a"}) + Request({"SET", "b", "1"}) + Request({"GET", "c"}));
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  parser.Consume();
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  parser.set_limits(ParserLimits::Unauthenticated());
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  EXPECT_EQ(parser.args(), (std::vector<BytesView>{"SET", "b", "1"}));
+  parser.Consume();
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  EXPECT_EQ(parser.args(), (std::vector<BytesView>{"GET", "c"}));
 }
 
 TEST(ParserTest, WhatWasReadAheadIsFoundAgainWhenTheBufferHasMoved) {

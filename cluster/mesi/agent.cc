@@ -379,14 +379,15 @@ Payload Agent::PayloadOf(const Line& line) const {
 
 // This node's clients ----------------------------------------------------------------------------
 
-bool Agent::Hold(MonoTime now, BytesView key, bool write, Line** found) {
+bool Agent::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found) {
   used_ = now;
   if (home_ == kNoNode || home_ == options_.self) return false;
   if (incarnation_ == 0) return false;
   const bool over = lease_until_.us != 0 && now >= lease_until_;
   if (!open_ || over) StartAnew(now);
   if (next_tick_ == kNeverMono) AskForLease(now);
-  Line* line = lines_.Find(key);
+  const BytesView key = hashed.bytes;
+  Line* line = lines_.Find(hashed);
   if (line != nullptr && IsCommitting(*line)) return false;
   if (line != nullptr && IsOver(now, *line)) {
     const Copy state = StateOf(line);

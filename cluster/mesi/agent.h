@@ -81,7 +81,7 @@ class Agent {
   // Whether they may read (write) the key now. If not it is asked for, and OnHeld or OnLost
   // follows.
   // `line`, if it is held: the key's.
-  bool Hold(MonoTime now, BytesView key, bool write, Line** line = nullptr);
+  bool Hold(MonoTime now, const HashedKey& key, bool write, Line** line = nullptr);
   Line* Find(BytesView key) { return lines_.Find(key); }  // Only what is held.
   // Keeps its deadline unless it gets another.
   void Put(Line* line, BytesView value, std::optional<MonoTime> deadline);

@@ -591,12 +591,13 @@ void Home::Say(Session* session, const Message& message) {
 
 // This node's clients ----------------------------------------------------------------------------
 
-bool Home::Hold(MonoTime now, BytesView key, bool write, Line** found) {
+bool Home::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found) {
   if (!MayServe(now)) return false;
-  Line* line = lines_.Find(key);
+  const BytesView key = hashed.bytes;
+  Line* line = lines_.Find(hashed);
   if (found != nullptr) *found = line;
   if (line == nullptr) return true;
-  ExpireIfDue(now, line);
+  if (line->deadline() <= now) ExpireIfDue(now, line);
   const auto state = static_cast<Dir>(line->state());
   // OnLogged follows. What a cache owns is asked for as ever.
   if (HomeServes(state) && IsHidden(now, *line)) return false;

@@ -80,7 +80,7 @@ class Home {
   // Whether they may read (write) the key now. If not it is asked for, and OnHeld follows, or
   // OnServing if it is not the key that is in the way.
   // `line`, if it is held: the key's, null if it has none.
-  bool Hold(MonoTime now, BytesView key, bool write, Line** line = nullptr);
+  bool Hold(MonoTime now, const HashedKey& key, bool write, Line** line = nullptr);
   // What is held is kept, while a command gathers the rest of its keys: who asks for it waits. Only
   // for a moment.
   void Pin(BytesView key);

@@ -51,9 +51,9 @@ size_t Line::blob_size() const {
   return sizeof(Header) + key_size_ + value_size_ + (has_deadline_ ? sizeof(MonoTime) : 0);
 }
 
-MonoTime Line::deadline() const {
-  MonoTime deadline = kNeverMono;
-  if (has_deadline_) std::memcpy(&deadline, value().data() + value_size_, sizeof deadline);
+MonoTime Line::ReadDeadline() const {
+  MonoTime deadline;
+  std::memcpy(&deadline, value().data() + value_size_, sizeof deadline);
   return deadline;
 }
 
@@ -177,17 +177,20 @@ size_t LineIndex::bytes() const {
 
 // LineTable ---------------------------------------------------------------------------------------
 
-Line* LineTable::Find(BytesView key) {
-  const uint32_t number = index_.Find(
-      KeyedHash(key), [&](uint32_t candidate) { return At(candidate).key() == key; });
+// A record that is free has no blob, and one that was used again another key.
+Line* LineTable::Find(const HashedKey& key) {
+  const auto is_it = [&](uint32_t record) { return At(record).key() == key.bytes; };
+  if (key.likely < records_ && At(key.likely).blob_ != 0 && is_it(key.likely)) {
+    return &At(key.likely);
+  }
+  const uint32_t number = index_.Find(key.hash, is_it);
   return number == kNone ? nullptr : &At(number);
 }
 
-const Line* LineTable::FetchRecord(uint64_t hash) const {
-  const uint32_t number = index_.Likely(hash);
-  if (number == kNone) return nullptr;
-  __builtin_prefetch(&At(number));
-  return &At(number);
+uint32_t LineTable::FetchRecord(uint64_t hash) const {
+  const uint32_t record = index_.Likely(hash);
+  if (record != kNone) __builtin_prefetch(&At(record));
+  return record;
 }
 
 Line* LineTable::Add(BytesView key) {

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -26,6 +27,7 @@
 
 #include "cluster/mesi/line.h"
 #include "src/base/check.h"
+#include "src/base/hash.h"
 #include "src/base/limits.h"
 
 namespace lockstep::mesi {
@@ -66,7 +68,7 @@ class __attribute__((packed, aligned(4))) Line {
   uint8_t owner() const { return owner_; }  // A session of the home's, 0 to 63. Has its own room.
   void set_owner(uint8_t owner);
   // When its time to live is over, by this node's clock; kNeverMono: it stays.
-  MonoTime deadline() const;
+  MonoTime deadline() const { return has_deadline_ ? ReadDeadline() : kNeverMono; }
   // Bits for whoever uses the table.
   bool ttl_is_new() const { return ttl_is_new_; }  // The owner has set the deadline.
   void set_ttl_is_new(bool is_new) { ttl_is_new_ = is_new; }
@@ -88,6 +90,7 @@ class __attribute__((packed, aligned(4))) Line {
   };
 
   Line() = default;
+  MonoTime ReadDeadline() const;
   char* blob() const { return reinterpret_cast<char*>(static_cast<uintptr_t>(blob_)); }
   void set_blob(char* blob);
   Header* header() const { return reinterpret_cast<Header*>(blob()); }
@@ -218,9 +221,24 @@ class LineIndex {
   size_t bucket_bytes_ = 0;
 };
 
+// A key and its hash, which costs as much as the rest of finding its line.
+struct HashedKey {
+  template <class Text>
+    requires std::convertible_to<Text, BytesView>
+  HashedKey(const Text& text) : bytes(text), hash(KeyedHash(bytes)) {}  // NOLINT: a key is a key.
+  HashedKey(BytesView key, uint64_t hash_of_key, uint32_t likely_record)
+      : bytes(key), hash(hash_of_key), likely(likely_record) {}
+
+  BytesView bytes;
+  uint64_t hash;
+  uint32_t likely = LineIndex::kNone;  // Where it was of late; looked at first.
+};
+
 // At most 2^28 lines.
 class LineTable {
  public:
+  static constexpr uint32_t kNone = LineIndex::kNone;
+
   LineTable() = default;
   LineTable(const LineTable&) = delete;
   LineTable& operator=(const LineTable&) = delete;
@@ -229,15 +247,17 @@ class LineTable {
   // Before there is any line; they outlive the table.
   void set_classes(LineClasses* classes) { classes_ = classes; }
 
-  Line* Find(BytesView key);  // Null: none. Allocates nothing.
+  Line* Find(const HashedKey& key);  // Null: none. Allocates nothing.
   Line* Add(BytesView key);   // That is not there yet: not present, state 0.
   void Remove(Line* line);
   // Lookups that wait for memory cost most of a GET; many of them can wait at the same time. For
   // each key to come, in three rounds over all of them: bucket, record, blob.
   void FetchBucket(uint64_t hash) const { index_.FetchBucket(hash); }
-  const Line* FetchRecord(uint64_t hash) const;     // Null: nothing is there.
-  static void FetchBlob(const Line* line) {
-    for (size_t at = 0; at < 3; ++at) __builtin_prefetch(line->blob() + at * 64);
+  uint32_t FetchRecord(uint64_t hash) const;  // kNone: nothing is there.
+  void FetchBlob(uint32_t record) const {
+    if (record == kNone) return;
+    const char* const blob = At(record).blob();
+    for (size_t at = 0; at < 3; ++at) __builtin_prefetch(blob + at * 64);
   }
   // Lines stay where they are for as long as they live. What is given may be a part of the line's
   // own value. At most 64 MiB.
@@ -278,7 +298,6 @@ class LineTable {
   uint64_t Scan(uint64_t cursor, size_t count, const Visit& visit);
 
  private:
-  static constexpr uint32_t kNone = LineIndex::kNone;
   static constexpr size_t kChunkLines = 256;
 
   Line& At(uint32_t number) const { return chunks_[number / kChunkLines][number % kChunkLines]; }

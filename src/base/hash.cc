@@ -65,24 +65,26 @@ void SetHashKey(uint64_t k0, uint64_t k1) {
 uint64_t KeyedHash(BytesView data) {
   SipState s{g_key0 ^ 0x736f6d6570736575ULL, g_key1 ^ 0x646f72616e646f6dULL,
              g_key0 ^ 0x6c7967656e657261ULL, g_key1 ^ 0x7465646279746573ULL};
-  const uint64_t size_byte = static_cast<uint64_t>(data.size()) << 56;
-  while (data.size() >= 8) {
+  const char* at = data.data();
+  const char* const words_end = at + data.size() / 8 * 8;
+  for (; at != words_end; at += 8) {
     uint64_t word = 0;
-    __builtin_memcpy(&word, data.data(), 8);
+    __builtin_memcpy(&word, at, 8);
     s.v3 ^= word;
     s.Round();
     s.v0 ^= word;
-    data.remove_prefix(8);
   }
-  uint64_t last = size_byte;
-  for (size_t i = 0; i < data.size(); ++i) {
-    last |= static_cast<uint64_t>(static_cast<uint8_t>(data[i])) << (8 * i);
+  uint64_t last = static_cast<uint64_t>(data.size()) << 56;
+  for (size_t i = 0; i < data.size() % 8; ++i) {
+    last |= static_cast<uint64_t>(static_cast<uint8_t>(at[i])) << (8 * i);
   }
   s.v3 ^= last;
   s.Round();
   s.v0 ^= last;
   s.v2 ^= 0xff;
-  for (int i = 0; i < 3; ++i) s.Round();
+  s.Round();
+  s.Round();
+  s.Round();
   return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 

@@ -32,7 +32,7 @@ void ClientConn::TurnAway(Bytes last_words) {
 void ClientConn::Send(Bytes bytes) {
   if (state_ != State::kServing) return;
   conn_.Write(std::move(bytes));
-  last_bytes_ = loop_->Now();
+  last_bytes_ = loop_->Lately();
   if (half_closed_ && port_->Owes(id_) == Node::Owed::kNothing) Part();
 }
 
@@ -91,7 +91,7 @@ std::span<char> ClientConn::Room() {
 
 void ClientConn::OnBytes(size_t bytes) {
   if (state_ != State::kServing) return;
-  last_bytes_ = loop_->Now();
+  last_bytes_ = loop_->Lately();
   port_->Step(ClientRead{.id = id_, .bytes = bytes});
 }
 
@@ -108,7 +108,7 @@ void ClientConn::OnEnd(const Bytes& why) {
 }
 
 void ClientConn::OnWritten() {
-  last_bytes_ = loop_->Now();
+  last_bytes_ = loop_->Lately();
   if (conn_.backlog() > 0) return;
   if (state_ == State::kFlushing) return Linger();
   if (state_ == State::kServing && half_closed_) Enter(State::kServing, GraceEnds());

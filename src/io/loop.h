@@ -45,6 +45,8 @@ class Loop {
 
   // Never falls.
   MonoTime Now();
+  // The latest Now of anybody: of this turn. For what need not be exact.
+  MonoTime Lately() const { return latest_; }
 
   // Called once a turn. Returns when to be called again at the latest.
   void set_turn(std::function<MonoTime()> turn) { turn_ = std::move(turn); }

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "src/base/check.h"
@@ -78,8 +79,7 @@ uv_stream_t* TcpConn::stream() const {
 Result<void> TcpConn::Accept(uv_stream_t* listener) {
   const int accepted = uv_accept(listener, stream());
   if (accepted != 0) return Error{uv_strerror(accepted)};
-  // Replies are written whole, so Nagle's algorithm would only add a round trip to each.
-  uv_tcp_nodelay(&socket_->tcp, 1);
+  BeConnected();
   return {};
 }
 
@@ -95,8 +95,14 @@ void TcpConn::Connect(const sockaddr_storage& address) {
 
 void TcpConn::OnConnect(int status) {
   if (status != 0) return End(uv_strerror(status));
-  uv_tcp_nodelay(&socket_->tcp, 1);
+  BeConnected();
   events_->OnConnected();
+}
+
+void TcpConn::BeConnected() {
+  // What is written is whole, so Nagle's algorithm would only add a round trip to each.
+  uv_tcp_nodelay(&socket_->tcp, 1);
+  connected_ = uv_fileno(reinterpret_cast<const uv_handle_t*>(&socket_->tcp), &fd_) == 0;
 }
 
 void TcpConn::KeepAlive(int64_t seconds) {
@@ -104,10 +110,9 @@ void TcpConn::KeepAlive(int64_t seconds) {
 }
 
 void TcpConn::LimitSilence(int64_t us) {
-  uv_os_fd_t fd;
-  if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&socket_->tcp), &fd) != 0) return;
+  if (!connected_) return;
   const auto ms = static_cast<unsigned>(us / kUsPerMs);
-  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+  ::setsockopt(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
 Endpoint TcpConn::Remote() const {
@@ -154,19 +159,22 @@ void TcpConn::OnRead(ssize_t got) {
   events_->OnBytes(static_cast<size_t>(got));  // May have destroyed us.
 }
 
+// What the kernel takes at once; an error ends the connection. Not by uv_try_write: send knows that
+// it has a socket before it, and write has to find out each time.
+size_t TcpConn::SendNow(BytesView bytes) {
+  if (!connected_ || backlog() > 0) return 0;
+  const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) return static_cast<size_t>(sent);
+  if (errno != EAGAIN && errno != EINTR) End(uv_strerror(-errno));
+  return 0;
+}
+
 // Straight to the kernel while it takes all: no allocation, no turn lost. What it does not take is
 // kept until the socket is writable; from then on later writes line up behind it.
 void TcpConn::Write(Bytes bytes) {
-  if (ended_ && !why_ended_.empty()) return;  // Broken. (Half closed: the other side may listen.)
-  if (bytes.empty()) return;
-  size_t taken = 0;
-  if (backlog() == 0) {
-    const uv_buf_t whole = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
-    const int wrote = uv_try_write(stream(), &whole, 1);
-    if (wrote < 0 && wrote != UV_EAGAIN) return End(uv_strerror(wrote));
-    if (wrote > 0) taken = static_cast<size_t>(wrote);
-    if (taken == bytes.size()) return;
-  }
+  if (IsBroken() || bytes.empty()) return;
+  const size_t taken = SendNow(bytes);
+  if (taken == bytes.size() || IsBroken()) return;
   auto* write = new WriteRequest{{}, std::move(bytes)};
   write->request.data = write;
   const uv_buf_t rest =

@@ -74,6 +74,9 @@ class TcpConn final : private Loop::AfterTurn {
   uv_stream_t* stream() const;
   void OnRead(ssize_t got);
   void OnConnect(int status);
+  void BeConnected();
+  size_t SendNow(BytesView bytes);
+  bool IsBroken() const { return ended_ && !why_ended_.empty(); }  // Half closed: it may listen.
   void End(Bytes why);
   void OnAfterTurn() override;
   void CallMeAfterTurn();
@@ -81,6 +84,8 @@ class TcpConn final : private Loop::AfterTurn {
   Loop* loop_;
   Events* events_;
   Socket* socket_;
+  uv_os_fd_t fd_ = -1;  // Once connected; libuv's.
+  bool connected_ = false;
   bool wants_bytes_ = false;
   bool ended_ = false;
   Bytes why_ended_;

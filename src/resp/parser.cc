@@ -25,21 +25,17 @@ constexpr size_t kLotMax = 16;
 constexpr size_t kPlainElementsMax = 16;
 constexpr int kPlainDigitsMax = 4;
 
-// A type byte, a number without signs or zeroes in front, CRLF.
-bool ReadPlainNumber(BytesView in, char type, size_t* at, size_t* n) {
-  const char* p = in.data() + *at;
-  const char* const end = in.data() + in.size();
-  if (end - p < 4 || *p != type || p[1] == '0') return false;
-  size_t value = 0;
-  const char* const digits = ++p;
-  for (; p < end && *p >= '0' && *p <= '9'; ++p) {
-    if (p - digits == kPlainDigitsMax) return false;
+// Behind a type byte, a number without signs or zeroes in front, and CRLF; null: it is not that.
+const char* SkipPlainNumber(const char* p, const char* end, char type, size_t* n) {
+  if (end - p < 4 || p[0] != type || p[1] < '1' || p[1] > '9') return nullptr;
+  const char* const last = p + kPlainDigitsMax;
+  size_t value = static_cast<size_t>(p[1] - '0');
+  for (p += 2; *p >= '0' && *p <= '9'; ++p) {  // Two more are there.
+    if (p > last || end - p < 3) return nullptr;
     value = value * 10 + static_cast<size_t>(*p - '0');
   }
-  if (p == digits || end - p < 2 || p[0] != '\r' || p[1] != '\n') return false;
-  *at = static_cast<size_t>(p + 2 - in.data());
   *n = value;
-  return true;
+  return p[0] == '\r' && p[1] == '\n' ? p + 2 : nullptr;
 }
 
 constexpr BytesView kHttpAnswer =
@@ -87,25 +83,28 @@ ParseStatus Parser::Next() {
 
 // False: there is none, or none that is plain; nothing was kept of it.
 bool Parser::ReadPlain(BytesView in, size_t at) {
-  const size_t before = lot_spans_.size();
-  const size_t begin = at;
+  const char* const begin = in.data() + at;
+  const char* const end = in.data() + in.size();
   size_t elements = 0;
-  bool plain = ReadPlainNumber(in, '*', &at, &elements) &&
-               elements <= std::min(kPlainElementsMax, limits_.elements_max);
-  for (size_t i = 0; plain && i < elements; ++i) {
+  const char* p = SkipPlainNumber(begin, end, '*', &elements);
+  if (p == nullptr || elements > std::min(kPlainElementsMax, limits_.elements_max)) return false;
+  if (lot_spans_.size() < lot_spans_used_ + elements) {
+    lot_spans_.resize(lot_spans_used_ + kLotMax * elements);
+  }
+  Span* span = lot_spans_.data() + lot_spans_used_;
+  for (size_t i = 0; i < elements; ++i, ++span) {
     size_t size = 0;
-    plain = ReadPlainNumber(in, '$', &at, &size) && size <= limits_.bulk_bytes_max &&
-            in.size() - at >= size + 2 && in[at + size] == '\r' && in[at + size + 1] == '\n';
-    lot_spans_.push_back({at, size});
-    at += size + 2;
+    p = SkipPlainNumber(p, end, '$', &size);
+    if (p == nullptr || size > limits_.bulk_bytes_max) return false;
+    if (static_cast<size_t>(end - p) < size + 2) return false;
+    if (p[size] != '\r' || p[size + 1] != '\n') return false;
+    *span = {static_cast<size_t>(p - in.data()), size};
+    p += size + 2;
   }
-  plain = plain && at - begin <= limits_.buffer_bytes_max;
-  if (plain) {
-    lot_.push_back({at, elements});
-  } else {
-    lot_spans_.resize(before);
-  }
-  return plain;
+  if (static_cast<size_t>(p - begin) > limits_.buffer_bytes_max) return false;
+  lot_spans_used_ += elements;
+  lot_.push_back({static_cast<size_t>(p - in.data()), elements});
+  return true;
 }
 
 void Parser::ReadLot() {
@@ -114,13 +113,24 @@ void Parser::ReadLot() {
   size_t at = 0;
   while (lot_.size() < kLotMax && ReadPlain(in, at)) at = lot_.back().end;
   lot_is_new_ = lot_.size() > 1;
+  ++lot_number_;
 }
 
 void Parser::DropLot() {
   lot_.clear();
-  lot_spans_.clear();
-  lot_at_ = lot_spans_at_ = lot_gone_ = 0;
-  lot_is_new_ = false;
+  lot_at_ = lot_spans_at_ = lot_spans_used_ = lot_gone_ = 0;
+  lot_is_new_ = in_lot_ = false;
+}
+
+// What is ready stays so.
+void Parser::LeaveLot() {
+  if (in_lot_) {
+    const size_t n = lot_[lot_at_ - 1].spans;
+    const auto end = lot_spans_.begin() + static_cast<std::ptrdiff_t>(lot_spans_at_);
+    spans_.assign(end - static_cast<std::ptrdiff_t>(n), end);
+    for (Span& span : spans_) span.at -= lot_gone_;
+  }
+  DropLot();
 }
 
 // The next command, if it is a plain one.
@@ -128,23 +138,20 @@ bool Parser::TakeFromLot() {
   if (lot_at_ == lot_.size()) ReadLot();
   if (lot_.empty()) return false;
   const Plain& plain = lot_[lot_at_++];
-  spans_.resize(plain.spans);
-  for (Span& span : spans_) {
-    span = lot_spans_[lot_spans_at_++];
-    span.at -= lot_gone_;
-  }
+  lot_spans_at_ += plain.spans;
   at_ = plain.end - lot_gone_;
+  in_lot_ = true;
   return true;
 }
 
 void Parser::TakeLot(std::vector<BytesView>* first_arguments) {
   lot_is_new_ = false;
   const char* base = buffer_.view().data();
-  size_t span = 0;
+  const Span* spans = lot_spans_.data();
   for (const Plain& plain : lot_) {
-    const Span& first = lot_spans_[span + std::min<size_t>(1, plain.spans - 1)];
-    if (plain.spans > 1) first_arguments->emplace_back(base + first.at, first.size);
-    span += plain.spans;
+    first_arguments->push_back(plain.spans > 1 ? BytesView(base + spans[1].at, spans[1].size)
+                                               : BytesView());
+    spans += plain.spans;
   }
 }
 
@@ -270,23 +277,29 @@ Parser::Stop Parser::ReadCount(BytesView in, BytesView too_long, std::optional<i
 }
 
 void Parser::BuildArgs() {
-  if (spans_.empty()) {
+  if (!in_lot_ && spans_.empty()) {
     args_.assign(inline_args_.begin(), inline_args_.end());
     return;
   }
-  const char* base = buffer_.view().data();
-  args_.resize(spans_.size());
-  for (size_t i = 0; i < spans_.size(); ++i) args_[i] = {base + spans_[i].at, spans_[i].size};
+  const size_t n = in_lot_ ? lot_[lot_at_ - 1].spans : spans_.size();
+  const Span* const spans = in_lot_ ? lot_spans_.data() + (lot_spans_at_ - n) : spans_.data();
+  const size_t gone = in_lot_ ? lot_gone_ : 0;
+  const char* const base = buffer_.view().data();
+  if (args_.size() != n) args_.resize(n);
+  BytesView* const args = args_.data();
+  for (size_t i = 0; i < n; ++i) args[i] = {base + (spans[i].at - gone), spans[i].size};
 }
 
 void Parser::Consume() {
   CHECK(state_ == State::kReady);
-  ClearAndBound(&args_);
-  ClearAndBound(&spans_);
-  ClearAndBound(&inline_args_);
+  if (!in_lot_) {
+    ClearAndBound(&args_);
+    ClearAndBound(&spans_);
+    ClearAndBound(&inline_args_);
+  }
   buffer_.Consume(at_);
   lot_gone_ += at_;
-  lot_is_new_ = false;
+  lot_is_new_ = in_lot_ = false;
   at_ = scanned_ = 0;
   state_ = State::kParsing;
 }

@@ -46,7 +46,7 @@ class Parser {
   // In force from the next count or bulk on.
   void set_limits(const ParserLimits& limits) {
     limits_ = limits;
-    DropLot();
+    LeaveLot();
   }
 
   // Adds what came from the socket. The shell may also write straight into the buffer:
@@ -66,10 +66,14 @@ class Parser {
   void Consume();
 
   // Commands of a pipeline are read several at a time. Once for each such lot, when its first is in
-  // args(): appends the first argument of each that has one, of that one too. As long-lived as
-  // args().
+  // args(): appends the first argument of each command, of that one too; empty, if it has none. As
+  // long-lived as args().
   bool lot_is_new() const { return lot_is_new_; }
   void TakeLot(std::vector<BytesView>* first_arguments);
+  // Of this parser's lots, the one that the command in args() came in, and its place there. Lot 0:
+  // it was read byte by byte.
+  uint64_t lot() const { return in_lot_ ? lot_number_ : 0; }
+  size_t place_in_lot() const { return lot_at_ - 1; }
 
   size_t buffered() const { return buffer_.size(); }
   size_t capacity() const { return buffer_.capacity(); }
@@ -96,6 +100,7 @@ class Parser {
   bool ReadPlain(BytesView in, size_t at);
   void ReadLot();
   bool TakeFromLot();
+  void LeaveLot();
   void DropLot();
 
   // A step of Next: what Next must return now, or nothing: go on.
@@ -122,11 +127,14 @@ class Parser {
   // Of the commands behind the present one, all that was read ahead; counted from where the unread
   // bytes began then: since, `lot_gone_` of them have gone.
   std::vector<Plain> lot_;
-  std::vector<Span> lot_spans_;
+  std::vector<Span> lot_spans_;  // Of them those that are used; there is room for more.
+  size_t lot_spans_used_ = 0;
   size_t lot_at_ = 0;        // The next command,
   size_t lot_spans_at_ = 0;  // and its first argument.
   size_t lot_gone_ = 0;
+  uint64_t lot_number_ = 0;
   bool lot_is_new_ = false;
+  bool in_lot_ = false;  // The command that is ready is the one before the next.
 
   State state_ = State::kParsing;
   ParseStatus failure_ = ParseStatus::kError;
