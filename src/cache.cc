@@ -253,7 +253,7 @@ void Cache::Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places
   places->resize(keys.size());
   const std::unique_ptr<Shard>* const shards = shards_.data();
   for (size_t i = 0; i < keys.size(); ++i) {
-    KeyPlace& place = (*places)[i] = keys[i].empty() ? KeyPlace() : PlaceOf(keys[i]);
+    KeyPlace& place = (*places)[i] = PlaceOf(keys[i]);
     shards[place.shard]->lines().FetchBucket(place.hash);
   }
   constexpr size_t kAtOnce = 16;  // A processor waits for about so many.

@@ -120,7 +120,7 @@ class Cache final : public Keys {
   // Those that wait since before then, oldest first.
   std::vector<Ticket> WaitingSince(MonoTime before) const;
   // Commands on these keys come next: their lines are fetched from memory, all at the same time.
-  // Where they are kept is told; of an empty one nothing.
+  // Tells where they are kept.
   void Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places) const;
   void CountHit() { ++stats_.hits; }
   // Null while there is nobody to tell.

@@ -93,6 +93,16 @@ TEST_F(NodeKeysTest, WhatIsPastItsTimeIsNotAKey) {
   EXPECT_EQ(Ask(k1, "RANDOMKEY"), "$-1\r\n");
 }
 
+TEST_F(NodeKeysTest, TheEmptyKeyIsOneKeyAloneOrAmongOthers) {
+  ASSERT_EQ(Ask(k1, "SET \"\" x"), "+OK\r\n");
+  for (const NodeId node : {k1, k2, k3}) {
+    EXPECT_EQ(Ask(node, "GET \"\""), "$1\r\nx\r\n");
+    EXPECT_EQ(Ask(node, "EXISTS \"\" none"), ":1\r\n");
+  }
+  EXPECT_EQ(Ask(k2, "DEL \"\""), ":1\r\n");
+  EXPECT_EQ(Ask(k3, "DBSIZE"), ":0\r\n");
+}
+
 TEST_F(NodeKeysTest, ScanTakesPatternsCountsAndTypes) {
   std::set<Bytes> all, some;
   for (int i = 0; i < 200; ++i) {
