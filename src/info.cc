@@ -59,7 +59,7 @@ Bytes Server(const InfoFigures& f) {
       .Signed("configured_hz", f.hz)
       .Text("executable", f.executable)
       .Text("config_file", f.config_file)
-      .Number("io_threads_active", 0)
+      .Number("io_threads_active", f.io_threads > 1 ? 1 : 0)
       .Take();
 }
 
@@ -159,7 +159,7 @@ Bytes StatsSection(const InfoFigures& f) {
       .Number("client_query_buffer_limit_disconnections", s.query_buffer_disconnections)
       .Number("client_output_buffer_limit_disconnections", s.output_buffer_disconnections)
       .Number("io_threaded_reads_processed", 0)
-      .Number("io_threaded_writes_processed", 0)
+      .Number("io_threaded_writes_processed", f.sent_together)
       .Number("messages_published", s.published)
       .Number("requests_forwarded", s.forwarded)
       .Number("requests_resent", s.resent)

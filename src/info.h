@@ -44,6 +44,8 @@ struct InfoFigures {
   size_t tracking_prefixes = 0;  // Of BCAST.
   size_t pubsub_clients = 0;
   size_t monitors = 0;
+  int64_t io_threads = 1;
+  uint64_t sent_together = 0;
 
   // Memory, bytes. `memory_used` is what Lockstep counts itself, or what the allocator says.
   size_t memory_used = 0;

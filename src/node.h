@@ -93,7 +93,8 @@ struct SystemFigures {  // For INFO; told about once a second.
   double cpu_system_seconds = 0;
   int64_t loop_lag_us = 0;       // Highest since last told.
   int64_t sync_us = 0;           // Latest synced write.
-  uint64_t clients_turned_away = 0;  // Since the start.
+  uint64_t clients_turned_away = 0;  // Since the start,
+  uint64_t sent_together = 0;        // as this: answers that several threads have sent.
 };
 using Input = std::variant<ClientOpened, ClientData, ClientRead, ClientBacklog, ClientClosed,
                            PeerUp, PeerDown, PeerFrame, Persisted, Tick, Terminate, SystemFigures>;
@@ -123,7 +124,7 @@ struct Output {
     bus::Lane lane = bus::Lane::kControl;
     Bytes frames;  // Whole frames, one after the other.
   };
-  std::vector<ToClient> clients;
+  std::vector<ToClient> clients;  // Of each client one at most.
   // What is for clients is to reach their sockets before what is for peers reaches theirs: it tells
   // of what the peers may do from now on (CLIENT TRACKING).
   bool clients_first = false;

@@ -377,6 +377,8 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
   info.tracking_items = tracking.items();
   info.tracking_prefixes = tracking.prefixes();
   info.monitors = monitors.size();
+  info.io_threads = settings().io_threads;
+  info.sent_together = system.sent_together;
   info.memory_used = system.rss_bytes;
   info.memory_rss = system.rss_bytes;
   info.memory_peak = rss_peak;

@@ -89,6 +89,7 @@ struct Settings {
 
   // Clients.
   Bytes requirepass;  // Empty: none is needed. Secret.
+  int64_t io_threads = 1;
   int64_t maxclients = 10'000;
   int64_t timeout = 0;  // Seconds; 0: never.
   int64_t proto_max_bulk_len = int64_t{64} << 20;

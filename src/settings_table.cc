@@ -66,6 +66,7 @@ constexpr SettingRow kRows[] = {
     Number("dq-memory", &S::dq_memory, kLive, Unit::kBytes, int64_t{1} << 20, int64_t{1} << 40),
     Other("enable-debug-command", &S::enable_debug_command, kRestart),
     Number("http-port", &S::http_port, kRestart, Unit::kPort, 0, 65535),
+    Number("io-threads", &S::io_threads, kRestart, Unit::kCount, 1, 16),
     Number("latency-monitor-threshold", &S::latency_monitor_threshold, kLive, Unit::kMilliseconds,
            0, kIntMax),
     Number("leader-wait-ms", &S::leader_wait_ms, kLive, Unit::kMilliseconds, 0, 60'000),

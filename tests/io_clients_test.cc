@@ -314,6 +314,74 @@ TEST_F(ClientsTest, AResetEndsTheClientOnce) {
   EXPECT_EQ(port_.closed, std::vector{LatestId()});
 }
 
+// With io-threads. -------------------------------------------------------------------------------
+
+class ClientsOfManyThreadsTest : public ClientsTest {
+ protected:
+  static constexpr size_t kClients = 12;
+  void SetUp() override {
+    settings_.io_threads = 3;
+    ClientsTest::SetUp();
+    for (size_t i = 0; i < kClients; ++i) {
+      sockets_.push_back(Connect());
+      ids_.push_back(LatestId());
+    }
+  }
+  // To each its own, together.
+  void ReplyToAll(const std::function<Bytes(size_t)>& reply) {
+    std::vector<Output::ToClient> replies;
+    for (size_t i = 0; i < kClients; ++i) replies.push_back({ids_[i], reply(i)});
+    clients_->Deliver(std::move(replies));
+  }
+
+  std::vector<PlainSocket> sockets_;
+  std::vector<ClientId> ids_;
+};
+
+TEST_F(ClientsOfManyThreadsTest, EachIsSentItsOwnInOrder) {
+  std::vector<Bytes> expected(kClients);
+  for (int round = 0; round < 200; ++round) {
+    ReplyToAll([&](size_t i) {
+      expected[i] += Format("+%zu:%d\r\n", i, round);
+      return Format("+%zu:%d\r\n", i, round);
+    });
+  }
+  for (size_t i = 0; i < kClients; ++i) {
+    EXPECT_TRUE(Run([&] { return sockets_[i].Receive().size() >= expected[i].size(); }));
+    EXPECT_EQ(sockets_[i].Receive(), expected[i]);
+  }
+  EXPECT_EQ(clients_->sent_together(), 200 * kClients);
+}
+
+TEST_F(ClientsOfManyThreadsTest, OneThatTakesNothingLosesNothingAndHoldsUpNobody) {
+  const Bytes large(size_t{1} << 20, 'x');
+  for (int round = 0; round < 8; ++round) {
+    ReplyToAll([&](size_t i) { return i == 3 ? large : Bytes("+OK\r\n"); });
+  }
+  for (size_t i = 0; i < kClients; ++i) {
+    if (i == 3) continue;
+    EXPECT_TRUE(Run([&] { return sockets_[i].Receive().size() == 8 * 5; }));
+  }
+  EXPECT_TRUE(Run([&] { return sockets_[3].Receive().size() == 8 * large.size(); }));
+  EXPECT_EQ(sockets_[3].Receive().find_first_not_of('x'), Bytes::npos);
+}
+
+TEST_F(ClientsOfManyThreadsTest, OnesThatAreGoneOrToBeEndedAreAmongOthers) {
+  sockets_[1].Reset();
+  RunTurns(3);
+  std::vector<Output::ToClient> replies;
+  for (size_t i = 0; i < kClients; ++i) replies.push_back({ids_[i], "+last\r\n", i == 2, false});
+  replies[4] = {ids_[4], "", true, true};
+  clients_->Deliver(std::move(replies));
+  for (size_t i = 0; i < kClients; ++i) {
+    if (i == 1) continue;
+    const bool ends = i == 2 || i == 4;
+    EXPECT_TRUE(Run([&] { return sockets_[i].Receive().size() >= 7 || sockets_[i].Ended(); }));
+    EXPECT_TRUE(Run([&] { return !ends || sockets_[i].Ended(); }));
+    EXPECT_EQ(sockets_[i].Receive(), i == 4 ? "" : "+last\r\n");
+  }
+}
+
 TEST_F(ClientsTest, OneClientTooManyIsToldSoAndTheNodeNeverHearsOfIt) {
   settings_.maxclients = 1;
   const PlainSocket first = Connect();

@@ -29,9 +29,22 @@ void ClientConn::TurnAway(Bytes last_words) {
   Finish();
 }
 
+std::optional<int> ClientConn::SendsTo() const {
+  return state_ == State::kServing ? conn_.SendsTo() : std::nullopt;
+}
+
 void ClientConn::Send(Bytes bytes) {
   if (state_ != State::kServing) return;
   conn_.Write(std::move(bytes));
+  AfterSend();
+}
+
+void ClientConn::SendRest(Bytes bytes, ssize_t sent) {
+  conn_.WriteRest(std::move(bytes), sent);
+  AfterSend();
+}
+
+void ClientConn::AfterSend() {
   last_bytes_ = loop_->Lately();
   if (half_closed_ && port_->Owes(id_) == Node::Owed::kNothing) Part();
 }

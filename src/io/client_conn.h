@@ -53,6 +53,9 @@ class ClientConn final : private TcpConn::Events {
   void TurnAway(Bytes last_words);
 
   void Send(Bytes bytes);
+  // In two steps, as TcpConn's.
+  std::optional<int> SendsTo() const;
+  void SendRest(Bytes bytes, ssize_t sent);
   void StopReading();
   void ReadAgain();
   // The node's: no more is said or heard, what was said leaves first.
@@ -74,6 +77,7 @@ class ClientConn final : private TcpConn::Events {
   void OnBytes(size_t bytes) override;
   void OnEnd(const Bytes& why) override;
   void OnWritten() override;
+  void AfterSend();
   void Flush(MonoTime now);
   void Part();
   void Linger();

@@ -36,7 +36,11 @@ Clients::Clients(Loop* loop, NodePort* port, const Settings* settings)
     : loop_(loop),
       port_(port),
       settings_(settings),
-      listener_(loop, [this](uv_stream_t* from) { Accept(from); }) {}
+      listener_(loop, [this](uv_stream_t* from) { Accept(from); }) {
+  if (settings->io_threads > 1) {
+    pool_ = std::make_unique<SendPool>(static_cast<size_t>(settings->io_threads) - 1);
+  }
+}
 
 Result<void> Clients::Listen(std::span<const Bytes> addresses, uint16_t port, int64_t backlog) {
   return listener_.Listen(addresses, port, backlog);
@@ -88,10 +92,18 @@ ClientConn* Clients::Find(ClientId id) const {
 }
 
 void Clients::Deliver(std::vector<Output::ToClient> replies) {
-  for (Output::ToClient& reply : replies) {
+  SendTogether(replies);
+  size_t job = 0;
+  for (size_t i = 0; i < replies.size(); ++i) {
+    Output::ToClient& reply = replies[i];
     ClientConn* conn = Find(reply.id);
-    if (conn == nullptr) continue;
-    conn->Send(std::move(reply.bytes));
+    if (!has_job_.empty() && has_job_[i]) {
+      conn->SendRest(std::move(reply.bytes), jobs_[job++].sent);
+    } else if (conn != nullptr) {
+      conn->Send(std::move(reply.bytes));
+    } else {
+      continue;
+    }
     if (conn->backlog() > 0) lagging_.insert(reply.id);
     if (!reply.close) continue;
     if (reply.at_once) {
@@ -100,6 +112,25 @@ void Clients::Deliver(std::vector<Output::ToClient> replies) {
       conn->Finish();
     }
   }
+}
+
+// What the kernel takes at once, if there is enough for several threads. No connection is destroyed
+// meanwhile: that happens in SettleChanged alone.
+void Clients::SendTogether(std::span<const Output::ToClient> replies) {
+  has_job_.clear();
+  if (pool_ == nullptr || replies.size() < SendPool::kJobsMin) return;
+  jobs_.clear();
+  has_job_.resize(replies.size());
+  for (size_t i = 0; i < replies.size(); ++i) {
+    const ClientConn* const conn = Find(replies[i].id);
+    if (conn == nullptr || replies[i].bytes.empty() || replies[i].at_once) continue;
+    const std::optional<int> fd = conn->SendsTo();
+    if (!fd) continue;
+    jobs_.push_back({*fd, replies[i].bytes});
+    has_job_[i] = true;
+  }
+  pool_->SendAll(jobs_);
+  sent_together_ += jobs_.size();
 }
 
 void Clients::StopReading(const std::vector<ClientId>& ids) {

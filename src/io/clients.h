@@ -6,6 +6,7 @@
 
 #include "src/io/client_conn.h"
 #include "src/io/listener.h"
+#include "src/io/send_pool.h"
 #include "src/settings.h"
 
 namespace lockstep::io {
@@ -13,7 +14,7 @@ namespace lockstep::io {
 class Clients final : private ClientConn::Watcher {
  public:
   // `settings` and `port` must outlive it; the settings are read at each connection, so that
-  // CONFIG SET holds for the next.
+  // CONFIG SET holds for the next. (But for io-threads: those are started here.)
   Clients(Loop* loop, NodePort* port, const Settings* settings);
 
   // However many `maxclients` allows: the process has no descriptors for more.
@@ -23,8 +24,10 @@ class Clients final : private ClientConn::Watcher {
   uint16_t port() const { return listener_.port(); }
   // Connections refused so far, for want of a place or in protected mode.
   uint64_t turned_away() const { return turned_away_; }
+  // Answers so far that the threads of io-threads have sent, this one among them.
+  uint64_t sent_together() const { return sent_together_; }
 
-  // Output's, each. A client that is gone is passed over.
+  // Output's, each: of any client one at most. A client that is gone is passed over.
   void Deliver(std::vector<Output::ToClient> replies);
   void StopReading(const std::vector<ClientId>& ids);
   void ReadAgain(const std::vector<ClientId>& ids);
@@ -39,6 +42,7 @@ class Clients final : private ClientConn::Watcher {
 
  private:
   void Accept(uv_stream_t* from);
+  void SendTogether(std::span<const Output::ToClient> replies);
   size_t ClientsMax() const;
   Bytes ReasonToRefuse(const Endpoint& remote) const;
   void OnChanged(ClientId id) override { changed_.push_back(id); }
@@ -50,8 +54,12 @@ class Clients final : private ClientConn::Watcher {
   NodePort* port_;
   const Settings* settings_;
   Listener listener_;
+  std::unique_ptr<SendPool> pool_;    // None: this thread does all.
+  std::vector<SendPool::Job> jobs_;   // Of one Deliver, in the order of its replies,
+  std::vector<bool> has_job_;         // of which these have one.
   size_t room_ = SIZE_MAX;
   uint64_t turned_away_ = 0;
+  uint64_t sent_together_ = 0;
   ClientId latest_id_;
   std::unordered_map<ClientId, std::unique_ptr<ClientConn>> conns_;
   std::set<ClientId> lagging_;  // Their sockets have not taken all.

@@ -224,7 +224,8 @@ void Server::TellFigures(MonoTime now) {
                      .cpu_system_seconds = process.cpu_system_seconds,
                      .loop_lag_us = loop_.TakeLagUs(),
                      .sync_us = storage_->sync_us(),
-                     .clients_turned_away = clients_->turned_away()});
+                     .clients_turned_away = clients_->turned_away(),
+                     .sent_together = clients_->sent_together()});
 }
 
 // Several batches may have been written since, or none: the waker's calls may be joined, and one

@@ -4,10 +4,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "src/base/check.h"
+#include "src/io/send_pool.h"
 
 namespace lockstep::io {
 namespace {
@@ -159,22 +159,23 @@ void TcpConn::OnRead(ssize_t got) {
   events_->OnBytes(static_cast<size_t>(got));  // May have destroyed us.
 }
 
-// What the kernel takes at once; an error ends the connection. Not by uv_try_write: send knows that
-// it has a socket before it, and write has to find out each time.
-size_t TcpConn::SendNow(BytesView bytes) {
-  if (!connected_ || backlog() > 0) return 0;
-  const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent >= 0) return static_cast<size_t>(sent);
-  if (errno != EAGAIN && errno != EINTR) End(uv_strerror(-errno));
-  return 0;
+std::optional<int> TcpConn::SendsTo() const {
+  return connected_ && backlog() == 0 && !IsBroken() ? std::optional<int>(fd_) : std::nullopt;
 }
 
 // Straight to the kernel while it takes all: no allocation, no turn lost. What it does not take is
 // kept until the socket is writable; from then on later writes line up behind it.
 void TcpConn::Write(Bytes bytes) {
+  const std::optional<int> fd = SendsTo();
+  const ssize_t sent = fd && !bytes.empty() ? SendNow(*fd, bytes) : 0;
+  WriteRest(std::move(bytes), sent);
+}
+
+void TcpConn::WriteRest(Bytes bytes, ssize_t sent) {
   if (IsBroken() || bytes.empty()) return;
-  const size_t taken = SendNow(bytes);
-  if (taken == bytes.size() || IsBroken()) return;
+  if (sent < 0) return End(uv_strerror(static_cast<int>(sent)));
+  const auto taken = static_cast<size_t>(sent);
+  if (taken == bytes.size()) return;
   auto* write = new WriteRequest{{}, std::move(bytes)};
   write->request.data = write;
   const uv_buf_t rest =

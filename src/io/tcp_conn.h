@@ -10,6 +10,7 @@
 // What waits to be sent has no bound here: whoever writes looks at backlog().
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "src/base/result.h"
@@ -64,6 +65,10 @@ class TcpConn final : private Loop::AfterTurn {
   void StopReading();
 
   void Write(Bytes bytes);
+  // In two steps, of which another thread may do the first: SendNow (send_pool.h) to this
+  // descriptor, if there is one; then, with what came of it, WriteRest.
+  std::optional<int> SendsTo() const;
+  void WriteRest(Bytes bytes, ssize_t sent);
   size_t backlog() const { return uv_stream_get_write_queue_size(stream()); }
   // After what waits: tells the other side that no more comes.
   void FinishWriting();
@@ -75,7 +80,6 @@ class TcpConn final : private Loop::AfterTurn {
   void OnRead(ssize_t got);
   void OnConnect(int status);
   void BeConnected();
-  size_t SendNow(BytesView bytes);
   bool IsBroken() const { return ended_ && !why_ended_.empty(); }  // Half closed: it may listen.
   void End(Bytes why);
   void OnAfterTurn() override;
