@@ -503,7 +503,11 @@ bool Cache::OnLeases(MonoTime now, NodeId from, const bus::Envelope& envelope) {
   }
   for (const mesi::Fence& fence : leases.fences) {
     Shard* shard = ShardOfGroup(fence.shard);
-    if (shard == nullptr || from == options_.self || fence.epoch <= shard->agent.epoch()) continue;
+    if (shard == nullptr || from == options_.self) continue;
+    if (shard->agent.home() == from && fence.epoch == shard->agent.epoch()) {
+      shard->agent.OnFence(now);
+    }
+    if (fence.epoch <= shard->agent.epoch()) continue;
     // Our own replica may still think that we lead: the next home knows better.
     if (shard->home != nullptr && shard->home->epoch() < fence.epoch) LeaveHome(shard);
     shard->agent.Follow(now, from, fence.epoch, shard->former != nullptr);

@@ -27,7 +27,7 @@ struct Pair {
 TEST(SendPoolTest, EveryJobIsDoneOnceWhoeverDoesIt) {
   SendPool pool(3);
   const std::vector<Pair> pairs(9);
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 500; ++round) {
     std::vector<Bytes> bytes;
     std::vector<SendPool::Job> jobs;
     for (size_t i = 0; i < pairs.size(); ++i) bytes.push_back(Format("%d of %zu", round, i));

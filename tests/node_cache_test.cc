@@ -179,6 +179,14 @@ TEST_F(NodeCacheTest, ALeaderThatMovesTakesTheValuesWithIt) {
   EXPECT_TRUE(ttl > ":580" && ttl <= ":600\r\n") << ttl;
 }
 
+TEST_F(NodeCacheTest, AMoveOfTheHomeKeepsNobodyWaitingForABeat) {
+  EXPECT_EQ(cluster().Ask(other_, "SET k v"), kOk);
+  const GroupId shard = GroupOf("k");
+  cluster().Ask(home_, Format("CLUSTER LEADER shard-%lu %lu", ShardOf(shard), third_.value));
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(shard) == third_; }));
+  EXPECT_LT(Takes(home_, "GET k", Bulk("v")), 30);  // Heartbeats come each 100 ms.
+}
+
 TEST_F(NodeCacheTest, AHomeThatDiesLosesOnlyWhatNobodyElseOwned) {
   EXPECT_EQ(cluster().Ask(other_, "SET k owned"), kOk);
   cluster().KillSilently(home_);

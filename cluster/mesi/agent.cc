@@ -67,6 +67,11 @@ void Agent::SetIncarnation(MonoTime now, uint64_t incarnation) {
   if (home_ != kNoNode && home_ != options_.self) StartAnew(now);
 }
 
+// The home is there now; what was said to it before it was has been lost.
+void Agent::OnFence(MonoTime now) {
+  if (open_ && lease_until_.us == 0) AskForLease(now);
+}
+
 // In the same epoch. What we owned is lost: the home has given us up, or will.
 void Agent::StartAnew(MonoTime now) {
   OpenSession(now);

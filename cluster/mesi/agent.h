@@ -59,6 +59,7 @@ class Agent {
   void Follow(MonoTime now, NodeId home, Term epoch, bool owes_report);
   // The session that this node has in the shard's log: ours is named after it. 0: none yet, and
   // none is opened here.
+  void OnFence(MonoTime now);  // The home asks for our report.
   void SetIncarnation(MonoTime now, uint64_t incarnation);
   // This node is the home itself: `say` gets the report, and everything is dropped.
   template <class Say>

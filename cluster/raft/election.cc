@@ -194,6 +194,7 @@ void Raft::State::BecomeLeader() {
   rounds.clear();
   majority_heard = {};
   OnConfigChanged();
+  heartbeat_due = !progress.empty();  // Whoever waits for MajorityHeard need not wait for the beat.
   // Nothing of an older term is committed by counting; this takes all before it along (§5.4.2).
   AppendOwn(EntryKind::kNoop, {});
 }
