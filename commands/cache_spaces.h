@@ -28,7 +28,7 @@ constexpr int64_t kSpaceTtlMsMax = int64_t{365} * 100 * 24 * 3600 * 1000;
 constexpr int64_t kSpaceMemoryMax = int64_t{1} << 50;
 
 struct Space {
-  // What it takes to lose an acknowledged write: an owner, owner and home, a majority.
+  // What it takes to lose an acknowledged write: its owner, its home, a majority.
   enum class Durability : uint8_t { kBack, kHome, kQuorum };
   // Who reads a line that nobody has: one reader among others, or its owner from then on.
   enum class Reads : uint8_t { kShared, kExclusive };

@@ -330,6 +330,8 @@ Action DcacheStats(Context& ctx, Args& args) {
   add("evictions", f.stats.evictions);
   add("expired", f.stats.expired);
   add("forgets", f.stats.forgets);
+  add("pushes", f.stats.pushes);
+  add("restored", f.stats.restored);
   add("audits", f.stats.audits);
   add("violations", f.stats.violations);
   if (hot) map.Add("hot", HottestKeys(ctx, static_cast<size_t>(*hot)));

@@ -2,7 +2,7 @@
 
 import time
 
-from cache_cases import CacheFailoverTest
+from cache_cases import CacheFailoverTest, Crew, Writer
 from resp import SLOWDOWN, Error, pairs, wait_until
 
 DEFAULTS = {"class": "back", "reads": "shared", "ttl": 0, "maxmemory": 0, "policy": "sieve",
@@ -107,3 +107,20 @@ class Spaces(CacheFailoverTest):
             for node in (home, third):
                 node.thaw()
         self.cluster.wait_until_ok()
+
+    def test_of_class_home_what_a_dead_node_was_answered_is_there(self):
+        owner, home, other = self.cluster.nodes
+        self.set("CLASS", "home")
+        keys = self.keys_of(home, 5) + self.keys_of(other, 5)
+        crew = Crew()
+        writer = Writer(owner, keys)
+        crew.add(writer.run, crew)
+        crew.start()
+        wait_until(lambda: min(writer.asked.values()) > 20, 10, "all are written again and again")
+        owner.kill()
+        crew.stop()
+        self.assertEqual(crew.trouble, [])
+        for node in (other, home):
+            for key, told in self.read_many(node, keys).items():
+                _, acknowledged = writer.acknowledged[key]
+                self.assertIn(told, (str(acknowledged), str(writer.asked[key])), key)

@@ -9,8 +9,8 @@
 //      known here.
 //   2. Whatever a command has seen of a line is good until TakeValidUntil(): its answer must have
 //      left by then.
-//   3. What was written of a durable key is pinned, and seen by no other command, until
-//      OnCommitted.
+//   3. What was written of a durable key, or here of one of CLASS home that lives elsewhere, is
+//      pinned, and seen by no other command, until OnCommitted.
 #pragma once
 
 #include <deque>
@@ -85,7 +85,7 @@ class Cache final : public Keys {
     virtual bool MayRun(const Ticket& ticket) = 0;
     // What the command wants is held, now: it is to be run before this returns.
     virtual void OnHeld(const Ticket& ticket) = 0;
-    // What it wrote is logged, or never will be, or nobody can say: this is its answer.
+    // What it wrote is where it is to be, or never will be, or nobody can say: this is its answer.
     virtual void OnCommitted(const Ticket& ticket, Reply reply) = 0;
   };
 
@@ -125,8 +125,9 @@ class Cache final : public Keys {
   void CountHit() { ++stats_.hits; }
   // Null while there is nobody to tell.
   void set_tracker(Tracker* tracker) { tracker_ = tracker; }
-  // Durable keys (cache_durable.cc). The command that was run last has written some: its answer has
-  // to wait. Then Commit, and Runner::OnCommitted follows, whether its client is there or not.
+  // Durable keys, and those of CLASS home (cache_durable.cc). The command that was run last has
+  // written some: its answer has to wait. Then Commit, and Runner::OnCommitted follows, whether its
+  // client is there or not.
   bool HasWritten() const { return !writing_.empty(); }
   void Commit(MonoTime now, const Ticket& ticket, Reply reply);
   std::vector<Ticket> TakeOverdue(MonoTime before);
@@ -216,14 +217,17 @@ class Cache final : public Keys {
     bool may_miss = false;
   };
 
-  // What the command that runs writes of a durable key; and what was there before.
+  // What the command that runs writes of a key, to be logged or else pushed to its home; and what
+  // was there before.
   struct Writing {
+    bool is_logged = false;
     uint64_t fence = 0;       // The highest,
     bool steps_back = false;  // and a lower one behind it.
     bool sets_ttl = false;
     bool was_durable = false;
     std::optional<Bytes> value{};
     MonoTime deadline = kNeverMono;
+    mesi::Version version{};
   };
   struct Pending {
     Ticket ticket;
@@ -236,6 +240,8 @@ class Cache final : public Keys {
     bool some_lost = false;  // and of these nobody knows.
   };
   bool IsDurableLine(BytesView key, const mesi::Line* line) const;
+  bool IsOfClassHome(BytesView key) const;
+  bool IsPushedLine(BytesView key, const mesi::Line* line) const;
   Writing* NoteWrite(BytesView key, bool durable);
   mesi::DurableWrite WriteOf(MonoTime now, const Bytes& key, const Writing& writing);
   void Undo(const Bytes& key, const Writing& writing);

@@ -1,6 +1,9 @@
 // Commands that write durable keys. They run like any other, at one instant, on lines that this
 // node holds; but what they wrote is pinned and shown to nobody, and their clients are not
 // answered, before it is in the log of its shard. What is refused there is taken back.
+//
+// The same of keys of CLASS home, which their homes are to have, in no log. Those whose home is
+// here have no further to go.
 #include <algorithm>
 #include <utility>
 
@@ -28,8 +31,8 @@ Reply NotNow() {
 }
 
 Reply NobodyKnows() {
-  return Reply::Error("UNCERTAIN", "the home of a durable key was lost before it answered; the "
-                                   "command may have happened, or a part of it");
+  return Reply::Error("UNCERTAIN", "the home of a key was lost before it answered; the command may "
+                                   "have happened, or a part of it");
 }
 
 // Its keys have several homes, or some are not durable: what happened to those stays.
@@ -94,27 +97,45 @@ void Cache::TakeLogged(MonoTime now, Shard* shard) {
 
 // A command --------------------------------------------------------------------------------------
 
-// It stays so until it is deleted, whatever becomes of its space. CLASS home is as good as quorum,
-// and costs as much: who owns a line and its home may be one node.
+// It stays so until it is deleted, whatever becomes of its space.
 bool Cache::IsDurableLine(BytesView key, const mesi::Line* line) const {
   if (line != nullptr && line->durable()) return true;
   const Space* const space = SpaceOf(key);
-  return space != nullptr && space->durability != Space::Durability::kBack &&
+  return space != nullptr && space->durability == Space::Durability::kQuorum &&
          options_.group_of != nullptr;
 }
 
-// Null: the key is not durable.
+bool Cache::IsOfClassHome(BytesView key) const {
+  const Space* const space = SpaceOf(key);
+  return space != nullptr && space->durability == Space::Durability::kHome;
+}
+
+// Its home may count on it that this node pushes, or counts on nothing yet.
+bool Cache::IsPushedLine(BytesView key, const mesi::Line* line) const {
+  const bool pushes = (line != nullptr && line->pushes()) || IsOfClassHome(key);
+  return pushes && FindShard(key).home == nullptr;
+}
+
+// Null: what is written of the key is seen at once.
 Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
   mesi::Line* line = FindLine(key);
-  if (!durable && !IsDurableLine(key, line)) return nullptr;
+  const bool is_logged = durable || IsDurableLine(key, line);
+  if (!is_logged && !IsPushedLine(key, line)) return nullptr;
   const auto noted = writing_.find(Bytes(key));
-  if (noted != writing_.end()) return &noted->second;
+  if (noted != writing_.end()) {
+    noted->second.is_logged |= is_logged;
+    if (is_logged) FindShard(key).lines().Find(key)->set_durable(true);
+    return &noted->second;
+  }
   PinLine(key);
   line = FindShard(key).lines().Find(key);
   if (Latest* const latest = LatestOf(key)) latest->line = line;
-  Writing writing{.was_durable = line->durable(), .deadline = line->deadline()};
+  Writing writing{.is_logged = is_logged,
+                  .was_durable = line->durable(),
+                  .deadline = line->deadline(),
+                  .version = line->version()};
   if (line->present()) writing.value = Bytes(line->value());
-  line->set_durable(true);
+  if (is_logged) line->set_durable(true);
   ++pins_[Bytes(key)];
   return &writing_.emplace(Bytes(key), std::move(writing)).first->second;
 }
@@ -142,17 +163,22 @@ void Cache::Commit(MonoTime now, const Ticket& ticket, Reply reply) {
   touched_ = true;
   Done();
   std::map<GroupId, std::vector<mesi::DurableWrite>> here, elsewhere;  // By where their home is.
+  std::map<GroupId, std::vector<Bytes>> pushed;
   const uint64_t number = ++next_number_;
   size_t bytes = 0;
   bool fits = true, steps_back = false;
   for (const auto& [key, writing] : writing_) {
+    pending_of_[key] = number;
     const Shard& shard = FindShard(key);
+    if (!writing.is_logged) {
+      pushed[shard.group].push_back(key);
+      continue;
+    }
     auto& of = (shard.home != nullptr ? here : elsewhere)[shard.group];
     of.push_back(WriteOf(now, key, writing));
     bytes += of.back().value.size();
     fits &= of.back().value.size() <= mesi::kDurableValueBytesMax;
     steps_back |= writing.steps_back;
-    pending_of_[key] = number;
   }
   Pending& pending = pending_[number];  // Until the last of its keys.
   pending = {.ticket = ticket, .reply = std::move(reply), .open = std::exchange(writing_, {}),
@@ -175,6 +201,13 @@ void Cache::Commit(MonoTime now, const Ticket& ticket, Reply reply) {
       for (const mesi::DurableWrite& write : of) OnKeyCommitted(write.key, outcome);
     }
   }
+  for (const auto& [group, keys] : pushed) {
+    if (!pending.refusal) {
+      ShardOfGroup(group)->agent.Push(keys);
+    } else {
+      for (const Bytes& key : keys) OnKeyCommitted(key, mesi::Committed::kRefused);
+    }
+  }
 }
 
 void Cache::Undo(const Bytes& key, const Writing& writing) {
@@ -190,6 +223,8 @@ void Cache::Undo(const Bytes& key, const Writing& writing) {
     shard.agent.Put(line, *writing.value, writing.deadline);
   }
   line->set_durable(writing.was_durable);  // It is pinned, so it is there.
+  // Nobody has seen the other; and its home, if we are lost, goes back to this one.
+  if (line->pushes()) line->set_version(writing.version);
 }
 
 // Called in the midst of a line's transition: what follows is done later.

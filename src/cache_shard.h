@@ -32,6 +32,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
     const Space* space = cache->SpaceOf(key);
     return space != nullptr && space->reads == Space::Reads::kExclusive;
   }
+  bool Pushes(BytesView key) override { return cache->IsOfClassHome(key); }
   void OnUnreadable(BytesView key) override {
     if (cache->tracker_ != nullptr) cache->tracker_->OnUnreadable(key);
   }

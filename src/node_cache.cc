@@ -87,8 +87,8 @@ void Node::Parts::TidyCache() {
 void Node::Parts::GiveUpKeys() {
   for (const Cache::Ticket& ticket :
        cache->TakeOverdue(now + -settings().uncertain_after_ms * kUsPerMs)) {
-    OnCommitted(ticket, Reply::Error("UNCERTAIN", "a durable key is not in the log yet; the "
-                                                  "command may happen, or a part of it"));
+    OnCommitted(ticket, Reply::Error("UNCERTAIN", "what was written is not yet where it is to be; "
+                                                  "the command may happen, or a part of it"));
   }
   for (const Cache::Ticket& ticket : cache->WaitingSince(now + -kKeysWaitUs)) {
     Session* session = FindSession(ticket.client);

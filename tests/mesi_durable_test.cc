@@ -178,5 +178,52 @@ TEST_F(MesiDurable, ATimeToLiveThatNoLogCanHoldIsRefused) {
   EXPECT_EQ(log.proposed(), 0u);
 }
 
+// ---- What is pushed (CLASS home). ----
+
+Message Push(BytesView key, uint64_t gen, uint64_t seq, bool more = false) {
+  Message message{.type = MessageType::kCommit, .key = key, .gen = gen, .have = true,
+                  .keeps = more};
+  message.payload = Payload{.version = {1, gen, seq}, .present = true, .value = "v"};
+  return message;
+}
+
+TEST_F(MesiDurable, WhatWasPushedStaysAsItIsWhenItsOwnerIsLost) {
+  const uint64_t gen = Acquire("k");
+  ASSERT_TRUE(Say(Push("k", gen, 3)));
+  EXPECT_EQ(Heard(MessageType::kCommitted, "k"), gen);
+  EXPECT_FALSE(home.Hold(kNow, "k", false)) << "it is its owner's";
+  Open(2);
+  EXPECT_TRUE(Say({.type = MessageType::kGetS, .key = "other"}));
+  Line* line = nullptr;
+  ASSERT_TRUE(home.Hold(kNow, "k", false, &line));
+  ASSERT_NE(line, nullptr);
+  EXPECT_EQ(line->value(), "v");
+  EXPECT_EQ(line->version(), (Version{1, gen, 3}));
+  EXPECT_EQ(log.proposed(), 0u);
+  EXPECT_EQ(stats.restored, 1u);
+  EXPECT_GT(Acquire("k"), gen);
+}
+
+TEST_F(MesiDurable, HalfOfWhatIsPushedTogetherIsNotTaken) {
+  const uint64_t a = Acquire("a"), b = Acquire("b");
+  ASSERT_TRUE(Say(Push("a", a, 1, true)));
+  EXPECT_EQ(Heard(MessageType::kCommitted, "a"), 0u);
+  ASSERT_TRUE(Say(Push("b", b, 1)));
+  EXPECT_EQ(Heard(MessageType::kCommitted, "a"), a);
+  EXPECT_EQ(Heard(MessageType::kCommitted, "b"), b);
+  const uint64_t c = Acquire("c");
+  ASSERT_TRUE(Say(Push("c", c, 1, true)));
+  Open(2);
+  EXPECT_TRUE(Say({.type = MessageType::kGetS, .key = "other"}));
+  Line* line = nullptr;
+  ASSERT_TRUE(home.Hold(kNow, "c", false, &line));
+  EXPECT_TRUE(line == nullptr || !line->present());
+}
+
+TEST_F(MesiDurable, WhoPushesWhatItDoesNotOwnIsCutOff) {
+  const uint64_t gen = Acquire("k");
+  EXPECT_FALSE(Say(Push("k", gen + 1, 1)));
+}
+
 }  // namespace
 }  // namespace lockstep::mesi

@@ -241,6 +241,7 @@ void Agent::Commit(MonoTime now, const std::vector<DurableWrite>& writes) {
 
 bool Agent::OnOutcome(const Message& message) {
   if (committing_.erase(Bytes(message.key)) == 0) return false;
+  if (!message.keeps) OnPushed(message.key);
   listener_->OnCommitted(message.key, !message.keeps  ? Committed::kDone
                                       : message.have ? Committed::kFenced
                                                      : Committed::kRefused);
@@ -288,6 +289,7 @@ bool Agent::Does(MonoTime now, BytesView key, AgentEvent event, const Message* f
     line->set_gen(from->gen);
     line->set_ttl_is_new(false);
     line->set_durable(from->payload->durable);
+    line->set_pushes(from->payload->pushes);
     if (!from->payload->present) {
       lines_.ClearValue(line);  // Its time was over at home before we were granted it.
       line->set_version(from->payload->version);
@@ -327,6 +329,7 @@ void Agent::Install(MonoTime now, Line* line, const Message& message) {
   }
   line->set_ttl_is_new(false);
   line->set_durable(payload.durable);
+  line->set_pushes(payload.pushes);
   // Who reads keeps when it asked there.
   if (message.type == MessageType::kDataX) line->set_gen(message.gen);
 }
@@ -396,8 +399,8 @@ bool Agent::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found
   if (line != nullptr && IsCommitting(*line)) return false;
   if (line != nullptr && IsOver(now, *line)) {
     const Copy state = StateOf(line);
-    if (IsWritable(state) && line->durable()) {
-      CHECK(Does(now, key, AgentEvent::kEvict, nullptr));  // Its end is in the log, with the home.
+    if (IsWritable(state) && EndsAtHome(*line)) {
+      CHECK(Does(now, key, AgentEvent::kEvict, nullptr));
     } else if (IsWritable(state)) {
       Expire(line);
     } else if (state == Copy::kS) {
@@ -488,7 +491,7 @@ size_t Agent::SweepExpired(MonoTime now) {
     if (line->present() && IsOver(now, *line) && !line->pinned()) over.push_back(line);
   });
   for (Line* line : over) {
-    const bool goes_home = IsWritable(StateOf(line)) && line->durable();
+    const bool goes_home = IsWritable(StateOf(line)) && EndsAtHome(*line);
     if (StateOf(line) == Copy::kS || goes_home) {
       CHECK(Does(now, Bytes(line->key()), AgentEvent::kEvict, nullptr));
       continue;

@@ -97,8 +97,10 @@ class Agent {
   // What was written, of lines that are held to be written: it is to be logged, all of it at once.
   // Nobody is shown it before Listener::OnCommitted; to be pinned until then.
   void Commit(MonoTime now, const std::vector<DurableWrite>& writes);
+  // The same of what the home is to have, in no log.
+  void Push(const std::vector<Bytes>& keys);
   bool IsCommitting(const Line& line) const {
-    return line.durable() && committing_.contains(line.key());
+    return EndsAtHome(line) && committing_.contains(line.key());
   }
 
   // From the home. --------------------------------------------------------------------------------
@@ -170,6 +172,9 @@ class Agent {
   Payload PayloadOf(const Line& line) const;
   bool IsOver(MonoTime now, const Line& line) const;
   bool OnOutcome(const Message& message);
+  void OnPushed(BytesView key);
+  // That its time is over is a write, which its owner shows to nobody before the home knows.
+  static bool EndsAtHome(const Line& line) { return line.durable() || line.pushes(); }
   static Copy StateOf(const Line* line) {
     return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());
   }

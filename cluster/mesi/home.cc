@@ -464,7 +464,7 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
   }
   Session* session = sessions_[dir.request.who].get();
   CHECK(session != nullptr && line != nullptr);
-  if (dir.request.write) listener_->OnUnreadable(key);
+  if (dir.request.write) OnGrantX(line);
   if (line->present()) ExpireIfDue(now, line);
   Message message{.type = MessageType::kDataS, .key = key};
   if (dir.request.write) message.gen = dir.gen;
@@ -562,6 +562,7 @@ void Home::TakeData(MonoTime now, Line* line, const Payload& payload) {
 Payload Home::PayloadOf(const Line& line) const {
   Payload payload{.version = line.version(), .present = line.present(), .value = line.value()};
   payload.durable = line.durable();
+  payload.pushes = line.pushes();
   if (line.present()) payload.ends = line.deadline();
   return payload;
 }

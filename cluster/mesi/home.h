@@ -44,6 +44,8 @@ class Home {
     virtual void OnServing() = 0;  // It serves from now on, or again.
     // Whether a cache that reads the key, which nobody else has, is to own it: it will write it.
     virtual bool ReadsExclusive(BytesView) { return false; }
+    // Whether a cache that is to own the key pushes what it writes (push.cc).
+    virtual bool Pushes(BytesView) { return false; }
     // What could be read here cannot be any more, or is not what it was. Before whoever is to
     // change it hears from us that it may.
     virtual void OnUnreadable(BytesView) {}
@@ -176,6 +178,7 @@ class Home {
     std::optional<MonoTime> ask;  // Waits until it has that; the latest.
     bool reported = false;
     std::vector<DurableWrite> writes;  // To be logged together; not all of them are here yet.
+    std::vector<Bytes> pushed;         // Encoded, to be taken together: likewise.
     size_t committing = 0;             // Its keys that are on their way to the log. While there
     bool over = false;                 // are any, its end has to wait.
     bool dead = false;  // It has said what makes no sense: waited for, and not heard.
@@ -236,6 +239,9 @@ class Home {
   Committed Propose(MonoTime now, const std::vector<DurableWrite>& writes) const;
   std::optional<uint64_t> GenOfOwner(const Session& session, BytesView key);
   bool OnCommit(MonoTime now, Session* session, const Message& message);
+  void OnGrantX(Line* line);
+  bool OnPush(MonoTime now, Session* session, const Message& message);
+  bool TakePush(MonoTime now, Session* session, const Message& message);
   void RestoreLogged(Line* line, const DurableValue& logged);
   void LoadLogged(MonoTime now);
   bool EndsByLog(MonoTime now, const Line& line) const;
@@ -281,7 +287,7 @@ void Home::Report(MonoTime now, const Tell& tell) {
     const DirLine dir = Load(line, line->key());
     report.key = line->key();
     report.payload.reset();
-    if (HomeServes(dir.state) || dir.state == Dir::kBInv) {
+    if (HomeServes(dir.state) || dir.state == Dir::kBInv || line->pushes()) {
       if (!line->present() || line->deadline() <= now) return;
       report.report = ReportKind::kFormer;
       report.payload = PayloadOf(*line);

@@ -56,6 +56,7 @@ std::optional<uint64_t> Home::GenOfOwner(const Session& session, BytesView key) 
 }
 
 bool Home::OnCommit(MonoTime now, Session* session, const Message& message) {
+  if (message.have) return OnPush(now, session, message);
   if (GenOfOwner(*session, message.key) != message.gen || !message.payload) return false;
   if (message.payload->value.size() > kDurableValueBytesMax) return false;
   const Payload& payload = *message.payload;
@@ -79,6 +80,7 @@ bool Home::OnCommit(MonoTime now, Session* session, const Message& message) {
   const Committed proposed = Propose(now, writes);
   for (const auto& [key, gen] : gens) {
     if (proposed == Committed::kDone) {
+      lines_.Find(key)->set_pushes(false);  // From now on it is the log that has the latest.
       committing_[Bytes(key)] = {session->number, gen};
       ++session->committing;
     } else {
@@ -155,8 +157,13 @@ void Home::LoadLogged(MonoTime now) {
   });
 }
 
-// Its owner is lost, and with it what the home does not have.
+// Its owner is lost, and with it what the home does not have. What it pushed the home has, and it
+// has shown nothing newer to anybody.
 void Home::Forget(MonoTime now, Line* line, const DirLine& dir) {
+  if (line->pushes()) {
+    stats_->restored += line->present() ? 1 : 0;
+    return;
+  }
   line->set_version(VersionOfNothing(dir));
   const std::optional<DurableValue> logged = Logged(now, line->key());
   if (logged && logged->present) return RestoreLogged(line, *logged);

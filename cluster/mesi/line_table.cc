@@ -379,7 +379,7 @@ void LineTable::Write(Line* line, BytesView value, MonoTime deadline) {
     FreeBlob(*line);
     line->set_blob(blob);
   }
-  line->value_size_ = static_cast<uint32_t>(value.size()) & 0x7FFFFFFF;
+  line->value_size_ = static_cast<uint32_t>(value.size()) & 0x3FFFFFFF;
   with_deadline_ += has_deadline;
   with_deadline_ -= line->has_deadline_;
   line->has_deadline_ = has_deadline;

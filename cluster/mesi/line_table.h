@@ -78,6 +78,8 @@ class __attribute__((packed, aligned(4))) Line {
   void set_pinned(bool pinned) { pinned_ = pinned; }
   bool durable() const { return durable_; }  // The log knows it (durable.h), or will.
   void set_durable(bool durable) { durable_ = durable; }
+  bool pushes() const { return pushes_; }  // Its owner pushes what it writes (push.cc).
+  void set_pushes(bool pushes) { pushes_ = pushes; }
 
  private:
   friend class LineTable;
@@ -110,8 +112,9 @@ class __attribute__((packed, aligned(4))) Line {
   uint64_t class_ : 5 = 0;
   uint64_t owner_ : 6 = 0;
   uint64_t grant_ = 0;
-  uint32_t value_size_ : 31 = 0;
+  uint32_t value_size_ : 30 = 0;
   uint32_t durable_ : 1 = 0;
+  uint32_t pushes_ : 1 = 0;
   uint32_t newer_ = 0;  // In its class's queue: in order of adding. Record numbers.
   uint32_t older_ = 0;  // Of a free record: the next free one.
 };

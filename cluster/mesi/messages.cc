@@ -16,7 +16,7 @@ enum Flag : uint8_t {
   kHasTtl = 1 << 4,
   kTtlIsNew = 1 << 5,
   kIsDurable = 1 << 6,
-  kFlagsAll = (1 << 7) - 1,
+  kPushes = 1 << 7,
 };
 
 constexpr int64_t kEndsUsMax = int64_t{3} << 61;
@@ -27,7 +27,8 @@ uint8_t FlagsOf(const Message& message) {
     const Payload& payload = *message.payload;
     flags |= kHasPayload | (payload.present ? kPresent : 0) |
              (payload.ends != kNeverMono ? kHasTtl : 0) |
-             (payload.ttl_is_new ? kTtlIsNew : 0) | (payload.durable ? kIsDurable : 0);
+             (payload.ttl_is_new ? kTtlIsNew : 0) | (payload.durable ? kIsDurable : 0) |
+             (payload.pushes ? kPushes : 0);
   }
   return static_cast<uint8_t>(flags);
 }
@@ -52,6 +53,7 @@ void DecodePayload(Reader* in, int flags, Payload* out) {
   out->present = (flags & kPresent) != 0;
   out->ttl_is_new = (flags & kTtlIsNew) != 0;
   out->durable = (flags & kIsDurable) != 0;
+  out->pushes = (flags & kPushes) != 0;
   if (out->present) out->value = in->String();
   if (out->value.size() > kLineValueBytesMax) in->Fail();
   if ((flags & kHasTtl) != 0) {
@@ -134,7 +136,6 @@ bool DecodeMessage(Reader* in, Message* out) {
   }
   out->type = static_cast<MessageType>(type);
   const uint8_t flags = in->U8();
-  if (flags > kFlagsAll) in->Fail();
   out->have = (flags & kHave) != 0;
   out->keeps = (flags & kKeeps) != 0;
   out->key = in->String();

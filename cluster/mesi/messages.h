@@ -20,7 +20,8 @@ enum class MessageType : uint8_t {
   kReport,      // To a new home: what it had from the one before. See Report.
   kReportDone,  // That was all; it has dropped it. The first word of a session but for reports.
   kCommit,      // What it owns under `gen` is to be in the log (durable.h) before anybody sees it.
-                // `keeps`: more follows, to be logged with it.
+                // `keeps`: more follows, to be logged with it. `have`: it is to be at home only,
+                // in no log (push.cc).
   kAudit,       // It reads the payload's version (`have`), or owns it under `gen`: see audit.cc.
   // From the home to a cache.
   kDataS,
@@ -30,7 +31,8 @@ enum class MessageType : uint8_t {
   kRecallS,
   kRecallX,
   kWbAck,       // `keeps`: it may go on reading.
-  kCommitted,   // It is in the log. `keeps`: it is not, and will not be; `have`: for its fence.
+  kCommitted,   // It is in the log, or at home if that was asked for. `keeps`: it is not, and will
+                // not be; `have`: for its fence.
   kVerdict,     // `have`: so the home believes. With a payload: it does not, and why. Else: it
                 // cannot say now.
 };
@@ -49,6 +51,7 @@ struct Payload {
   // Of an owner: whether it has changed the time to live. Else the home knows it better.
   bool ttl_is_new = false;
   bool durable = false;  // Of the home: the log knows the key.
+  bool pushes = false;   // Of the home, with a grant: what is written under it is to be pushed.
 };
 
 // Who speaks in a report, and what it had: see Recovered.

@@ -17,6 +17,8 @@ struct Stats {
   uint64_t evictions = 0;
   uint64_t expired = 0;
   uint64_t forgets = 0;         // Values lost with their owner, or with a home.
+  uint64_t pushes = 0;          // Taken, as a home: writes of owners, before anybody saw them,
+  uint64_t restored = 0;        // and values that were not lost with their owner for it.
   uint64_t sessions_over = 0;   // By the end of a lease, or worse.
   uint64_t audits = 0;          // Lines that their home was asked about, and could say.
   uint64_t violations = 0;      // What may not be; 0.
