@@ -38,6 +38,14 @@ bool AtHome(const mesi::Home& home, MonoTime now, BytesView key, Shown* shown) {
   return true;
 }
 
+// A reader stops early: its clock may be slower than the home's, which says when it is over.
+bool IsOver(const mesi::Line& line, mesi::Copy state, MonoTime now) {
+  if (line.deadline() == kNeverMono) return false;
+  if (state != mesi::Copy::kS && state != mesi::Copy::kSX) return line.deadline() <= now;
+  const MonoTime asked{static_cast<int64_t>(line.gen())};
+  return asked + mesi::LeaseTimes().Within(line.deadline() - asked) <= now;
+}
+
 bool AtAgent(const mesi::Agent& agent, MonoTime now, BytesView key, Shown* shown) {
   if (!agent.is_open() || now >= agent.lease_until()) return false;
   const mesi::Line* line = Find(agent.lines(), key);
@@ -46,8 +54,8 @@ bool AtAgent(const mesi::Agent& agent, MonoTime now, BytesView key, Shown* shown
   if (!mesi::IsReadable(state)) return false;
   shown->writes = mesi::IsWritable(state);
   // A reader whose time is over asks again; an owner makes it absent.
-  const bool is_over = line->deadline() <= now;
-  if (is_over && (!shown->writes || line->durable())) return false;
+  const bool is_over = IsOver(*line, state, now);
+  if (is_over && (!shown->writes || line->durable() || line->pushes())) return false;
   if (agent.IsCommitting(*line)) return false;
   shown->present = line->present() && !is_over;
   if (shown->present) shown->value = line->value();

@@ -50,4 +50,7 @@ std::unique_ptr<Actor> MakeSeveralKeysUser(Work work, World* world, LockChecker*
 // That of cache_durables.cc.
 std::unique_ptr<Actor> MakeDurableUser(World* world, LockChecker* checker, uint32_t number);
 
+// That of cache_pushers.cc.
+std::unique_ptr<Actor> MakePusher(World* world, LockChecker* checker, uint32_t number);
+
 }  // namespace lockstep::sim

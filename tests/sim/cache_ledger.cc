@@ -3,17 +3,22 @@
 #include <algorithm>
 #include <cstring>
 
+#include "src/base/hash.h"
+#include "src/cache.h"
 #include "tests/sim/cache_model.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
 namespace {
 
+constexpr uint64_t kShards = 3;
 constexpr int64_t kNameUs = 4 * kUsPerSecond;
 // Whoever had a key may have it a lease longer than its time, on each way that it goes.
 constexpr int64_t kTroubledSlackUs = 8 * kUsPerSecond;
 // What is durable ends by its group's clock, which stands still while nobody leads.
 constexpr int64_t kMixedSlackUs = 3'600 * kUsPerSecond;
+
+GroupId GroupOf(const Bytes& key) { return ShardGroup(ShardOfSlot(SlotOf(key), kShards)); }
 
 }  // namespace
 
@@ -40,6 +45,8 @@ CacheLedger::Ticket CacheLedger::OnCall(const Bytes& key, CacheOperation asked) 
   is_used_ = true;
   History& history = histories_[key];
   asked.call_us = history.last_call_us = NowUs();
+  if (history.operations.empty()) history.first_call_us = NowUs();
+  history.home_knew = history.home_knew && key.starts_with(kHomePrefix) && HomeKnowsClass(key);
   asked.told = Told::kUnknown;
   history.is_timed = history.is_timed || asked.ttl_us != 0;
   ++history.open;
@@ -69,6 +76,25 @@ int64_t CacheLedger::TtlSlackUs() const {
   return 100 * kUsPerMs + 20 * swarm.latency_tail_us + (swarm.harsh_links ? kUsPerSecond : 0);
 }
 
+bool CacheLedger::HomeKnowsClass(const Bytes& key) const {
+  Process* const home = world_->LeaderOf(GroupOf(key));
+  if (home == nullptr || home->node()->cache() == nullptr) return false;
+  const Space* const space = home->node()->cache()->SpaceOf(key);
+  return space != nullptr && space->durability == Space::Durability::kHome;
+}
+
+// Of CLASS home: who writes has told the key's home, and that is there still.
+bool CacheLedger::MayForget(const Bytes& key, const History& history, int64_t last_us) const {
+  if (key.starts_with(kDurablePrefix) || trouble_us_ > last_us) return false;
+  if (!key.starts_with(kHomePrefix) || !history.home_knew) return true;
+  if (world_->swarm().changes_class) return true;
+  const auto moves = moves_.find(GroupOf(key));
+  return moves != moves_.end() &&
+         std::any_of(moves->second.begin(), moves->second.end(), [&](int64_t at_us) {
+           return at_us >= history.first_call_us && at_us <= last_us;
+         });
+}
+
 void CacheLedger::Judge(const Bytes& key, const History& history) {
   int64_t last_us = history.last_call_us;
   for (const CacheOperation& operation : history.operations) {
@@ -76,8 +102,10 @@ void CacheLedger::Judge(const Bytes& key, const History& history) {
   }
   CacheRules rules;
   const bool is_durable = key.starts_with(kDurablePrefix);
-  rules.may_forget = trouble_us_ <= last_us && !is_durable;
-  rules.ttl_slack_us = key.starts_with(kMixedPrefix) ? kMixedSlackUs : TtlSlackUs();
+  rules.may_forget = MayForget(key, history, last_us);
+  const bool mixed = key.starts_with(kMixedPrefix) ||
+                     (key.starts_with(kHomePrefix) && world_->swarm().changes_class);
+  rules.ttl_slack_us = mixed ? kMixedSlackUs : TtlSlackUs();
   const Verdict verdict = CheckCacheHistory(history.operations, rules);
   CHECK_SIM(verdict.kind != Verdict::Kind::kIllegal, "key '%s' of the cache: %s", key.c_str(),
             verdict.why.c_str());
@@ -86,6 +114,9 @@ void CacheLedger::Judge(const Bytes& key, const History& history) {
   ++counters[too_hard ? Count::kHistoriesTooHard : Count::kCacheHistories];
   if (!too_hard && !rules.may_forget) ++counters[Count::kCacheKept];
   if (!too_hard && is_durable) ++counters[Count::kDurableHistories];
+  if (too_hard || !key.starts_with(kHomePrefix)) return;
+  ++counters[Count::kHomeHistories];
+  if (!rules.may_forget && trouble_us_ <= last_us) ++counters[Count::kHomeKept];
 }
 
 void CacheLedger::JudgeOld() {

@@ -2,7 +2,8 @@
 // cache_model.h and cache_litmus.h to judge.
 //
 // Times are the world's. Whether a key may be forgotten is drawn from what has happened to the
-// cluster: as long as nothing has, and the key's shard has kept its home, nothing may be lost.
+// cluster: as long as nothing has, and the key's shard has kept its home, nothing may be lost. Of
+// keys of CLASS home nothing may be as long as the shard has kept its home, whatever else happens.
 #pragma once
 
 #include <map>
@@ -26,6 +27,8 @@ class World;
 constexpr const char* kDurablePrefix = "d";
 // Keys that are written durably or not, some of them for a while.
 constexpr const char* kMixedPrefix = "e";
+// Keys of CLASS home, once a node has heard so.
+constexpr const char* kHomePrefix = "h";
 
 class CacheLedger {
  public:
@@ -46,6 +49,9 @@ class CacheLedger {
 
   // Something after which what is not written down may be lost.
   void OnTrouble() { trouble_us_ = std::min(trouble_us_, NowUs()); }
+
+  // The group of a shard has another leader, or the same in another term.
+  void OnHomeMoved(GroupId group) { moves_[group].push_back(NowUs()); }
 
   // Litmus programs, as they were observed.
   void Judge(Shape shape, const std::vector<Thread>& program, const Registers& before);
@@ -68,15 +74,20 @@ class CacheLedger {
     std::vector<CacheOperation> operations;
     size_t open = 0;
     bool is_timed = false;
+    int64_t first_call_us = 0;
     int64_t last_call_us = 0;
+    bool home_knew = true;  // What class it is of, whenever something was asked of it.
   };
   int64_t NowUs() const;
+  bool HomeKnowsClass(const Bytes& key) const;
+  bool MayForget(const Bytes& key, const History& history, int64_t last_us) const;
   void Judge(const Bytes& key, const History& history);
   int64_t TtlSlackUs() const;
 
   World* world_;
   std::map<Bytes, History> histories_;
   int64_t trouble_us_ = INT64_MAX;
+  std::map<GroupId, std::vector<int64_t>> moves_;
   int64_t judged_us_ = 0;
   bool is_used_ = false;
 };

@@ -180,6 +180,7 @@ std::unique_ptr<Actor> MakeCacheUser(Work work, World* world, LockChecker* check
   if (work == Work::kCacheUsers) return std::make_unique<CacheUser>(world, checker, number);
   if (work == Work::kCounters) return std::make_unique<Counter>(world, checker, number);
   if (work == Work::kDurables) return MakeDurableUser(world, checker, number);
+  if (work == Work::kPushers) return MakePusher(world, checker, number);
   return MakeSeveralKeysUser(work, world, checker, number);
 }
 

@@ -99,6 +99,8 @@ void ClusterChecker::CountCache(const Process& process) {
   counters[Count::kLinesExpired] += now.expired - before.expired;
   counters[Count::kLinesAudited] += now.audits - before.audits;
   counters[Count::kLinesForgotten] += now.forgets - before.forgets;
+  counters[Count::kPushesTaken] += now.pushes - before.pushes;
+  counters[Count::kLinesRestored] += now.restored - before.restored;
   counters[Count::kCacheLeasesOver] += now.sessions_over - before.sessions_over;
   CHECK_SIM(now.violations == before.violations,
             "node %lu hears what makes no sense of its cache, or its auditor finds a line wrong",
@@ -228,6 +230,7 @@ void ClusterChecker::CheckLeader(const Process& process, GroupId id, const raft:
   // Its first home has nothing that could be lost.
   if (IsShard(id) && leader != group.leaders.begin()) {
     world_->cache().OnTrouble();
+    world_->cache().OnHomeMoved(id);
     ++world_->counters()[Count::kHomesMoved];
   }
   if (leader != group.leaders.begin() && std::prev(leader)->second != process.id()) {

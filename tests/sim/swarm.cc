@@ -164,6 +164,10 @@ void Swarm::DrawCache(Rng* rng) {
     actors[static_cast<size_t>(Work::kDurables)] = static_cast<uint32_t>(rng->Between(1, 3));
   }
   sets_reads = Chance(rng, 40);
+  if (Chance(rng, 40)) {
+    actors[static_cast<size_t>(Work::kPushers)] = static_cast<uint32_t>(rng->Between(1, 4));
+  }
+  changes_class = Chance(rng, 30);
 }
 
 }  // namespace lockstep::sim

@@ -67,6 +67,7 @@ enum class Work : uint8_t {
   kLitmus,
   kMsets,
   kDurables,
+  kPushers,
   kEnd,
 };
 constexpr size_t kWorks = static_cast<size_t>(Work::kEnd);
@@ -114,6 +115,7 @@ struct Swarm {
   bool core_only = false;          // At the end only a majority comes back.
   bool has_cache_work = false;
   bool sets_reads = false;         // Cache users say READS exclusive, and shared, of some keys.
+  bool changes_class = false;      // Pushers say CLASS back, and home, and some writes DURABLE.
   uint64_t stall_ppm = 0;          // How often a process stands still within a turn.
 
  private:
