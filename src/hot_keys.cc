@@ -1,6 +1,7 @@
 #include "src/hot_keys.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "src/base/hash.h"
 
@@ -10,6 +11,8 @@ namespace {
 constexpr uint64_t kSample = 1024;  // Parts of it: it has faded away when it was halved ten times.
 constexpr int kHalvingsToNothing = 64;
 
+uint8_t TagOf(uint64_t hash) { return static_cast<uint8_t>(hash >> 56); }
+
 }  // namespace
 
 void HotKeys::Sample(MonoTime now, BytesView key) {
@@ -18,10 +21,10 @@ void HotKeys::Sample(MonoTime now, BytesView key) {
   const uint64_t hash = KeyedHash(key);
   size_t at = PlaceOf(hash, key);
   if (at == kKeys) {
-    const auto least = std::min_element(counts_.begin(), counts_.end());
-    at = static_cast<size_t>(least - counts_.begin());
-    errors_[at] = *least;
+    at = Least();
+    errors_[at] = counts_[at];
     hashes_[at] = hash;
+    tags_[at] = TagOf(hash);
     keys_[at] = key;
   }
   counts_[at] += kSample;
@@ -29,9 +32,23 @@ void HotKeys::Sample(MonoTime now, BytesView key) {
 
 size_t HotKeys::PlaceOf(uint64_t hash, BytesView key) const {
   for (size_t at = 0; at < kKeys; ++at) {
+    const void* const found = std::memchr(tags_.data() + at, TagOf(hash), kKeys - at);
+    if (found == nullptr) return kKeys;
+    at = static_cast<size_t>(static_cast<const uint8_t*>(found) - tags_.data());
     if (hashes_[at] == hash && counts_[at] > 0 && keys_[at] == key) return at;
   }
   return kKeys;
+}
+
+// What is least stays so until it is used: most searches are short.
+size_t HotKeys::Least() {
+  for (size_t i = 0; i < kKeys; ++i) {
+    if (counts_[hand_] <= floor_) return hand_;
+    hand_ = (hand_ + 1) % kKeys;
+  }
+  const auto least = std::min_element(counts_.begin(), counts_.end());
+  floor_ = *least;
+  return hand_ = static_cast<size_t>(least - counts_.begin());
 }
 
 void HotKeys::Fade(MonoTime now) {
@@ -40,6 +57,7 @@ void HotKeys::Fade(MonoTime now) {
     began_ = faded_ + -((faded_ - began_) / 2);
     for (uint64_t& count : counts_) count /= 2;
     for (uint64_t& error : errors_) error /= 2;
+    floor_ = 0;
   }
   if (now - faded_ >= kHalfLifeUs) began_ = faded_ = now + -kHalfLifeUs / 2;
 }

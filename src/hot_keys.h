@@ -38,12 +38,17 @@ class HotKeys {
   void Sample(MonoTime now, BytesView key);
   void Fade(MonoTime now);
   size_t PlaceOf(uint64_t hash, BytesView key) const;  // kKeys: it has none.
+  size_t Least();
 
   Rng rng_;
   int64_t left_ = kStrideMean;     // Accesses to the next sample.
   MonoTime began_;                 // What the counts are held against: since then,
   MonoTime faded_;                 // ... moved closer with each fading. The latest was then.
-  // Apart, since they are walked along.
+  // No count is below `floor_`; those that are as low are looked for from `hand_` on.
+  uint64_t floor_ = 0;
+  size_t hand_ = 0;
+  // Apart, since they are walked along. A tag is a byte of the hash.
+  std::array<uint8_t, kKeys> tags_{};
   std::array<uint64_t, kKeys> hashes_{};
   std::array<uint64_t, kKeys> counts_{};  // In parts of a sample. 0: the place is free.
   std::array<uint64_t, kKeys> errors_{};  // So much of the count may be another key's.
