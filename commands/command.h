@@ -105,6 +105,10 @@ struct CommandSpec {
   bool on_keys = false;
   // Takes no longer than its arguments and its reply are long. What is kFast, does.
   bool brief = false;
+  // Sees and changes nothing but its one key, nor anything of its client: it may be run at the
+  // key's home, for a client of another node (cluster/mesi/ship.h). What may name several keys, if
+  // it names one.
+  bool ships = false;
   const char* summary = "";
   const char* since = "1.0.0";
   const char* group = "server";  // COMMAND DOCS's group: lock, queue, cache, cluster, server, ...

@@ -332,6 +332,10 @@ Action DcacheStats(Context& ctx, Args& args) {
   add("forgets", f.stats.forgets);
   add("pushes", f.stats.pushes);
   add("restored", f.stats.restored);
+  add("ships-sent", f.stats.ships_sent);
+  add("ships-lost", f.stats.ships_lost);
+  add("ships-run", f.stats.ships_run);
+  add("ships-refused", f.stats.ships_refused);
   add("audits", f.stats.audits);
   add("violations", f.stats.violations);
   if (hot) map.Add("hot", HottestKeys(ctx, static_cast<size_t>(*hot)));

@@ -129,7 +129,8 @@ void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
                               .awaited = {options_.self},
                               .times = options_.times,
                               .durable = options_.group_of ? shard : nullptr,
-                              .events = &events_};
+                              .events = &events_,
+                              .contention = &contention_};
   if (shard->led_before == options.before) options.home_before = shard->leader_before;
   for (const NodeId node : replica.Origins()) options.awaited.insert(node);
   shard->home = std::make_unique<mesi::Home>(options, &stats_, shard);
@@ -173,6 +174,7 @@ void Cache::ReportSelf(MonoTime now, Shard* shard) {
 void Cache::LeaveHome(Shard* shard) {
   shard->former = std::move(shard->home);
   LoseCommits(*shard);
+  DropShips(shard, kNoNode);
   shard->witnesses.clear();
   shard->Lost();
   shard->OnAllUnreadable();
@@ -190,9 +192,9 @@ void Cache::SendReport(MonoTime now, Shard* shard) {
 
 // Commands ----------------------------------------------------------------------------------------
 
-bool Cache::Hold(MonoTime now, BytesView key, const KeyPlace& place, bool write) {
+bool Cache::Hold(MonoTime now, BytesView key, const KeyPlace& place, bool write, bool ships) {
   latest_.clear();
-  const bool held = HoldOne(now, key, place, write);
+  const bool held = HoldOne(now, key, place, write, ships);
   if (held) hot_keys_.Count(now, key);
   return held;
 }
@@ -202,14 +204,14 @@ bool Cache::Holds(MonoTime now, BytesView key, bool write) {
   return HoldOne(now, key, PlaceOf(key), write);
 }
 
-bool Cache::HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write) {
+bool Cache::HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write, bool ships) {
   now_ = now;
   wrote_plain_ = false;
   Shard& shard = *shards_[place.shard];
   const mesi::HashedKey hashed(key, place.hash, place.likely);
   mesi::Line* line = nullptr;
   const bool held = shard.home != nullptr ? shard.home->Hold(now, hashed, write, &line)
-                                          : shard.agent.Hold(now, hashed, write, &line);
+                                          : shard.agent.Hold(now, hashed, write, &line, ships);
   if (!held) {
     touched_ = true;
     return false;
@@ -267,11 +269,12 @@ void Cache::Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places
   }
 }
 
-void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants, bool may_miss) {
+void Cache::Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants, bool may_miss,
+                 size_t ship_bytes) {
   ++stats_.misses;
   const uint64_t number = ++next_number_;
   for (const Want& want : wants) waiting_for_[want.key].insert(number);
-  waiting_[number] = {ticket, std::move(wants), now, 0, {}, may_miss};
+  waiting_[number] = {ticket, std::move(wants), now, 0, {}, may_miss, ship_bytes};
   may_miss_ += may_miss ? 1 : 0;
   numbers_[ticket] = number;
 }
@@ -301,7 +304,7 @@ std::vector<Cache::Ticket> Cache::WaitingSince(MonoTime before) const {
   std::vector<Ticket> old;
   for (const auto& [number, waiting] : waiting_) {
     if (waiting.since > before) break;
-    old.push_back(waiting.ticket);
+    if (waiting.ticket.client != kShipper) old.push_back(waiting.ticket);
   }
   return old;
 }
@@ -316,13 +319,16 @@ void Cache::OnKeyHeld(BytesView key) {
 
 bool Cache::LookAgain(uint64_t number) {
   const auto found = waiting_.find(number);
-  if (found == waiting_.end() || !runner_->MayRun(found->second.ticket)) return false;
+  if (found == waiting_.end()) return false;
+  const bool is_ours = found->second.ticket.client != kShipper;
+  if (is_ours && !runner_->MayRun(found->second.ticket)) return false;
   const bool held = Gather(&found->second);
+  if (!held && found->second.ship_bytes > 0) return LookWhetherItShips(number);
   if (!held && !MissesNow(found->second)) return false;
   std::optional<Waiting> waiting = Take(found->second.ticket);
   missing_ = !held;
   Done();  // The handler has other names for them.
-  runner_->OnHeld(waiting->ticket);
+  is_ours ? runner_->OnHeld(waiting->ticket) : RunShipHere(waiting->ticket.slot);
   missing_ = false;
   UnpinFrom(&*waiting, 0);
   return true;
@@ -337,6 +343,7 @@ bool Cache::RunLost(MonoTime now) {
   now_ = now;
   Settle();
   bool any = TellCommitted();
+  any |= TellShipped();
   if (!std::exchange(any_lost_, false)) return any;
   std::set<const Shard*> lost;
   for (const auto& shard : shards_) {
@@ -601,7 +608,7 @@ void Cache::Flush(MonoTime now) {
   for (Limit& limit : limits_) KeepLimit(now, &limit);
   if (!std::exchange(touched_, false)) return;
   next_tick_ = pins_.empty() && gather_again_.empty() ? kNeverMono : now + kPinLookUs;
-  if (!committed_.empty()) next_tick_ = now;
+  if (!committed_.empty() || !shipped_.empty()) next_tick_ = now;
   if (may_miss_ > 0) next_tick_ = std::min(next_tick_, now + kMissLookUs);
   for (const auto& shard : shards_) {
     next_tick_ = std::min(next_tick_, WakeupOf(*shard));

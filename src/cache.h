@@ -22,7 +22,9 @@
 #include <vector>
 
 #include "cluster/mesi/agent.h"
+#include "cluster/mesi/contended.h"
 #include "cluster/mesi/home.h"
+#include "cluster/mesi/ship.h"
 #include "commands/cache_figures.h"
 #include "commands/cache_ops.h"
 #include "commands/cache_spaces.h"
@@ -74,7 +76,7 @@ class Cache final : public Keys {
   };
   // A command that waits: whose, and which of its slots.
   struct Ticket {
-    ClientId client;
+    ClientId client;  // kShipper: it is another node's.
     uint64_t slot = 0;
     auto operator<=>(const Ticket&) const = default;
   };
@@ -87,6 +89,12 @@ class Cache final : public Keys {
     virtual void OnHeld(const Ticket& ticket) = 0;
     // What it wrote is where it is to be, or never will be, or nobody can say: this is its answer.
     virtual void OnCommitted(const Ticket& ticket, Reply reply) = 0;
+    // The command is to be shipped, now: Ship.
+    virtual void OnShips(const Ticket& ticket) = 0;
+    // What became of it. `reply`: if it was run.
+    virtual void OnShipped(const Ticket& ticket, mesi::Shipped::Outcome outcome, Reply reply) = 0;
+    // Runs a command of another node's client, whose one key is held. Nothing: it must not.
+    virtual std::optional<Reply> RunForCache(std::span<const BytesView> argv) = 0;
   };
 
   Cache(const Options& options, Outbox* outbox, Runner* runner, MonoTime now);
@@ -103,14 +111,18 @@ class Cache final : public Keys {
 
   // Commands. -------------------------------------------------------------------------------------
   // Whether all of it is held at this instant; else what is lacking is asked for. Views only.
-  bool Hold(MonoTime now, BytesView key, const KeyPlace& place, bool write);
+  // `ships`: but not if the key is contended; then Wait with its `ship_bytes`, or Hold without.
+  bool Hold(MonoTime now, BytesView key, const KeyPlace& place, bool write, bool ships = false);
+  bool Holds(MonoTime now, BytesView key, bool write);  // The same, not counted as an access.
   // `places`: of each, from Fetch; or none.
   bool Hold(MonoTime now, std::span<const KeyWant> wants, std::span<const KeyPlace> places = {});
   KeyPlace PlaceOf(BytesView key) const;
   // After Hold said no, or when its turn has not come: OnHeld follows, or Forget. Whose turn comes
   // later is looked at then. `may_miss`: it only reads, and it may be run as if there were no such
-  // keys where their homes cannot be reached (DCACHE.NS, ONNOLEASE).
-  void Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants, bool may_miss = false);
+  // keys where their homes cannot be reached (DCACHE.NS, ONNOLEASE). `ship_bytes`: it writes one
+  // key and may be shipped, and has so many; then Runner::OnShips may follow.
+  void Wait(MonoTime now, const Ticket& ticket, std::vector<Want> wants, bool may_miss = false,
+            size_t ship_bytes = 0);
   bool MayMiss(BytesView key) const {
     const Space* space = SpaceOf(key);
     return space != nullptr && space->on_no_lease == Space::OnNoLease::kMiss;
@@ -123,6 +135,13 @@ class Cache final : public Keys {
   // Tells where they are kept.
   void Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places) const;
   void CountHit() { ++stats_.hits; }
+  // Commands that are run where the key's home is (cache_ship.cc). Whether one with so many bytes
+  // may be, and is to be if it is the first of its connection.
+  bool MayShip(MonoTime now, BytesView key, size_t bytes);
+  bool IsContended(BytesView key) const;
+  // Its key is argv[1]. Those of one key are run in their order. Runner::OnShipped follows.
+  void Ship(MonoTime now, const Ticket& ticket, std::span<const BytesView> argv);
+  std::vector<Ticket> TakeOverdueShips(MonoTime before);  // Sent before then. Nothing follows.
   // Null while there is nobody to tell.
   void set_tracker(Tracker* tracker) { tracker_ = tracker; }
   // Durable keys, and those of CLASS home (cache_durable.cc). The command that was run last has
@@ -215,6 +234,26 @@ class Cache final : public Keys {
     size_t pinned = 0;
     MonoTime pinned_since;
     bool may_miss = false;
+    size_t ship_bytes = 0;
+  };
+  // A command that was shipped from here.
+  struct ShipSent {
+    Ticket ticket;
+    MonoTime since;
+  };
+  struct ShipDone {
+    Ticket ticket;
+    mesi::Shipped::Outcome outcome;
+    Reply reply;
+  };
+  // One that waits here for its line.
+  struct ShipHere {
+    Shard* shard;
+    NodeId from;
+    mesi::SessionId session;
+    uint64_t number = 0;  // The cache's.
+    std::vector<Bytes> argv{};
+    size_t bytes = 0;
   };
 
   // What the command that runs writes of a key, to be logged or else pushed to its home; and what
@@ -250,8 +289,18 @@ class Cache final : public Keys {
   void TakeLogged(MonoTime now, Shard* shard);
   bool TellCommitted();
 
-  bool HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write);
-  bool Holds(MonoTime now, BytesView key, bool write);  // As Hold, and not counted as an access.
+  bool MayShipKey(BytesView key) const;
+  bool OnShip(Shard* shard, NodeId from, mesi::SessionId session, const mesi::Message& ship);
+  ShipHere TakeShipHere(std::map<uint64_t, ShipHere>::iterator at);
+  void RunShip(const ShipHere& ship, std::span<const BytesView> argv);
+  void RunShipHere(uint64_t id);
+  void RefuseShips(Shard* shard, NodeId from, mesi::SessionId session);
+  void DropShips(const Shard* shard, NodeId from);
+  void OnShipped(Shard* shard, uint64_t number, const mesi::Shipped& shipped);
+  bool TellShipped();
+
+  bool HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write,
+               bool ships = false);
   struct Limit {
     uint8_t number = 0;
     size_t bytes_max = 0;
@@ -283,6 +332,7 @@ class Cache final : public Keys {
   MonoTime WakeupOf(const Shard& shard) const;
   std::optional<Waiting> Take(const Ticket& ticket);
   bool LookAgain(uint64_t number);
+  bool LookWhetherItShips(uint64_t number);
   bool Gather(Waiting* waiting);
   bool Misses(BytesView key) const;
   bool MissesNow(const Waiting& waiting);
@@ -344,6 +394,12 @@ class Cache final : public Keys {
   std::map<Bytes, uint64_t, std::less<>> pending_of_;
   std::vector<Pending> committed_;  // To be told.
   std::vector<Bytes> wake_;         // What they wrote: others may wait for it.
+  mesi::Contention contention_;     // Of what is at home here,
+  mesi::ContendedKeys contended_;   // and elsewhere.
+  std::map<uint64_t, ShipHere> ships_here_;  // By their tickets' slots.
+  std::map<Bytes, size_t, std::less<>> ships_for_;  // How many of them wait for the key.
+  size_t ship_bytes_here_ = 0;
+  std::vector<ShipDone> shipped_;   // To be told.
   std::vector<Bytes> unpinned_;       // To be let go of at the end of what is under way,
   std::vector<uint64_t> gather_again_;  // and who is to ask for his keys anew then.
   uint64_t next_number_ = 0;

@@ -17,7 +17,9 @@ constexpr int64_t kPinUsMax = 50 * kUsPerMs;
 // Whether all is held, now.
 bool Cache::Gather(Waiting* waiting) {
   const Want& first = waiting->wants.front();
-  if (waiting->wants.size() == 1) return Hold(now_, first.key, PlaceOf(first.key), first.write);
+  if (waiting->wants.size() == 1) {
+    return Hold(now_, first.key, PlaceOf(first.key), first.write, waiting->ship_bytes > 0);
+  }
   bool all = true;
   for (size_t i = 0; i < waiting->wants.size(); ++i) {
     const Want& want = waiting->wants[i];

@@ -6,11 +6,14 @@
 #include <optional>
 #include <vector>
 
+#include "src/base/hash.h"
 #include "src/cache.h"
 
 namespace lockstep {
 // How often old pins are looked for.
 constexpr int64_t kPinLookUs = 10 * kUsPerMs;
+// In tickets: a cache, whose command waits here for its line.
+constexpr ClientId kShipper{};
 // How often those that may miss are looked at.
 constexpr int64_t kMissLookUs = 25 * kUsPerMs;
 
@@ -39,6 +42,16 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   void OnCommitted(BytesView key, mesi::Committed outcome) override {
     cache->OnKeyCommitted(key, outcome);
   }
+  // Commands that are run where the key's home is: cache_ship.cc.
+  bool IsContended(BytesView key) override { return cache->IsContended(key); }
+  void OnContended(BytesView key) override { cache->contended_.Add(cache->now_, KeyedHash(key)); }
+  void OnShipped(uint64_t number, const mesi::Shipped& shipped) override {
+    cache->OnShipped(this, number, shipped);
+  }
+  bool OnShip(NodeId from, mesi::SessionId session, const mesi::Message& ship) override {
+    return cache->OnShip(this, from, session, ship);
+  }
+  void OnShipsOver(NodeId from) override { cache->DropShips(this, from); }
   void OnAllUnreadable() override {
     if (cache->tracker_ != nullptr) cache->tracker_->OnAllUnreadable(ShardOf(group));
   }
@@ -81,6 +94,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   std::map<Bytes, Witness, std::less<>> witnesses;
   MonoTime forget_at;
   std::vector<Effects::KeyChange> logged;  // Applied, and not looked at yet.
+  std::map<uint64_t, ShipSent> ships;  // By the agent's numbers.
 };
 
 }  // namespace lockstep

@@ -41,6 +41,12 @@ class Dispatcher {
   void OnHeld(MonoTime now, Session* session, uint64_t slot);
   // It has waited for long enough.
   void GiveUpKeys(MonoTime now, Session* session, uint64_t slot);
+  // src/on_ships.cc. The slot's command is to be run at the home of its key, and those behind it
+  // that can be. What became of it. And: another node's is to be run here; nothing: it must not.
+  void Ship(MonoTime now, Session* session, uint64_t slot);
+  void OnShipped(MonoTime now, Session* session, uint64_t slot, mesi::Shipped::Outcome outcome,
+                 Reply reply);
+  std::optional<Reply> RunForCache(std::span<const BytesView> argv);
   // None until the cluster has formed.
   void set_cache(Cache* cache) { cache_ = cache; }
   // Null while no client, here or elsewhere, is to be told of what changes.
@@ -81,7 +87,10 @@ class Dispatcher {
   bool WorksOnKeys(const std::vector<std::vector<Bytes>>& queue) const;
   void ExecOnKeys(Session* session, const Call& call, std::vector<std::vector<Bytes>> queue);
   void WaitForKeys(Session* session, const Call& call, std::span<const KeyWant> wants,
-                   std::unique_ptr<WaitingCommand> waiting);
+                   std::unique_ptr<WaitingCommand> waiting, size_t ship_bytes = 0);
+  bool ShipBehind(Session* session, const Call& call);
+  bool ShipsBehind(Session* session, uint64_t slot) const;
+  void SendShip(MonoTime now, Session* session, uint64_t slot);
   bool MayMiss(const Session& session, std::span<const KeyWant> wants) const;
   bool IsFull(const CommandSpec& leaf, std::span<const BytesView> argv) const;
   void Track(Session* session, const CommandSpec& leaf, std::span<const BytesView> argv);

@@ -58,6 +58,24 @@ void Node::Parts::OnCommitted(const Cache::Ticket& ticket, Reply reply) {
   if (session->parser.buffered() > 0) MakeRunnable(session);
 }
 
+void Node::Parts::OnShips(const Cache::Ticket& ticket) {
+  Session* session = FindSession(ticket.client);
+  if (session != nullptr) dispatcher.Ship(now, session, ticket.slot);
+}
+
+void Node::Parts::OnShipped(const Cache::Ticket& ticket, mesi::Shipped::Outcome outcome,
+                            Reply reply) {
+  Session* session = FindSession(ticket.client);
+  if (session == nullptr) return;
+  dispatcher.OnShipped(now, session, ticket.slot, outcome, std::move(reply));
+  MakeDirty(session);
+  if (session->parser.buffered() > 0) MakeRunnable(session);
+}
+
+std::optional<Reply> Node::Parts::RunForCache(std::span<const BytesView> argv) {
+  return dispatcher.RunForCache(argv);
+}
+
 void Node::Parts::OnKeys(Group& group, std::vector<Effects::KeyChange> changed) {
   if (cache != nullptr) cache->OnLogged(group.id(), std::move(changed));
 }
@@ -89,6 +107,9 @@ void Node::Parts::GiveUpKeys() {
        cache->TakeOverdue(now + -settings().uncertain_after_ms * kUsPerMs)) {
     OnCommitted(ticket, Reply::Error("UNCERTAIN", "what was written is not yet where it is to be; "
                                                   "the command may happen, or a part of it"));
+  }
+  for (const Cache::Ticket& ticket : cache->TakeOverdueShips(now + -kKeysWaitUs)) {
+    OnShipped(ticket, mesi::Shipped::Outcome::kLost, Reply::Nil());
   }
   for (const Cache::Ticket& ticket : cache->WaitingSince(now + -kKeysWaitUs)) {
     Session* session = FindSession(ticket.client);

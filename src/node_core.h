@@ -166,6 +166,10 @@ struct Node::Parts final : public Host,
   bool MayRun(const Cache::Ticket& ticket) override;
   void OnHeld(const Cache::Ticket& ticket) override;
   void OnCommitted(const Cache::Ticket& ticket, Reply reply) override;
+  void OnShips(const Cache::Ticket& ticket) override;
+  void OnShipped(const Cache::Ticket& ticket, mesi::Shipped::Outcome outcome,
+                 Reply reply) override;
+  std::optional<Reply> RunForCache(std::span<const BytesView> argv) override;
   void OpenCache();
   void FollowCache(const Group& group);
   void FollowCacheOfAll();

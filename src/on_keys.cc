@@ -6,6 +6,7 @@
 
 #include "commands/command_keys.h"
 #include "src/dispatcher.h"
+#include "src/on_ships.h"
 
 namespace lockstep {
 namespace {
@@ -36,6 +37,10 @@ bool Writes(const KeySpec& spec) { return spec.access != KeySpec::Access::kRO; }
 bool HasOneKey(const CommandSpec& leaf) {
   return leaf.keys.size() == 1 && leaf.keys[0].begin == 1 && !leaf.keys[0].keynum &&
          leaf.keys[0].last == 0;
+}
+// The same of one that could name several.
+bool NamesOneKey(const CommandSpec& leaf, size_t words) {
+  return HasOneKey(leaf) || (leaf.ships && words == 2);
 }
 
 // Each key once, to be written if anything writes it. False: the arguments name no keys as the row
@@ -77,12 +82,20 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   bool held = true;
   const bool its_turn = session->idle();
   if (its_turn) session->ahead_bytes = 0;
+  if (!its_turn && ShipBehind(session, call)) return;
+  size_t ship_bytes = 0;
   wants_.clear();
-  const bool one_key = HasOneKey(leaf);
+  const bool one_key = NamesOneKey(leaf, call.argv.size());
   if (one_key && call.argv[1].size() <= kNameBytesMax) {
     const BytesView key = call.argv[1];
-    held = cache_->Hold(call.now, key, PlaceOf(*session, key), Writes(leaf.keys[0]));
-    if (!held || !its_turn) wants_.push_back({key, Writes(leaf.keys[0])});
+    const bool writes = Writes(leaf.keys[0]);
+    const bool ships = leaf.ships && its_turn;  // Those behind it ask ahead: it may come in time.
+    held = cache_->Hold(call.now, key, PlaceOf(*session, key), writes, ships);
+    if (!held && leaf.ships && writes) {
+      ship_bytes = ShipBytes(session->client, leaf, call.argv);
+      if (ships && ship_bytes == 0) held = cache_->Holds(call.now, key, true);
+    }
+    if (!held || !its_turn) wants_.push_back({key, writes});
   } else if (AddWants(leaf, call.argv, &wants_)) {
     const bool unique = MakeUnique(&wants_);
     if (wants_.size() > kWantsMax) return Answer(session, call, TooManyKeys());
@@ -94,7 +107,7 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
     auto waiting = std::make_unique<WaitingCommand>();
     waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
     for (const BytesView word : call.argv) session->ahead_bytes += word.size();
-    return WaitForKeys(session, call, wants_, std::move(waiting));
+    return WaitForKeys(session, call, wants_, std::move(waiting), ship_bytes);
   }
   cache_->CountHit();
   session->leased = true;
@@ -203,7 +216,7 @@ void Dispatcher::Track(Session* session, const CommandSpec& leaf,
 }
 
 void Dispatcher::WaitForKeys(Session* session, const Call& call, std::span<const KeyWant> wants,
-                             std::unique_ptr<WaitingCommand> waiting) {
+                             std::unique_ptr<WaitingCommand> waiting, size_t ship_bytes) {
   Session::Slot slot = SlotOf(call);
   const bool is_exec = waiting->exec;
   slot.waiting = std::move(waiting);
@@ -212,8 +225,9 @@ void Dispatcher::WaitForKeys(Session* session, const Call& call, std::span<const
   const bool may_miss = !is_exec && MayMiss(*session, wants);
   std::vector<Want> kept;
   for (const KeyWant& want : wants) kept.push_back({Bytes(want.key), want.write});
-  cache_->Wait(call.now, ticket, std::move(kept), may_miss);
-  if (may_miss) (void)cache_->LookAt(ticket);
+  cache_->Wait(call.now, ticket, std::move(kept), may_miss, ship_bytes);
+  const bool ships = ship_bytes > 0 && cache_->IsContended(wants.front().key);
+  if (may_miss || ships) (void)cache_->LookAt(ticket);
 }
 
 // Who tracks what it reads would not hear of the key again.

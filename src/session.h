@@ -72,6 +72,9 @@ class Session {
     std::unique_ptr<Errand> errand;
     // It waits for those before it: its answer points elsewhere, or it is a task to begin.
     bool parked = false;
+    // It is run at the home of its key, as are those before it, which are on the same key. Until it
+    // is answered it keeps what it waits with.
+    bool shipped = false;
     bool committing = false;  // What it wrote is on its way to the log; the first slot's only.
     std::unique_ptr<Task> task;  // Parked; or if its answer is nil (Propose::if_nil).
     Stopped stopped = Stopped::kNo;

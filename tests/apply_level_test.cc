@@ -15,7 +15,7 @@
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 9;
+constexpr uint16_t kVersion = 10;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
 constexpr uint64_t kQueuesHash = 2094347970701253769U;

@@ -123,6 +123,7 @@ void Agent::Drop(MonoTime now) {
   for (const Bytes& key : std::exchange(committing_, {})) {
     listener_->OnCommitted(key, Committed::kLost);
   }
+  LoseShips();
 }
 
 void Agent::AskForLease(MonoTime now) {
@@ -251,6 +252,7 @@ bool Agent::OnOutcome(const Message& message) {
 bool Agent::OnMessage(MonoTime now, const Message& message) {
   if (message.type == MessageType::kCommitted) return OnOutcome(message);
   if (message.type == MessageType::kVerdict) return OnVerdict(now, message);
+  if (message.type == MessageType::kShipReply) return OnShipReply(message);
   std::optional<AgentEvent> event = EventOf(message.type, message.keeps);
   if (!event) return false;
   const Line* line = lines_.Find(message.key);
@@ -269,6 +271,7 @@ bool Agent::OnMessage(MonoTime now, const Message& message) {
   const bool data = *event == AgentEvent::kDataS || *event == AgentEvent::kDataX ||
                     *event == AgentEvent::kUpgradeOk;
   if (data && !message.payload) return false;
+  if (data && message.have) listener_->OnContended(message.key);
   if (*event == AgentEvent::kInv) ++stats_->invs_received;
   if (*event == AgentEvent::kRecallS || *event == AgentEvent::kRecallX) ++stats_->recalls_received;
   return Does(now, message.key, *event, &message);
@@ -387,7 +390,7 @@ Payload Agent::PayloadOf(const Line& line) const {
 
 // This node's clients ----------------------------------------------------------------------------
 
-bool Agent::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found) {
+bool Agent::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found, bool ships) {
   used_ = now;
   if (home_ == kNoNode || home_ == options_.self) return false;
   if (incarnation_ == 0) return false;
@@ -421,7 +424,8 @@ bool Agent::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found
     if (found != nullptr) *found = line;
     return true;
   }
-  if (!has) CHECK(Does(now, key, write ? AgentEvent::kStore : AgentEvent::kLoad, nullptr));
+  if (has || (ships && write && listener_->IsContended(key))) return false;
+  CHECK(Does(now, key, write ? AgentEvent::kStore : AgentEvent::kLoad, nullptr));
   return false;
 }
 

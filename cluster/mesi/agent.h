@@ -13,6 +13,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -25,6 +26,7 @@
 #include "cluster/mesi/events.h"
 #include "cluster/mesi/lease.h"
 #include "cluster/mesi/line_table.h"
+#include "cluster/mesi/ship.h"
 #include "cluster/mesi/stats.h"
 
 namespace lockstep::mesi {
@@ -44,6 +46,12 @@ class Agent {
     virtual void OnUnreadable(BytesView) {}
     virtual void OnAllUnreadable() {}  // The same of all that was there.
     virtual void OnCommitted(BytesView, Committed) {}  // Once for each key of Commit.
+    // Whether a write of the key is to be shipped, so that the line need not come; and that the
+    // home says so.
+    virtual bool IsContended(BytesView) { return false; }
+    virtual void OnContended(BytesView) {}
+    // Once for each Ship.
+    virtual void OnShipped(uint64_t, const Shipped&) {}
   };
   struct Options {
     NodeId self;
@@ -81,8 +89,9 @@ class Agent {
   // For this node's clients. ----------------------------------------------------------------------
   // Whether they may read (write) the key now. If not it is asked for, and OnHeld or OnLost
   // follows.
-  // `line`, if it is held: the key's.
-  bool Hold(MonoTime now, const HashedKey& key, bool write, Line** line = nullptr);
+  // `line`, if it is held: the key's. `ships`: if it is contended it is not asked for.
+  bool Hold(MonoTime now, const HashedKey& key, bool write, Line** line = nullptr,
+            bool ships = false);
   Line* Find(BytesView key) { return lines_.Find(key); }  // Only what is held.
   // Keeps its deadline unless it gets another.
   void Put(Line* line, BytesView value, std::optional<MonoTime> deadline);
@@ -102,6 +111,13 @@ class Agent {
   bool IsCommitting(const Line& line) const {
     return EndsAtHome(line) && committing_.contains(line.key());
   }
+
+  // Commands that the home is to run (agent_ship.cc). --------------------------------------------
+  bool IsAskingFor(BytesView key) { return IsAsking(StateOf(lines_.Find(key))); }
+  // Only while the lease is good: so is what is answered then, if it still is.
+  bool MayShip(MonoTime now, size_t bytes) const;
+  // Those of one key are run in their order. Gives its number; Listener::OnShipped follows.
+  uint64_t Ship(BytesView key, BytesView words);
 
   // From the home. --------------------------------------------------------------------------------
   bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
@@ -175,6 +191,9 @@ class Agent {
   void OnPushed(BytesView key);
   // That its time is over is a write, which its owner shows to nobody before the home knows.
   static bool EndsAtHome(const Line& line) { return line.durable() || line.pushes(); }
+  bool OnShipReply(const Message& reply);
+  void RefuseShips();
+  void LoseShips();
   static Copy StateOf(const Line* line) {
     return line == nullptr ? Copy::kI : static_cast<Copy>(line->state());
   }
@@ -206,6 +225,15 @@ class Agent {
   std::vector<PutOff> put_off_;
   std::deque<Written> written_;  // By look_at.
   std::set<Bytes, std::less<>> committing_;
+  struct UnderWay {
+    Bytes key;
+    uint64_t said = 0;  // Its number in the channel.
+    size_t bytes = 0;
+  };
+  std::map<uint64_t, UnderWay> ships_;  // Of this session; numbers go on over all of them.
+  size_t ship_bytes_ = 0;               // Of their words.
+  uint64_t next_ship_ = 0;
+  uint64_t ship_round_ = 0;
   std::optional<LeaseAsk> ask_;
   MonoTime next_tick_ = kNeverMono;
 };

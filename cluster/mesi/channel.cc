@@ -44,6 +44,7 @@ void Channel::Flush(MonoTime now, Writer* out, size_t bytes_max) {
   out->Varint(next_);
   out->Varint(end - next_);
   for (; next_ < end; ++next_) out->Raw(kept_[next_ - first_]);
+  left_ = std::max(left_, end - 1);
   unsaid_bytes_ = 0;
 }
 

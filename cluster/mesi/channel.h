@@ -20,6 +20,7 @@ class Channel {
   uint64_t said() const { return first_ + kept_.size() - 1; }  // Messages given to Send so far.
   uint64_t heard() const { return heard_; }   // Of ours the other end has so many.
   uint64_t received() const { return received_; }
+  uint64_t left() const { return left_; }     // Of ours that may be on their way, or there.
   size_t kept_bytes() const { return kept_bytes_; }  // That the other end may not have yet.
 
   // Something waits to be sent, and may be; or to be acknowledged soon.
@@ -96,6 +97,7 @@ class Channel {
   std::deque<Bytes> kept_;   // Encoded; the first is number first_.
   uint64_t first_ = 1;
   uint64_t next_ = 1;        // To be written by the next Flush.
+  uint64_t left_ = 0;        // The last that was ever written.
   uint64_t heard_ = 0;
   uint64_t word_before_ = UINT64_MAX;
   size_t words_ = 0;         // That have said nothing new since.

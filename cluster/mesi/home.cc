@@ -11,7 +11,6 @@ namespace {
 
 // How often what has not been heard is asked for again.
 constexpr int64_t kAskAgainUs = 100 * kUsPerMs;
-constexpr int64_t kRememberUs = 60 * kUsPerSecond;
 
 bool Concerns(const DirLine& dir, uint8_t cache) {
   if (dir.state == Dir::kU) return false;
@@ -179,6 +178,7 @@ Home::Session* Home::Open(MonoTime now, NodeId node, SessionId id) {
 }
 
 void Home::End(MonoTime now, Session* session) {
+  listener_->OnShipsOver(session->node);
   if (session->committing > 0) {
     session->over = session->dead = true;
     session->ask.reset();
@@ -333,6 +333,7 @@ bool Home::OnMessage(MonoTime now, Session* session, const Message& message, boo
   }
   if (message.type == MessageType::kCommit) return OnCommit(now, session, message);
   if (message.type == MessageType::kAudit) return OnAudit(now, session, message);
+  if (message.type == MessageType::kShip) return OnShip(session, message);
   Line* line = lines_.Find(message.key);
   DirLine dir = Load(line, message.key);
   DirStep step;
@@ -456,6 +457,7 @@ void Home::Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Mes
 }
 
 void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions) {
+  const bool contended = dir.request.write && line != nullptr && NoteGrant(now, line, dir);
   if (dir.request.who == kHome) {
     const auto busy = busy_.find(key);
     if (busy != busy_.end()) busy->second.home_reads = busy->second.home_writes = false;
@@ -466,7 +468,7 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
   CHECK(session != nullptr && line != nullptr);
   if (dir.request.write) OnGrantX(line);
   if (line->present()) ExpireIfDue(now, line);
-  Message message{.type = MessageType::kDataS, .key = key};
+  Message message{.type = MessageType::kDataS, .key = key, .have = contended};
   if (dir.request.write) message.gen = dir.gen;
   if ((actions & kGrantUpgrade) != 0) {
     message.type = MessageType::kUpgradeOk;  // It has the value, but not the time as we know it.
@@ -647,47 +649,6 @@ void Home::Erase(BytesView key) {
   } else {
     lines_.Remove(line);
   }
-}
-
-// A cache's reads are not seen here, so what is shared may be in use however seldom its home is
-// asked (CACHE's inclusive inversion): first what nobody else has.
-bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
-  constexpr size_t kLooks = 64;
-  const auto in = [this](Dir state) {
-    return [this, state](const Line& line) {
-      return !line.durable() && static_cast<Dir>(line.state()) == state &&
-             busy_.find(line.key()) == busy_.end();
-    };
-  };
-  Line* line = lines_.Victim(kLooks, in(Dir::kU), line_class);
-  if (line != nullptr) {
-    ++stats_->evictions;
-    listener_->OnUnreadable(line->key());
-    lines_.Remove(line);
-    return true;
-  }
-  line = lines_.Victim(kLooks, in(Dir::kSh), line_class);
-  if (line == nullptr || !MayServe(now)) return false;
-  (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
-  return true;
-}
-
-size_t Home::SweepExpired(MonoTime now) {
-  size_t looked = 0;
-  std::vector<Bytes> over;
-  sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
-    ++looked;
-    if (line->present() && line->deadline() <= now) over.emplace_back(line->key());
-    const bool remembered = line->dirty() && static_cast<Dir>(line->state()) == Dir::kU;
-    if (!remembered || now - MonoTime{static_cast<int64_t>(line->gen())} < kRememberUs) return;
-    line->set_dirty(false);
-    over.emplace_back(line->key());
-  });
-  for (const Bytes& key : over) {
-    ExpireIfDue(now, lines_.Find(key));
-    DropIfEmpty(key);
-  }
-  return looked;
 }
 
 void Home::CheckInvariants() const {

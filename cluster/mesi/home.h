@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "cluster/mesi/channel.h"
+#include "cluster/mesi/contended.h"
 #include "cluster/mesi/directory.h"
 #include "cluster/mesi/durable.h"
 #include "cluster/mesi/events.h"
@@ -51,6 +52,10 @@ class Home {
     virtual void OnUnreadable(BytesView) {}
     virtual void OnAllUnreadable() {}  // The same of all that was there.
     virtual void OnCommitted(BytesView, Committed) {}  // Once for each key of Commit.
+    // A cache has a command to be run here: AnswerShip follows, or RefuseShips, or nothing is to,
+    // once OnShipsOver says that none of its session is waited for. False: it makes no sense.
+    virtual bool OnShip(NodeId, SessionId, const Message&) { return false; }
+    virtual void OnShipsOver(NodeId) {}
   };
   struct Options {
     NodeId self;
@@ -64,6 +69,7 @@ class Home {
     LeaseTimes times;
     DurableStore* durable = nullptr;  // None: no key is.
     Events* events = nullptr;  // Null: nothing is noted.
+    Contention* contention = nullptr;  // Null: no line is contended.
   };
   Home(const Options& options, Stats* stats, Listener* listener);
   ~Home();
@@ -113,6 +119,15 @@ class Home {
   bool IsHidden(MonoTime now, const Line& line) const {
     return line.durable() && (IsCommitting(line) || EndsByLog(now, line));
   }
+
+  // Commands of caches (home_ship.cc). -----------------------------------------------------------
+  // What Listener::OnShip gave was run: `words` is its answer, `was` its line's version before.
+  void AnswerShip(MonoTime now, NodeId to, SessionId session, BytesView key, uint64_t number,
+                  BytesView words, const Version& was);
+  // It was not, and nothing of its session that is not answered will be. (The listener sees to what
+  // it has got already.)
+  void RefuseShips(NodeId to, SessionId session);
+  Version VersionOf(BytesView key);  // None, if it has no line.
 
   // Drops the line that was used least of late (of this class of lines, if one is named), rather
   // one that no cache has; caches drop theirs first. False: none of those that were looked at may
@@ -182,6 +197,7 @@ class Home {
     size_t committing = 0;             // Its keys that are on their way to the log. While there
     bool over = false;                 // are any, its end has to wait.
     bool dead = false;  // It has said what makes no sense: waited for, and not heard.
+    uint64_t ship_round = 0;  // Of its commands those of earlier ones are refused.
   };
   struct Queued {
     Request request;
@@ -226,6 +242,8 @@ class Home {
   void NoteStep(MonoTime now, BytesView key, Dir before, const DirLine& dir, const Message* from,
                 const Session* speaker);
   void Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions);
+  bool NoteGrant(MonoTime now, const Line* line, const DirLine& dir);
+  bool OnShip(Session* session, const Message& ship);
   void Forward(uint8_t to, const Message& message);
   void Say(Session* session, const Message& message);
   void ServeQueue(MonoTime now, BytesView key);

@@ -33,6 +33,10 @@ uint8_t FlagsOf(const Message& message) {
   return static_cast<uint8_t>(flags);
 }
 
+bool HasWords(MessageType type) {
+  return type == MessageType::kShip || type == MessageType::kShipReply;
+}
+
 void EncodeVersion(const Version& version, Writer* out) {
   out->Varint(version.epoch);
   out->Varint(version.gen);
@@ -121,6 +125,8 @@ void EncodeMessage(const Message& message, Writer* out) {
     out->Put(message.epoch);
   }
   if (message.type == MessageType::kCommit) out->Varint(message.fence);
+  if (message.type == MessageType::kShip) out->Varint(message.round);
+  if (HasWords(message.type)) out->String(message.words);
   if (!message.payload) return;
   EncodeVersion(message.payload->version, out);
   if (message.payload->present) out->String(message.payload->value);
@@ -150,6 +156,8 @@ bool DecodeMessage(Reader* in, Message* out) {
     out->epoch = in->Get<Term>();
   }
   out->fence = out->type == MessageType::kCommit ? in->Varint() : 0;
+  out->round = out->type == MessageType::kShip ? in->Varint() : 0;
+  out->words = HasWords(out->type) ? in->String() : BytesView();
   out->payload.reset();
   if ((flags & kHasPayload) != 0) DecodePayload(in, flags, &out->payload.emplace());
   return in->ok();
@@ -182,8 +190,8 @@ bool DecodeLeases(Reader* in, Leases* out) {
 const char* NameOf(MessageType type) {
   static constexpr const char* kNames[] = {
       "GetS", "GetX", "WB", "InvAck", "RecallAck", "Report", "ReportDone",
-      "Commit", "Audit", "Data.S", "Data.X", "UpgradeOK", "Inv", "Recall.S", "Recall.X", "WbAck",
-      "Committed", "Verdict"};
+      "Commit", "Audit", "Ship", "Data.S", "Data.X", "UpgradeOK", "Inv", "Recall.S", "Recall.X",
+      "WbAck", "Committed", "Verdict", "ShipReply"};
   return kNames[static_cast<size_t>(type) - 1];
 }
 

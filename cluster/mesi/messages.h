@@ -23,9 +23,12 @@ enum class MessageType : uint8_t {
                 // `keeps`: more follows, to be logged with it. `have`: it is to be at home only,
                 // in no log (push.cc).
   kAudit,       // It reads the payload's version (`have`), or owns it under `gen`: see audit.cc.
+  kShip,        // The command `words`, on this key, is to be run at home (ship.h). Its number is
+                // `gen`; `round`: so many kShipReply with `keeps` were heard in this session.
   // From the home to a cache.
   kDataS,
-  kDataX,
+  kDataX,       // `have`, of this and the next: it is contended, so that commands on it had better
+                // be shipped.
   kUpgradeOk,
   kInv,
   kRecallS,
@@ -35,9 +38,12 @@ enum class MessageType : uint8_t {
                 // not be; `have`: for its fence.
   kVerdict,     // `have`: so the home believes. With a payload: it does not, and why. Else: it
                 // cannot say now.
+  kShipReply,   // `words`: what the command `gen` answers; `have`: as of kDataX. `keeps`, without
+                // an answer: of this session's commands those that are not answered yet, and those
+                // of this round that are on their way, were not run, and will not be.
 };
 constexpr MessageType kMessageTypeFirst = MessageType::kGetS;
-constexpr MessageType kMessageTypeLast = MessageType::kVerdict;
+constexpr MessageType kMessageTypeLast = MessageType::kShipReply;
 const char* NameOf(MessageType type);
 
 // A value on its way. `present` false: there is no such key.
@@ -75,6 +81,8 @@ struct Message {
   NodeId owner{};  // kFormerOwner.
   Term epoch{};    // Of what a report is about.
   uint64_t fence = 0;  // kCommit.
+  uint64_t round = 0;  // kShip.
+  BytesView words{};   // kShip, kShipReply.
   std::optional<Payload> payload{};
 };
 

@@ -20,6 +20,10 @@ struct Stats {
   uint64_t pushes = 0;          // Taken, as a home: writes of owners, before anybody saw them,
   uint64_t restored = 0;        // and values that were not lost with their owner for it.
   uint64_t sessions_over = 0;   // By the end of a lease, or worse.
+  uint64_t ships_sent = 0;      // Commands that were to be run at their key's home,
+  uint64_t ships_lost = 0;      // of which nobody knows whether they were,
+  uint64_t ships_run = 0;       // those that were run here for caches,
+  uint64_t ships_refused = 0;   // and those that were not: their caches asked for the line.
   uint64_t audits = 0;          // Lines that their home was asked about, and could say.
   uint64_t violations = 0;      // What may not be; 0.
 };

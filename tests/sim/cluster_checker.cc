@@ -98,6 +98,9 @@ void ClusterChecker::CountCache(const Process& process) {
   counters[Count::kWriteBacks] += now.write_backs - before.write_backs;
   counters[Count::kLinesExpired] += now.expired - before.expired;
   counters[Count::kLinesAudited] += now.audits - before.audits;
+  counters[Count::kShips] += now.ships_run - before.ships_run;
+  counters[Count::kShipsRefused] += now.ships_refused - before.ships_refused;
+  counters[Count::kShipsLost] += now.ships_lost - before.ships_lost;
   counters[Count::kLinesForgotten] += now.forgets - before.forgets;
   counters[Count::kPushesTaken] += now.pushes - before.pushes;
   counters[Count::kLinesRestored] += now.restored - before.restored;

@@ -1,0 +1,52 @@
+// The home's lines that go: the least used of them, and those whose time is over.
+#include "cluster/mesi/home.h"
+
+namespace lockstep::mesi {
+namespace {
+
+constexpr int64_t kRememberUs = 60 * kUsPerSecond;
+
+}  // namespace
+
+// A cache's reads are not seen here, so what is shared may be in use however seldom its home is
+// asked (CACHE's inclusive inversion): first what nobody else has.
+bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
+  constexpr size_t kLooks = 64;
+  const auto in = [this](Dir state) {
+    return [this, state](const Line& line) {
+      return !line.durable() && static_cast<Dir>(line.state()) == state &&
+             busy_.find(line.key()) == busy_.end();
+    };
+  };
+  Line* line = lines_.Victim(kLooks, in(Dir::kU), line_class);
+  if (line != nullptr) {
+    ++stats_->evictions;
+    listener_->OnUnreadable(line->key());
+    lines_.Remove(line);
+    return true;
+  }
+  line = lines_.Victim(kLooks, in(Dir::kSh), line_class);
+  if (line == nullptr || !MayServe(now)) return false;
+  (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
+  return true;
+}
+
+size_t Home::SweepExpired(MonoTime now) {
+  size_t looked = 0;
+  std::vector<Bytes> over;
+  sweep_ = lines_.Scan(sweep_, 1, [&](Line* line) {
+    ++looked;
+    if (line->present() && line->deadline() <= now) over.emplace_back(line->key());
+    const bool remembered = line->dirty() && static_cast<Dir>(line->state()) == Dir::kU;
+    if (!remembered || now - MonoTime{static_cast<int64_t>(line->gen())} < kRememberUs) return;
+    line->set_dirty(false);
+    over.emplace_back(line->key());
+  });
+  for (const Bytes& key : over) {
+    ExpireIfDue(now, lines_.Find(key));
+    DropIfEmpty(key);
+  }
+  return looked;
+}
+
+}  // namespace lockstep::mesi
