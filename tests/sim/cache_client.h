@@ -43,6 +43,32 @@ class CacheClient : public Actor {
   uint64_t written_ = 0;
 };
 
+// One that asks on one connection, now and then several things at once, and rests when all are
+// answered.
+class RestingClient : public CacheClient {
+ public:
+  // Of its rests, in so many percent it goes on through another node.
+  RestingClient(World* world, LockChecker* checker, Bytes owner, uint64_t move_percent)
+      : CacheClient(world, checker, std::move(owner)), move_percent_(move_percent) {}
+
+ protected:
+  // A round: `one` asks one thing, by one of the following.
+  void AskSome(int64_t most, const std::function<void()>& one);
+  void Do(const Bytes& key, const Op& op, const Argv& argv);
+  void DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv);
+  // The command, which does `op` to each of the keys.
+  void DoTogether(const std::vector<Bytes>& keys, const Op& op, const Argv& argv);
+  void Done(const Op& op);
+  virtual void OnDone(const Op&) {}
+
+  const Bytes& seen() const { return seen_; }  // The latest value.
+
+ private:
+  const uint64_t move_percent_;
+  Bytes seen_ = "nothing";
+  size_t open_ = 0;
+};
+
 // Those of cache_several.cc.
 std::unique_ptr<Actor> MakeSeveralKeysUser(Work work, World* world, LockChecker* checker,
                                            uint32_t number);

@@ -8,20 +8,18 @@
 namespace lockstep::sim {
 namespace {
 
-class DurableUser final : public CacheClient {
+class DurableUser final : public RestingClient {
  public:
   DurableUser(World* world, LockChecker* checker, uint32_t number)
-      : CacheClient(world, checker, Format("durable%u", number)) {}
+      : RestingClient(world, checker, Format("durable%u", number), 10) {}
 
  private:
   void Round() override {
     world_->cache().JudgeOld();
-    open_ = Chance(20) ? static_cast<size_t>(Between(2, 4)) : 1;
-    for (size_t n = open_; n > 0; --n) {
+    AskSome(4, [this] {
       const int64_t what = Between(0, 99);
       what < 60 ? OnDurable() : what < 90 ? OnMixed() : Together();
-    }
-    if (Chance(hang_up_percent_)) HangUpSoon(20'000);
+    });
   }
 
   void OnDurable() {
@@ -33,9 +31,9 @@ class DurableUser final : public CacheClient {
     if (what < 50) return DoKind(Kind::kTake, key, op, {"GETDEL", key});
     op.value = NewValue();
     if (what < 60) {
-      op.expected = seen_;
+      op.expected = seen();
       return DoKind(Kind::kCompareAndSet, key, op,
-                    {"DCACHE.SET", key, op.value, "IFEQ", seen_, "DURABLE"});
+                    {"DCACHE.SET", key, op.value, "IFEQ", seen(), "DURABLE"});
     }
     op.kind = Kind::kWrite;
     if (what < 80) return Do(key, op, {"DCACHE.SET", key, op.value, "DURABLE"});
@@ -81,19 +79,14 @@ class DurableUser final : public CacheClient {
       Argv& fenced = lines[lines.size() - (first ? 2 : 1)];
       fenced.insert(fenced.end(), {"FENCE", std::to_string(token)});
     }
-    std::vector<Ticket> tickets;
-    for (const Argv& line : lines) tickets.push_back(Issue(line[1], op));
+    std::vector<Bytes> keys;
     const auto ignore = [](const Reply*, bool) {};
     session().Call({"MULTI"}, kPatienceUs, ignore);
-    for (const Argv& line : lines) session().Call(line, kPatienceUs, ignore);
-    session().Call({"EXEC"}, kPatienceUs, [=, this](const Reply* reply, bool sent) {
-      if (world_->narrating()) Tell({"EXEC of " + op.value}, reply);
-      Op told;
-      told.told = ToldBy(reply, sent);
-      for (const Ticket& ticket : tickets) world_->cache().OnReturn(ticket, told);
-      Done(told);
-    });
-    for (const Ticket& ticket : tickets) world_->cache().OnNode(ticket, session().node());
+    for (const Argv& line : lines) {
+      keys.push_back(line[1]);
+      session().Call(line, kPatienceUs, ignore);
+    }
+    DoTogether(keys, op, {"EXEC"});
   }
 
   // Tokens grow with the world's time; now and then one is old.
@@ -115,26 +108,11 @@ class DurableUser final : public CacheClient {
         });
   }
 
-  void DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv) {
-    op.kind = kind;
-    Do(key, op, argv);
+  void OnDone(const Op& op) override {
+    const bool written = op.told == Told::kAnswered && op.kind == Kind::kWrite;
+    if (written) ++world_->counters()[Count::kDurableWrites];
   }
 
-  void Do(const Bytes& key, const Op& op, const Argv& argv) {
-    Ask(&session(), key, op, argv, [this](const Op& told) { Done(told); });
-  }
-
-  void Done(const Op& op) {
-    if (op.seen) seen_ = *op.seen;
-    const bool answered = op.told == Told::kAnswered;
-    if (answered && op.kind == Kind::kWrite) ++world_->counters()[Count::kDurableWrites];
-    if (--open_ > 0) return;
-    MayMove(&session(), answered ? 10 : 50);
-    Next(answered ? 30'000 : 100'000);
-  }
-
-  Bytes seen_ = "nothing";  // The latest.
-  size_t open_ = 0;
   std::map<Bytes, int64_t> highest_;  // Of each key: the highest token that was answered to us.
 };
 

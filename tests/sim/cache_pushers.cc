@@ -5,19 +5,17 @@
 namespace lockstep::sim {
 namespace {
 
-class Pusher final : public CacheClient {
+class Pusher final : public RestingClient {
  public:
   Pusher(World* world, LockChecker* checker, uint32_t number)
-      : CacheClient(world, checker, Format("pusher%u", number)) {}
+      : RestingClient(world, checker, Format("pusher%u", number), 10) {}
 
  private:
   void Round() override {
     world_->cache().JudgeOld();
     if (!is_set_) return SetClass("home");
     if (world_->swarm().changes_class && Chance(2)) return SetClass("back");  // For a while.
-    open_ = Chance(20) ? static_cast<size_t>(Between(2, 4)) : 1;
-    for (size_t n = open_; n > 0; --n) Chance(90) ? One() : Together();
-    if (Chance(hang_up_percent_)) HangUpSoon(20'000);
+    AskSome(4, [this] { Chance(90) ? One() : Together(); });
   }
 
   void SetClass(const Bytes& name) {
@@ -43,9 +41,9 @@ class Pusher final : public CacheClient {
     if (what < 54) return DoKind(Kind::kSetIfAbsent, key, op, {"SETNX", key, op.value});
     if (what < 60) return DoKind(Kind::kAppend, key, op, {"APPEND", key, op.value});
     if (what < 70) {
-      op.expected = seen_;
+      op.expected = seen();
       return DoKind(Kind::kCompareAndSet, key, op,
-                    {"DCACHE.SET", key, op.value, "IFEQ", seen_});
+                    {"DCACHE.SET", key, op.value, "IFEQ", seen()});
     }
     op.kind = Kind::kWrite;
     Argv argv = {"SET", key, op.value};
@@ -66,38 +64,10 @@ class Pusher final : public CacheClient {
     op.value = NewValue();
     const Bytes one = world_->cache().NameOf(kHomePrefix, 0);
     const Bytes other = world_->cache().NameOf(kHomePrefix, 1 + world_->rng().Below(3));
-    const Argv argv = {"MSET", one, op.value, other, op.value};
-    const std::vector<Ticket> tickets = {Issue(one, op), Issue(other, op)};
-    session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
-      if (world_->narrating()) Tell(argv, reply);
-      Op told;
-      told.told = ToldBy(reply, sent);
-      for (const Ticket& ticket : tickets) world_->cache().OnReturn(ticket, told);
-      Done(told);
-    });
-    for (const Ticket& ticket : tickets) world_->cache().OnNode(ticket, session().node());
-  }
-
-  void DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv) {
-    op.kind = kind;
-    Do(key, op, argv);
-  }
-
-  void Do(const Bytes& key, const Op& op, const Argv& argv) {
-    Ask(&session(), key, op, argv, [this](const Op& told) { Done(told); });
-  }
-
-  void Done(const Op& op) {
-    if (op.seen) seen_ = *op.seen;
-    if (--open_ > 0) return;
-    const bool answered = op.told == Told::kAnswered;
-    MayMove(&session(), answered ? 10 : 50);
-    Next(answered ? 30'000 : 100'000);
+    DoTogether({one, other}, op, {"MSET", one, op.value, other, op.value});
   }
 
   bool is_set_ = false;
-  Bytes seen_ = "nothing";  // The latest.
-  size_t open_ = 0;
 };
 
 }  // namespace

@@ -7,10 +7,10 @@ namespace lockstep::sim {
 namespace {
 
 // A few keys, the first of them much more than the others.
-class CacheUser final : public CacheClient {
+class CacheUser final : public RestingClient {
  public:
   CacheUser(World* world, LockChecker* checker, uint32_t number)
-      : CacheClient(world, checker, Format("cu%u", number)) {}
+      : RestingClient(world, checker, Format("cu%u", number), 4) {}
 
  private:
   static uint64_t AnyKey(Rng* rng) {
@@ -18,13 +18,10 @@ class CacheUser final : public CacheClient {
     return kKeys[rng->Below(std::size(kKeys))];
   }
 
-  // Now and then several at once on one connection.
   void Round() override {
     world_->cache().JudgeOld();
     if (world_->swarm().sets_reads && Chance(3)) SetReads();
-    open_ = Chance(20) ? static_cast<size_t>(Between(2, 5)) : 1;
-    for (size_t n = open_; n > 0; --n) One();
-    if (Chance(hang_up_percent_)) HangUpSoon(20'000);
+    AskSome(5, [this] { One(); });
   }
 
   // Whoever reads a line that nobody has owns it from then on, or shares it.
@@ -36,13 +33,6 @@ class CacheUser final : public CacheClient {
     session().Call(argv, kPatienceUs, [this, argv](const Reply* reply, bool) {
       if (world_->narrating()) Tell(argv, reply);
     });
-  }
-
-  void Done(const Op& op) {
-    if (op.seen) seen_ = *op.seen;
-    if (--open_ > 0) return;
-    MayMove(&session(), op.told == Told::kAnswered ? 4 : 50);
-    Next(op.told == Told::kAnswered ? 30'000 : 100'000);
   }
 
   void One() {
@@ -63,8 +53,8 @@ class CacheUser final : public CacheClient {
     }
     if (what < 86) return DoKind(Kind::kAppend, key, op, {"APPEND", key, op.value});
     op.kind = Kind::kCompareAndSet;
-    op.expected = seen_;
-    Do(key, op, WithTime({"DCACHE.SET", key, op.value, "IFEQ", seen_}, &op));
+    op.expected = seen();
+    Do(key, op, WithTime({"DCACHE.SET", key, op.value, "IFEQ", seen()}, &op));
   }
 
   Argv WithTime(Argv argv, Op* op) {
@@ -73,18 +63,6 @@ class CacheUser final : public CacheClient {
     argv.insert(argv.end(), {"PX", std::to_string(op->ttl_us / kUsPerMs)});
     return argv;
   }
-
-  void DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv) {
-    op.kind = kind;
-    Do(key, op, argv);
-  }
-
-  void Do(const Bytes& key, const Op& op, const Argv& argv) {
-    Ask(&session(), key, op, argv, [this](const Op& told) { Done(told); });
-  }
-
-  Bytes seen_ = "nothing";  // The latest.
-  size_t open_ = 0;
 };
 
 // Counts on all nodes, and reads what was counted.
@@ -173,6 +151,43 @@ void CacheClient::Tell(const Argv& argv, const Reply* reply) {
     for (const Reply& item : reply->items) answer += " " + (item.is_nil() ? "nil" : item.text);
   }
   world_->Say("%s:%s -> %s", owner().c_str(), line.c_str(), answer.c_str());
+}
+
+void RestingClient::AskSome(int64_t most, const std::function<void()>& one) {
+  open_ = Chance(20) ? static_cast<size_t>(Between(2, most)) : 1;
+  for (size_t n = open_; n > 0; --n) one();
+  if (Chance(hang_up_percent_)) HangUpSoon(20'000);
+}
+
+void RestingClient::Do(const Bytes& key, const Op& op, const Argv& argv) {
+  Ask(&session(), key, op, argv, [this](const Op& told) { Done(told); });
+}
+
+void RestingClient::DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv) {
+  op.kind = kind;
+  Do(key, op, argv);
+}
+
+void RestingClient::DoTogether(const std::vector<Bytes>& keys, const Op& op, const Argv& argv) {
+  std::vector<Ticket> tickets;
+  for (const Bytes& key : keys) tickets.push_back(Issue(key, op));
+  session().Call(argv, kPatienceUs, [=, this](const Reply* reply, bool sent) {
+    if (world_->narrating()) Tell(argv, reply);
+    Op told;
+    told.told = ToldBy(reply, sent);
+    for (const Ticket& ticket : tickets) world_->cache().OnReturn(ticket, told);
+    Done(told);
+  });
+  for (const Ticket& ticket : tickets) world_->cache().OnNode(ticket, session().node());
+}
+
+void RestingClient::Done(const Op& op) {
+  if (op.seen) seen_ = *op.seen;
+  OnDone(op);
+  if (--open_ > 0) return;
+  const bool answered = op.told == Told::kAnswered;
+  MayMove(&session(), answered ? move_percent_ : 50);
+  Next(answered ? 30'000 : 100'000);
 }
 
 std::unique_ptr<Actor> MakeCacheUser(Work work, World* world, LockChecker* checker,
