@@ -27,12 +27,20 @@ Reply RefuseLongKey(std::span<const BytesView> words, size_t step);
 
 using KeysHandler = Reply (*)(Context&, Keys&, Args&);
 
+// What `make` gives, made where it is to be: a reply is large to move.
+template <class Make>
+struct MadeInPlace {
+  const Make& make;
+  operator Reply() const { return make(); }
+};
+
 // A row's handler that runs `run`, once its keys can be keys.
 template <KeysHandler run, size_t last = 1, size_t step = 1>
 Action OnKeys(Context& context, Args& args) {
   if (AnyKeyIsTooLong(args.all(), last, step)) return RefuseLongKey(args.all(), step);
   CHECK(context.keys != nullptr);
-  return run(context, *context.keys, args);
+  const auto reply = [&] { return run(context, *context.keys, args); };
+  return Action(std::in_place_type<Reply>, MadeInPlace<decltype(reply)>{reply});
 }
 
 // string.cc: what reads.

@@ -130,12 +130,13 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
   Client& client = session->client;
   Call call;
   call.found = Find(session, argv);
+  if (call.found.command != nullptr) call.row = &call.found.leaf();
   call.argv = argv;
   call.now = now;
 
   const std::optional<Reply> refusal = Refusal(*session, call);
   if (!refusal && !client.in_multi()) {
-    const CommandSpec& leaf = call.found.leaf();
+    const CommandSpec& leaf = call.leaf();
     if (MustWait(*session, call)) return false;
     session->stalled = HeldByPause(now, leaf);
     if (session->stalled) return false;
@@ -146,8 +147,8 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
     if (session->stalled) return false;
   }
 
-  const CommandSpec* leaf = call.found.command == nullptr ? nullptr : &call.found.leaf();
-  const bool goes_on = leaf != nullptr && leaf == batch_.leaf && batch_.commands < kBatchMax;
+  const bool same = call.row != nullptr && call.row == batch_.leaf;
+  const bool goes_on = same && batch_.commands < kBatchMax;
   if (!goes_on) CloseBatch();
   if (measured_.us == 0) measured_ = clock_();
   call.started = measured_;
@@ -191,7 +192,7 @@ void Dispatcher::EndCaching(Session* session, const FoundCommand& found) {
 void Dispatcher::AnswerRefusal(Session* session, const Call& call, const Reply& refusal) {
   if (session->client.in_multi()) session->client.dirty_exec = true;
   if (call.found.command != nullptr) {
-    const size_t leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+    const size_t leaf = CommandTable::Get().LeafNumber(call.leaf());
     ++host_->stats().Of(leaf).rejected;
   }
   host_->stats().CountError(refusal.text);
@@ -204,7 +205,7 @@ void Dispatcher::AnswerRefusal(Session* session, const Call& call, const Reply& 
 std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& call) const {
   const Client& client = session.client;
   if (call.found.command == nullptr) return UnknownCommand(call.argv);
-  const CommandSpec& leaf = call.found.leaf();
+  const CommandSpec& leaf = call.leaf();
   if (leaf.handler == nullptr && !IsTransactionControl(call.found)) {
     if (call.argv.size() < 2) return WrongArity(call.found);
     return UnknownSubcommand(call.argv);
@@ -248,7 +249,7 @@ std::optional<Reply> Dispatcher::Refusal(const Session& session, const Call& cal
 // the reads before it: a read has no place in the log, and would see a write that is applied before
 // it is answered.
 bool Dispatcher::MustWait(const Session& session, const Call& call) const {
-  const CommandSpec& leaf = call.found.leaf();
+  const CommandSpec& leaf = call.leaf();
   if (session.idle()) return false;
   // What a pipeline needs is asked for as it is read; it is run in its order all the same.
   const bool ahead = leaf.on_keys && session.WaitsForKeys();
@@ -283,7 +284,7 @@ bool Dispatcher::HeldByPause(MonoTime now, const Session& session) const {
 }
 
 void Dispatcher::Admit(Session* session, const Call& call) {
-  const CommandSpec& leaf = call.found.leaf();
+  const CommandSpec& leaf = call.leaf();
   if (watch_ && (leaf.flags & kSkipMonitor) == 0) watch_(*session, call.found, call.argv);
   if (session->last_leaf != &leaf) {
     session->client.last_command = CommandTable::Get().LeafName(leaf);
@@ -321,7 +322,7 @@ void Dispatcher::Queue(Session* session, const Call& call) {
 
 // A client that wants to know is sent to the node in charge, with what concerns one queue.
 Action Dispatcher::Handle(Session* session, const Call& call) const {
-  const CommandSpec& leaf = call.found.leaf();
+  const CommandSpec& leaf = call.leaf();
   if ((leaf.categories & kCatQueue) != 0) {
     session->spreads_epoch = host_->spreads().epoch();
     const Bytes where = leaf.keys.empty() ? Bytes() : host_->SendsTo(call.argv[1]);
@@ -336,7 +337,7 @@ Action Dispatcher::Handle(Session* session, const Call& call) const {
 
 void Dispatcher::RunNow(Session* session, const Call& call) {
   Client& client = session->client;
-  if (call.found.leaf().on_keys) return RunOnKeys(session, call);
+  if (call.leaf().on_keys) return RunOnKeys(session, call);
   const bool was_off = client.reply_mode == Client::ReplyMode::kOff;
   Action action = Handle(session, call);
 
@@ -389,14 +390,14 @@ void Dispatcher::Ask(Session* session, const Call& call, GroupId group, Gateway:
 Session::Slot Dispatcher::SlotOf(const Call& call) const {
   Session::Slot slot;
   slot.muted = call.muted;
-  slot.leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+  slot.leaf = CommandTable::Get().LeafNumber(call.leaf());
   slot.started = call.started;
   slot.subject = Subject(call.argv);
   return slot;
 }
 
 void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
-  const size_t leaf = CommandTable::Get().LeafNumber(call.found.leaf());
+  const size_t leaf = CommandTable::Get().LeafNumber(call.leaf());
   Account(*session, leaf, call.started, false, reply, [&call] {
     return Redacted(call.found, call.argv);
   });
@@ -405,8 +406,9 @@ void Dispatcher::Answer(Session* session, const Call& call, Reply reply) {
 
 // Of a command that only looks up what is held, or writes it.
 void Dispatcher::AnswerFast(Session* session, const Call& call, Reply&& reply) {
-  if (batch_.commands == 0) batch_ = {&call.found.leaf(), 0, call.started};
+  if (batch_.commands == 0) batch_ = {&call.leaf(), 0, call.started};
   ++batch_.commands;
+  if (reply.kind == Reply::Kind::kNothing && session->idle()) return;  // It was written already.
   session->Answer(std::move(reply), call.muted);
 }
 

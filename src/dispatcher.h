@@ -65,6 +65,8 @@ class Dispatcher {
  private:
   struct Call {  // A command on its way through.
     FoundCommand found;
+    const CommandSpec* row = nullptr;  // What runs; null: there is no such command.
+    const CommandSpec& leaf() const { return *row; }
     std::span<const BytesView> argv;
     MonoTime now;
     MonoTime started;

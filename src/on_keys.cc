@@ -76,7 +76,7 @@ std::vector<BytesView> ViewsOf(const std::vector<Bytes>& argv) {
 }  // namespace
 
 void Dispatcher::RunOnKeys(Session* session, const Call& call) {
-  const CommandSpec& leaf = call.found.leaf();
+  const CommandSpec& leaf = call.leaf();
   if (cache_ == nullptr) return Answer(session, call, NoCacheYet());
   FetchLot(session);
   bool held = true;
@@ -164,7 +164,7 @@ void Dispatcher::FetchWants() {
 }
 
 void Dispatcher::AnswerTracked(Session* session, const Call& call, Reply reply) {
-  Track(session, call.found.leaf(), call.argv);
+  Track(session, call.leaf(), call.argv);
   AnswerOnKeys(session, call, std::move(reply));
   tracking_->TellWriter(session->client.id);
 }

@@ -82,7 +82,7 @@ bool Dispatcher::ShipBehind(Session* session, const Call& call) {
   const Session::Slot& last = session->BackSlot();
   if (!last.shipped || last.filled || call.argv.size() < 2) return false;
   if (call.argv[1] != BytesView(last.waiting->queue.front()[1])) return false;
-  const size_t bytes = BytesOf(session->client, call.found.leaf(), call.argv);
+  const size_t bytes = BytesOf(session->client, call.leaf(), call.argv);
   if (bytes == 0 || !cache_->MayShip(call.now, call.argv[1], bytes)) return false;
   Session::Slot slot = SlotOf(call);
   slot.waiting = std::make_unique<WaitingCommand>();

@@ -38,7 +38,7 @@ bool Dispatcher::LeavesMulti(const FoundCommand& found) const {
 
 Reply Dispatcher::RunTransactionControl(Session* session, const Call& call, bool* answered_later) {
   Client& client = session->client;
-  const BytesView name = call.found.leaf().name;
+  const BytesView name = call.leaf().name;
   if (name == "MULTI") {
     if (client.in_multi()) return Reply::Error("ERR", "MULTI calls can not be nested");
     client.queued = 0;

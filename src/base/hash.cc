@@ -88,23 +88,51 @@ uint64_t KeyedHash(BytesView data) {
   return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-uint16_t SlotOf(BytesView key) {
-  const size_t open = key.find('{');
-  if (open != BytesView::npos) {
-    const size_t close = key.find('}', open + 1);
-    if (close != BytesView::npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
-  }
+namespace {
+
+// Whether one of the eight bytes is '{' (Mycroft's test for a zero byte: exact as a yes or no).
+bool HasBrace(uint64_t word) {
+  constexpr uint64_t kOnes = 0x0101010101010101ULL;
+  const uint64_t zero_at_brace = word ^ (kOnes * '{');
+  return ((zero_at_brace - kOnes) & ~zero_at_brace & (kOnes * 0x80)) != 0;
+}
+
+unsigned Crc16(BytesView key) {
   unsigned crc = 0;
-  for (; key.size() >= 8; key.remove_prefix(8)) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(key.data());
+  const auto* bytes = reinterpret_cast<const uint8_t*>(key.data());
+  const uint8_t* const end = bytes + key.size();
+  for (; end - bytes >= 8; bytes += 8) {
     crc = kCrc16Slices[7][bytes[0] ^ (crc >> 8)] ^ kCrc16Slices[6][bytes[1] ^ (crc & 0xff)] ^
           kCrc16Slices[5][bytes[2]] ^ kCrc16Slices[4][bytes[3]] ^ kCrc16Slices[3][bytes[4]] ^
           kCrc16Slices[2][bytes[5]] ^ kCrc16Slices[1][bytes[6]] ^ kCrc16Slices[0][bytes[7]];
   }
-  for (const char c : key) {
-    crc = ((crc << 8) & 0xffff) ^ kCrc16Table[((crc >> 8) ^ static_cast<uint8_t>(c)) & 0xff];
+  for (; bytes != end; ++bytes) crc = ((crc << 8) & 0xffff) ^ kCrc16Table[(crc >> 8) ^ *bytes];
+  return crc;
+}
+
+bool MayHaveTag(BytesView key) {
+  const char* at = key.data();
+  const char* const end = at + key.size();
+  for (; end - at >= 8; at += 8) {
+    uint64_t word = 0;
+    __builtin_memcpy(&word, at, 8);
+    if (HasBrace(word)) return true;
   }
-  return static_cast<uint16_t>(crc % kSlots);
+  for (; at != end; ++at) {
+    if (*at == '{') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+uint16_t SlotOf(BytesView key) {
+  if (MayHaveTag(key)) {
+    const size_t open = key.find('{');
+    const size_t close = key.find('}', open + 1);
+    if (close != BytesView::npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
+  }
+  return static_cast<uint16_t>(Crc16(key) % kSlots);
 }
 
 }  // namespace lockstep

@@ -30,12 +30,12 @@ const char* SkipPlainNumber(const char* p, const char* end, char type, size_t* n
   if (end - p < 4 || p[0] != type || p[1] < '1' || p[1] > '9') return nullptr;
   const char* const last = p + kPlainDigitsMax;
   size_t value = static_cast<size_t>(p[1] - '0');
-  for (p += 2; *p >= '0' && *p <= '9'; ++p) {  // Two more are there.
-    if (p > last || end - p < 3) return nullptr;
+  for (p += 2; *p != '\r'; ++p) {  // Two more are there.
+    if (*p < '0' || *p > '9' || p > last || end - p < 3) return nullptr;
     value = value * 10 + static_cast<size_t>(*p - '0');
   }
   *n = value;
-  return p[0] == '\r' && p[1] == '\n' ? p + 2 : nullptr;
+  return p[1] == '\n' ? p + 2 : nullptr;
 }
 
 constexpr BytesView kHttpAnswer =
