@@ -61,6 +61,7 @@ bool Dispatcher::Run(MonoTime now, Session* session, int64_t* budget) {
   session->ExpectOutput();
   const bool more = RunSome(now, session, budget);
   CloseBatch();
+  if (!is_measured_) measured_ = {};  // What it took is nobody else's.
   return more;
 }
 
@@ -152,6 +153,7 @@ bool Dispatcher::Execute(MonoTime now, Session* session, std::span<const BytesVi
   if (!goes_on) CloseBatch();
   if (measured_.us == 0) measured_ = clock_();
   call.started = measured_;
+  is_measured_ = false;
   client.last_active = now;
   ++client.commands;
   ++host_->stats().commands_processed;
@@ -412,9 +414,14 @@ void Dispatcher::AnswerFast(Session* session, const Call& call, Reply&& reply) {
   session->Answer(std::move(reply), call.muted);
 }
 
+void Dispatcher::Measure() {
+  measured_ = clock_();
+  is_measured_ = true;
+}
+
 void Dispatcher::CloseBatch() {
   if (batch_.commands == 0) return;
-  measured_ = clock_();
+  Measure();
   const auto us = static_cast<uint64_t>(std::max<int64_t>(0, measured_ - batch_.started));
   Stats::PerCommand& figures = host_->stats().Of(CommandTable::Get().LeafNumber(*batch_.leaf));
   figures.calls += batch_.commands;
@@ -444,7 +451,7 @@ void Dispatcher::Account(const Session& session, size_t leaf, MonoTime started, 
                          const Reply& reply, const Shown& shown) {
   Stats& stats = host_->stats();
   Stats::PerCommand& figures = stats.Of(leaf);
-  measured_ = clock_();
+  Measure();
   const int64_t us = std::max<int64_t>(0, measured_ - started);
   ++figures.calls;
   if (reply.is_error()) {

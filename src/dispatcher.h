@@ -23,8 +23,8 @@ class Dispatcher {
   // pause, or its turn (kCommandsATurn, or the end of `budget`, from which the work is taken: one
   // for a command, and more for long answers). True: there is more that could run now.
   bool Run(MonoTime now, Session* session, int64_t* budget);
-  // Several Runs follow, with nothing between them: what one's last command took ends where the
-  // next one's first begins.
+  // Several Runs follow, with nothing between them: where one's last command was measured to end,
+  // the next one's first begins.
   void BeginRuns() { measured_ = {}; }
 
   // An answer from a group, to what the slot asks for or to a part of it.
@@ -127,6 +127,7 @@ class Dispatcher {
   std::vector<size_t> AskParts(MonoTime now, Session* session, uint64_t slot, Task::Next next);
   void AnswerFast(Session* session, const Call& call, Reply&& reply);
   void CloseBatch();
+  void Measure();  // That a command ends now.
   // `shown`: the call as the slow log may show it, made only if it was slow.
   using Shown = std::function<std::vector<BytesView>()>;
   void Account(const Session& session, size_t leaf, MonoTime started, bool waited,
@@ -146,7 +147,8 @@ class Dispatcher {
   std::function<MonoTime()> clock_;
   Cache* cache_ = nullptr;
   Tracking* tracking_ = nullptr;
-  MonoTime measured_;  // When the command before has ended, since BeginRuns; 0: not known.
+  MonoTime measured_;  // When a command has ended of late; 0: not known.
+  bool is_measured_ = false;  // It was the latest that has begun.
   // Commands of one kind that take less than looking at the clock does: they are measured together,
   // and share what they took.
   struct Batch {
