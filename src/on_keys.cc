@@ -31,8 +31,6 @@ Reply NotHeld() {
                                      "changed; see CLUSTER STATUS");
 }
 
-bool Writes(const KeySpec& spec) { return spec.access != KeySpec::Access::kRO; }
-
 // The key of a command that names one, and first: most do.
 bool HasOneKey(const CommandSpec& leaf) {
   return leaf.keys.size() == 1 && leaf.keys[0].begin == 1 && !leaf.keys[0].keynum &&
@@ -67,10 +65,6 @@ bool MakeUnique(std::vector<KeyWant>* wants) {
   const bool were = end == wants->end();
   wants->erase(end, wants->end());
   return were;
-}
-
-std::vector<BytesView> ViewsOf(const std::vector<Bytes>& argv) {
-  return {argv.begin(), argv.end()};
 }
 
 }  // namespace

@@ -12,8 +12,6 @@
 namespace lockstep {
 namespace {
 
-bool Writes(const CommandSpec& leaf) { return leaf.keys[0].access != KeySpec::Access::kRO; }
-
 // The words of a command that may be shipped; 0: it may not.
 size_t BytesOf(const Client& client, const CommandSpec& leaf, std::span<const BytesView> argv) {
   const bool names_one = leaf.ships && (leaf.keys[0].last == 0 || argv.size() == 2);
@@ -25,8 +23,7 @@ size_t BytesOf(const Client& client, const CommandSpec& leaf, std::span<const By
 }
 
 std::vector<BytesView> WordsOf(const Session::Slot& slot) {
-  const std::vector<Bytes>& words = slot.waiting->queue.front();
-  return {words.begin(), words.end()};
+  return ViewsOf(slot.waiting->queue.front());
 }
 
 const CommandSpec& LeafOf(std::span<const BytesView> argv) {
@@ -47,7 +44,7 @@ Reply NotRead() {
 }  // namespace
 
 size_t ShipBytes(const Client& client, const CommandSpec& leaf, std::span<const BytesView> argv) {
-  return leaf.ships && Writes(leaf) ? BytesOf(client, leaf, argv) : 0;
+  return leaf.ships && Writes(leaf.keys[0]) ? BytesOf(client, leaf, argv) : 0;
 }
 
 void Dispatcher::SendShip(MonoTime now, Session* session, uint64_t number) {
@@ -98,7 +95,7 @@ void Dispatcher::OnShipped(MonoTime now, Session* session, uint64_t number,
   if (slot == nullptr || slot->filled || !slot->shipped) return;
   slot->shipped = false;
   const std::vector<BytesView> argv = WordsOf(*slot);
-  const bool writes = Writes(LeafOf(argv));
+  const bool writes = Writes(LeafOf(argv).keys[0]);
   if (outcome == mesi::Shipped::Outcome::kRefused) {  // The ordinary way, at its turn.
     cache_->Wait(now, {session->client.id, number}, {{Bytes(argv[1]), writes}});
     return RunNextHeld(session);

@@ -2,10 +2,17 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "commands/command.h"
 
 namespace lockstep {
+
+inline bool Writes(const KeySpec& spec) { return spec.access != KeySpec::Access::kRO; }
+
+inline std::vector<BytesView> ViewsOf(const std::vector<Bytes>& argv) {
+  return {argv.begin(), argv.end()};
+}
 
 // The bytes of a command that writes its one key, and may be shipped for this client; 0: it may
 // not. A client that tracks is told by the node that runs its command what it has changed itself.

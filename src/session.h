@@ -111,7 +111,7 @@ class Session {
   bool running_held = false;  // Running those of its first slots whose keys are held.
   bool going_on = false;      // Following what its first slots point to.
   uint64_t spreads_epoch = 0; // What was known of partitions when it last asked a queue.
-  const void* last_leaf = nullptr;  // The row whose name client.last_command is.
+  const CommandSpec* last_leaf = nullptr;  // The row whose name client.last_command is.
   // A command that it has sent, as it wrote it: most clients send the same again.
   Bytes known_name;
   const CommandSpec* known_command = nullptr;

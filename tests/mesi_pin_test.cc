@@ -1,67 +1,27 @@
 // What a cache has put off while a line was pinned is answered, whatever became of the line.
-#include <gtest/gtest.h>
-
-#include "cluster/mesi/agent.h"
+#include "tests/mesi_agent_alone.h"
 
 namespace lockstep::mesi {
 namespace {
-
-constexpr MonoTime kNow{1'000'000};
-constexpr NodeId kHomeNode{1};
 
 struct Nobody final : Agent::Listener {
   void OnHeld(BytesView) override {}
   void OnLost() override {}
 };
 
-class MesiPin : public ::testing::Test {
+class MesiPin : public AgentAlone<Nobody> {
  protected:
-  MesiPin() {
-    agent.SetIncarnation(kNow, 1);
-    agent.Follow(kNow, kHomeNode, Term{1}, false);
-    agent.OnGive(kNow, {.shard = ShardGroup(0),
-                        .epoch = Term{1},
-                        .session = agent.session(),
-                        .sent = kNow,
-                        .length_us = 60 * kUsPerSecond});
-    Hear();
-  }
-  // As the home says it.
-  void Say(const Message& message, MonoTime now = kNow) {
-    channel.Send(message);
-    Bytes frame;
-    Writer out(&frame);
-    channel.Flush(now, &out, 1 << 20);
-    Reader in(frame);
-    EXPECT_TRUE(agent.OnFrame(now, agent.session(), &in));
-  }
   void Grant(MessageType type, uint64_t gen, MonoTime now = kNow) {
     Message data{.type = type, .key = "k", .gen = gen};
     data.payload = Payload{.version = {1, gen, 0}, .present = true, .value = "v",
                            .ends = now + 100 * kUsPerMs, .durable = type == MessageType::kDataX};
     Say(data, now);
   }
-  // What the cache has said since.
   std::vector<MessageType> Hear() {
     std::vector<MessageType> said;
-    while (agent.HasNews()) {
-      Bytes frame;
-      Writer out(&frame);
-      agent.channel()->Flush(kNow, &out, 1 << 20);
-      Reader in(frame);
-      EXPECT_TRUE(channel.OnFrame(kNow, &in, [&](const Message& message) {
-        said.push_back(message.type);
-        return true;
-      }));
-    }
+    HearEach([&](const Message& message) { said.push_back(message.type); });
     return said;
   }
-
-  static constexpr MonoTime kOver = kNow + 200 * kUsPerMs;
-  Nobody nobody;
-  Stats stats;
-  Agent agent{{.self = NodeId{2}, .shard = ShardGroup(0), .times = {}}, &stats, &nobody};
-  Channel channel;
 };
 
 using enum MessageType;

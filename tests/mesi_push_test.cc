@@ -1,14 +1,8 @@
 // An owner that pushes what it writes: what it shows, and when; what it says, and what it need not.
-#include <gtest/gtest.h>
-
-#include "cluster/mesi/agent.h"
+#include "tests/mesi_agent_alone.h"
 
 namespace lockstep::mesi {
 namespace {
-
-constexpr MonoTime kNow{1'000'000};
-constexpr MonoTime kOver = kNow + 200 * kUsPerMs;
-constexpr NodeId kHomeNode{1};
 
 struct Clients final : Agent::Listener {
   void OnHeld(BytesView) override {}
@@ -17,26 +11,8 @@ struct Clients final : Agent::Listener {
   std::vector<Committed> outcomes;
 };
 
-class MesiPush : public ::testing::Test {
+class MesiPush : public AgentAlone<Clients> {
  protected:
-  MesiPush() {
-    agent.SetIncarnation(kNow, 1);
-    agent.Follow(kNow, kHomeNode, Term{1}, false);
-    agent.OnGive(kNow, {.shard = ShardGroup(0),
-                        .epoch = Term{1},
-                        .session = agent.session(),
-                        .sent = kNow,
-                        .length_us = 60 * kUsPerSecond});
-    Hear();
-  }
-  void Say(const Message& message) {
-    channel.Send(message);
-    Bytes frame;
-    Writer out(&frame);
-    channel.Flush(kNow, &out, 1 << 20);
-    Reader in(frame);
-    EXPECT_TRUE(agent.OnFrame(kNow, agent.session(), &in));
-  }
   // The line, owned, as a home of CLASS home grants it, or any other.
   Line* Own(bool pushes, MonoTime ends = kNeverMono) {
     EXPECT_FALSE(agent.Hold(kNow, "k", true));
@@ -56,23 +32,11 @@ class MesiPush : public ::testing::Test {
   };
   std::vector<Said> Hear() {
     std::vector<Said> said;
-    while (agent.HasNews()) {
-      Bytes frame;
-      Writer out(&frame);
-      agent.channel()->Flush(kNow, &out, 1 << 20);
-      Reader in(frame);
-      EXPECT_TRUE(channel.OnFrame(kNow, &in, [&](const Message& message) {
-        said.push_back({message.type, message.payload.has_value()});
-        return true;
-      }));
-    }
+    HearEach([&](const Message& message) {
+      said.push_back({message.type, message.payload.has_value()});
+    });
     return said;
   }
-
-  Clients clients;
-  Stats stats;
-  Agent agent{{.self = NodeId{2}, .shard = ShardGroup(0), .times = {}}, &stats, &clients};
-  Channel channel;
 };
 
 TEST_F(MesiPush, WhatIsWrittenIsShownWhenTheHomeHasItAndIsNotSaidAgain) {

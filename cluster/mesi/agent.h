@@ -65,9 +65,9 @@ class Agent {
   // The home to have a session with, from now on: one of a higher epoch than the one before.
   // `owes_report`: this node was the home before, and says what it had (SayReport, FinishReport).
   void Follow(MonoTime now, NodeId home, Term epoch, bool owes_report);
+  void OnFence(MonoTime now);  // The home asks for our report.
   // The session that this node has in the shard's log: ours is named after it. 0: none yet, and
   // none is opened here.
-  void OnFence(MonoTime now);  // The home asks for our report.
   void SetIncarnation(MonoTime now, uint64_t incarnation);
   // This node is the home itself: `say` gets the report, and everything is dropped.
   template <class Say>

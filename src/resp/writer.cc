@@ -30,8 +30,7 @@ void WriteNumberLine(char type, int64_t v, Bytes* out) {
   char line[24];
   line[0] = type;
   char* end = std::to_chars(line + 1, line + sizeof line - 2, v).ptr;
-  *end++ = '\r';
-  *end++ = '\n';
+  end = WriteEndOfLine(end);
   out->append(line, static_cast<size_t>(end - line));
 }
 

@@ -56,6 +56,8 @@ class RestingClient : public CacheClient {
   void AskSome(int64_t most, const std::function<void()>& one);
   void Do(const Bytes& key, const Op& op, const Argv& argv);
   void DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv);
+  // A time to live of a few milliseconds to a few seconds.
+  void AddTime(Argv* argv, Op* op);
   // The command, which does `op` to each of the keys.
   void DoTogether(const std::vector<Bytes>& keys, const Op& op, const Argv& argv);
   void Done(const Op& op);

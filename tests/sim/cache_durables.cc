@@ -53,10 +53,7 @@ class DurableUser final : public RestingClient {
     op.kind = Kind::kWrite;
     Argv argv = {"DCACHE.SET", key, op.value};
     if (Chance(60)) argv.push_back("DURABLE");
-    if (Chance(40)) {
-      op.ttl_us = Between(50, 3000) * kUsPerMs;
-      argv.insert(argv.end(), {"PX", std::to_string(op.ttl_us / kUsPerMs)});
-    }
+    if (Chance(40)) AddTime(&argv, &op);
     Do(key, op, argv);
   }
 

@@ -50,10 +50,7 @@ class Pusher final : public RestingClient {
     if (world_->swarm().changes_class && Chance(20)) {  // It stays so until it is deleted.
       return Do(key, op, {"DCACHE.SET", key, op.value, "DURABLE"});
     }
-    if (Chance(10)) {
-      op.ttl_us = Between(50, 3000) * kUsPerMs;
-      argv.insert(argv.end(), {"PX", std::to_string(op.ttl_us / kUsPerMs)});
-    }
+    if (Chance(10)) AddTime(&argv, &op);
     Do(key, op, argv);
   }
 

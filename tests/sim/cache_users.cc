@@ -59,8 +59,7 @@ class CacheUser final : public RestingClient {
 
   Argv WithTime(Argv argv, Op* op) {
     if (Chance(85)) return argv;
-    op->ttl_us = Between(50, 3000) * kUsPerMs;
-    argv.insert(argv.end(), {"PX", std::to_string(op->ttl_us / kUsPerMs)});
+    AddTime(&argv, op);
     return argv;
   }
 };
@@ -166,6 +165,11 @@ void RestingClient::Do(const Bytes& key, const Op& op, const Argv& argv) {
 void RestingClient::DoKind(Kind kind, const Bytes& key, Op op, const Argv& argv) {
   op.kind = kind;
   Do(key, op, argv);
+}
+
+void RestingClient::AddTime(Argv* argv, Op* op) {
+  op->ttl_us = Between(50, 3000) * kUsPerMs;
+  argv->insert(argv->end(), {"PX", std::to_string(op->ttl_us / kUsPerMs)});
 }
 
 void RestingClient::DoTogether(const std::vector<Bytes>& keys, const Op& op, const Argv& argv) {
