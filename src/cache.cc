@@ -254,10 +254,9 @@ Cache::Latest* Cache::LatestOf(BytesView key) {
 void Cache::Fetch(std::span<const BytesView> keys, std::vector<KeyPlace>* places) const {
   places->resize(keys.size());
   const std::unique_ptr<Shard>* const shards = shards_.data();
-  for (size_t i = 0; i < keys.size(); ++i) {
-    KeyPlace& place = (*places)[i] = PlaceOf(keys[i]);
-    shards[place.shard]->lines().FetchBucket(place.hash);
-  }
+  for (size_t i = 0; i < keys.size(); ++i) (*places)[i] = PlaceOf(keys[i]);
+  // In a round of its own: behind each hash in turn, few of them would be under way at once.
+  for (const KeyPlace& place : *places) shards[place.shard]->lines().FetchBucket(place.hash);
   constexpr size_t kAtOnce = 16;  // A processor waits for about so many.
   for (std::span<KeyPlace> left = *places; !left.empty();) {
     const std::span<KeyPlace> some = left.first(std::min(left.size(), kAtOnce));
@@ -366,15 +365,17 @@ MonoTime Cache::TakeValidUntil() { return std::exchange(valid_until_, kNeverMono
 // Keys --------------------------------------------------------------------------------------------
 
 std::optional<Keys::Value> Cache::Find(BytesView key) {
-  if (missing_ && Misses(key)) return std::nullopt;
+  std::optional<Value> found;
+  if (missing_ && Misses(key)) return found;
   const mesi::Line* line = FindLine(key);
-  if (line == nullptr || !line->present()) return std::nullopt;
-  Value value{line->value(), std::nullopt, line->version()};
-  if (line->deadline() != kNeverMono) {
-    if (line->deadline() <= now_) return std::nullopt;
-    value.ttl_us = line->deadline() - now_;
-  }
-  return value;
+  if (line == nullptr || !line->present() || line->deadline() <= now_) return found;
+  // Made where it is to be: a copy would wait for its parts to be written (a store that is not
+  // forwarded), and a GET takes long enough to notice.
+  Value& value = found.emplace();
+  value.bytes = line->value();
+  if (line->deadline() != kNeverMono) value.ttl_us = line->deadline() - now_;
+  value.version = line->version();
+  return found;
 }
 
 mesi::Line* Cache::FindLine(BytesView key) {

@@ -79,6 +79,9 @@ class Dispatcher {
   // src/on_keys.cc
   void RunNextHeld(Session* session);
   void RunOnKeys(Session* session, const Call& call);
+  bool HoldOne(Session* session, const Call& call, bool its_turn, size_t* ship_bytes);
+  bool HoldAll(const Call& call);
+  void RunWithKeys(Session* session, const Call& call, bool one_key);
   Action RunHandler(Session* session, const FoundCommand& found, std::span<const BytesView> argv,
                     bool in_exec, Bytes* output);
   void FetchLot(Session* session);

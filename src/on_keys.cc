@@ -70,39 +70,53 @@ bool MakeUnique(std::vector<KeyWant>* wants) {
 }  // namespace
 
 void Dispatcher::RunOnKeys(Session* session, const Call& call) {
-  const CommandSpec& leaf = call.leaf();
   if (cache_ == nullptr) return Answer(session, call, NoCacheYet());
   FetchLot(session);
-  bool held = true;
   const bool its_turn = session->idle();
   if (its_turn) session->ahead_bytes = 0;
   if (!its_turn && ShipBehind(session, call)) return;
-  size_t ship_bytes = 0;
   wants_.clear();
-  const bool one_key = NamesOneKey(leaf, call.argv.size());
-  if (one_key && call.argv[1].size() <= kNameBytesMax) {
-    const BytesView key = call.argv[1];
-    const bool writes = Writes(leaf.keys[0]);
-    const bool ships = leaf.ships && its_turn;  // Those behind it ask ahead: it may come in time.
-    held = cache_->Hold(call.now, key, PlaceOf(*session, key), writes, ships);
-    if (!held && leaf.ships && writes) {
-      ship_bytes = ShipBytes(session->client, leaf, call.argv);
-      if (ships && ship_bytes == 0) held = cache_->Holds(call.now, key, true);
-    }
-    if (!held || !its_turn) wants_.push_back({key, writes});
-  } else if (AddWants(leaf, call.argv, &wants_)) {
-    const bool unique = MakeUnique(&wants_);
-    if (wants_.size() > kWantsMax) return Answer(session, call, TooManyKeys());
-    FetchWants();
-    held = cache_->Hold(call.now, wants_, wanted_places_);
-    if (!unique) cache_->Done();  // A key has other names than the one that was held.
+  size_t ship_bytes = 0;
+  const bool one_key = NamesOneKey(call.leaf(), call.argv.size()) &&
+                       call.argv[1].size() <= kNameBytesMax;
+  const bool held = one_key ? HoldOne(session, call, its_turn, &ship_bytes) : HoldAll(call);
+  if (wants_.size() > kWantsMax) return Answer(session, call, TooManyKeys());
+  if (held && its_turn) return RunWithKeys(session, call, one_key);
+  if (one_key) wants_.push_back({call.argv[1], Writes(call.leaf().keys[0])});
+  auto waiting = std::make_unique<WaitingCommand>();
+  waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
+  for (const BytesView word : call.argv) session->ahead_bytes += word.size();
+  WaitForKeys(session, call, wants_, std::move(waiting), ship_bytes);
+}
+
+// Of a command that names one key. `ship_bytes`: if it is not held, and had better be shipped.
+bool Dispatcher::HoldOne(Session* session, const Call& call, bool its_turn, size_t* ship_bytes) {
+  const CommandSpec& leaf = call.leaf();
+  const BytesView& key = call.argv[1];
+  const bool writes = Writes(leaf.keys[0]);
+  const bool ships = leaf.ships && its_turn;  // Those behind it ask ahead: it may come in time.
+  if (cache_->Hold(call.now, key, PlaceOf(*session, key), writes, ships)) return true;
+  if (!leaf.ships || !writes) return false;
+  *ship_bytes = ShipBytes(session->client, leaf, call.argv);
+  return ships && *ship_bytes == 0 && cache_->Holds(call.now, key, true);
+}
+
+// Puts all its keys into wants_, and holds them if they are not too many.
+bool Dispatcher::HoldAll(const Call& call) {
+  if (!AddWants(call.leaf(), call.argv, &wants_)) {
+    wants_.clear();
+    return true;
   }
-  if (!held || !its_turn) {
-    auto waiting = std::make_unique<WaitingCommand>();
-    waiting->queue.emplace_back(call.argv.begin(), call.argv.end());
-    for (const BytesView word : call.argv) session->ahead_bytes += word.size();
-    return WaitForKeys(session, call, wants_, std::move(waiting), ship_bytes);
-  }
+  const bool unique = MakeUnique(&wants_);
+  if (wants_.size() > kWantsMax) return false;
+  FetchWants();
+  const bool held = cache_->Hold(call.now, wants_, wanted_places_);
+  if (!unique) cache_->Done();  // A key has other names than the one that was held.
+  return held;
+}
+
+// All of them are held.
+void Dispatcher::RunWithKeys(Session* session, const Call& call, bool one_key) {
   cache_->CountHit();
   session->leased = true;
   const size_t output_before = session->output_bytes();
@@ -117,6 +131,7 @@ void Dispatcher::RunOnKeys(Session* session, const Call& call) {
   if (tracking_ != nullptr) return AnswerTracked(session, call, std::move(reply));
   if (cache_->HasWritten()) return AnswerOnKeys(session, call, std::move(reply));
   // What may be slow is measured by itself, and may stand in the slow log.
+  const CommandSpec& leaf = call.leaf();
   const bool brief = leaf.brief || (leaf.flags & kFast) != 0;
   const bool fast = brief && one_key && !reply.is_error() &&
                     call.argv.back().size() <= kFastBytesMax &&
