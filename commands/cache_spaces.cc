@@ -72,6 +72,13 @@ Reply Space::Describe() const {
   return map;
 }
 
+Spaces Spaces::AtFirst() {
+  Spaces spaces;
+  const auto quorum = static_cast<int64_t>(Space::Durability::kQuorum);
+  CHECK(!spaces.Change({"lock:", {{Option::kClass, quorum}}}).is_error());
+  return spaces;
+}
+
 const Space* Spaces::At(BytesView prefix) const {
   const auto at = std::lower_bound(all_.begin(), all_.end(), prefix, Before);
   return at != all_.end() && at->prefix == prefix ? &*at : nullptr;
@@ -144,6 +151,11 @@ std::optional<uint8_t> Spaces::FreeNumber() const {
 
 // Those that a space begins with stand before it, the longest last: they are as a stack.
 void Spaces::Link() {
+  begins_.reset();
+  has_empty_ = At("") != nullptr;
+  for (const Space& space : all_) {
+    if (!space.prefix.empty()) begins_.set(ByteOf(space.prefix[0]));
+  }
   shorter_.assign(all_.size(), kNone);
   uint32_t top = kNone;
   for (uint32_t i = 0; i < all_.size(); ++i) {

@@ -13,6 +13,7 @@
 // Not thread-safe. A space stays where it is until the next change.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -64,8 +65,14 @@ struct SpaceChange {
 
 class Spaces {
  public:
+  // As a cluster begins: what client libraries call a lock is lost with no single node (CACHE 4.8).
+  static Spaces AtFirst();
+
   // Null: all options of the key are as by default. Allocates nothing.
-  const Space* Find(BytesView key) const { return all_.empty() ? nullptr : FindLongest(key); }
+  const Space* Find(BytesView key) const {
+    const bool may_be_in_one = has_empty_ || (!key.empty() && begins_[ByteOf(key[0])]);
+    return may_be_in_one ? FindLongest(key) : nullptr;
+  }
   const Space* At(BytesView prefix) const;  // Of exactly this prefix; null: none.
   const std::vector<Space>& all() const { return all_; }
   uint64_t version() const { return version_; }
@@ -80,6 +87,7 @@ class Spaces {
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
+  static uint8_t ByteOf(char c) { return static_cast<uint8_t>(c); }
 
   const Space* FindLongest(BytesView key) const;
   std::optional<uint8_t> FreeNumber() const;
@@ -89,6 +97,8 @@ class Spaces {
   std::vector<Space> all_;
   // Of each space, the one with the next shorter prefix of its own: kNone, if there is none.
   std::vector<uint32_t> shorter_;
+  std::bitset<256> begins_;  // By the first bytes of prefixes: most keys are in no space.
+  bool has_empty_ = false;   // The empty prefix is one of them.
   uint64_t version_ = 0;
 };
 

@@ -309,7 +309,7 @@ void ControlMachine::Clear() {
   removed_.clear();
   departed_.clear();
   placement_.clear();
-  spaces_ = {};
+  spaces_ = Spaces::AtFirst();
   epoch_ = 1;
 }
 

@@ -90,7 +90,7 @@ class ControlMachine final : public StateMachine {
   std::set<NodeId> removed_;
   std::vector<NodeRecord> departed_;
   ring::Placement placement_;  // Of each shard.
-  Spaces spaces_;
+  Spaces spaces_ = Spaces::AtFirst();
   uint64_t epoch_ = 1;
   uint64_t hash_ = 0;
 };

@@ -124,3 +124,14 @@ class Spaces(CacheFailoverTest):
             for key, told in self.read_many(node, keys).items():
                 _, acknowledged = writer.acknowledged[key]
                 self.assertIn(told, (str(acknowledged), str(writer.asked[key])), key)
+
+    def test_a_lock_of_a_client_library_outlives_the_node_that_it_was_asked_of(self):
+        one, two, three = self.cluster.nodes
+        locks = [f"lock:{self.prefix}{n}" for n in range(30)]
+        for lock in locks:  # As redis-py's Lock, or any that Redis's manual describes.
+            self.assertEqual(one.ask("SET", lock, "token", "NX", "PX", 60_000), "OK")
+        one.kill()
+        for node in (two, three):
+            for lock in locks:
+                self.assertIsNone(node.ask("SET", lock, "other", "NX", "PX", 60_000), lock)
+                self.assertEqual(node.ask("GET", lock), "token")

@@ -67,6 +67,18 @@ TEST(Spaces, WhatIsFoundIsWhatALookAtAllOfThemFinds) {
   }
 }
 
+TEST(Spaces, AtFirstKeysThatAreLocksByTheirNamesAreOfClassQuorum) {
+  Spaces spaces = Spaces::AtFirst();
+  spaces.CheckInvariants();
+  ASSERT_NE(spaces.Find("lock:jobs"), nullptr);
+  EXPECT_EQ(spaces.Find("lock:jobs")->durability, Space::Durability::kQuorum);
+  for (const char* other : {"lock", "locks:jobs", "", "jobs", "Lock:jobs"}) {
+    EXPECT_EQ(PrefixOf(spaces, other), "none") << other;
+  }
+  EXPECT_EQ(spaces.Drop("lock:"), Reply::Integer(1));
+  EXPECT_EQ(PrefixOf(spaces, "lock:jobs"), "none");
+}
+
 TEST(Spaces, AnOptionThatIsNotNamedStaysAsItIs) {
   Spaces spaces;
   Set(&spaces, "p", Option::kTtl, 500);

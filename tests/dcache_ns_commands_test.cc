@@ -21,6 +21,9 @@ class DcacheNsTest : public ::testing::Test {
 
 TEST_F(DcacheNsTest, WhatIsSetIsShownAndTheRestIsAsByDefault) {
   EXPECT_EQ(Say({"GET", "p:"}), "nil");
+  EXPECT_EQ(Say({"LIST"}), R"([{"prefix" "lock:" "class" "quorum" "reads" "shared" "ttl" :0 )"
+                           R"("maxmemory" :0 "policy" "sieve" "onnolease" "error"}])");
+  EXPECT_EQ(Say({"DEL", "lock:"}), ":1");
   EXPECT_EQ(Say({"LIST"}), "[]");
   EXPECT_EQ(Say({"SET", "p:", "TTL", "500", "reads", "EXCLUSIVE"}), "OK");
   const Bytes p = R"({"prefix" "p:" "class" "back" "reads" "exclusive" "ttl" :500 )"
@@ -40,6 +43,7 @@ TEST_F(DcacheNsTest, WhatIsSetIsShownAndTheRestIsAsByDefault) {
 }
 
 TEST_F(DcacheNsTest, NonsenseIsRefusedAndChangesNothing) {
+  const Bytes before = Say({"LIST"});
   EXPECT_EQ(Say({"SET", "p", "CLASS", "front"}),
             "-ERR 'front' is no CLASS: back, home, quorum; nothing was changed");
   EXPECT_EQ(Say({"SET", "p", "READS", "back"}),
@@ -53,7 +57,7 @@ TEST_F(DcacheNsTest, NonsenseIsRefusedAndChangesNothing) {
   EXPECT_TRUE(BytesView(Say({"SET", "p"})).starts_with("-ERR wrong number"));
   EXPECT_TRUE(BytesView(Say({"SET", Bytes(1025, 'p'), "TTL", "1"})).starts_with("-LIMIT"));
   EXPECT_TRUE(BytesView(Say({"SETT", "p"})).starts_with("-ERR unknown subcommand"));
-  EXPECT_EQ(Say({"LIST"}), "[]");
+  EXPECT_EQ(Say({"LIST"}), before);
 }
 
 TEST_F(DcacheNsTest, FlushIsATaskOfItsOwn) {
