@@ -12,6 +12,9 @@ namespace {
 
 constexpr size_t kFrameBytes = 256 * 1024;
 constexpr int64_t kFenceAgainUs = 100 * kUsPerMs;
+// What a home needs to end what it has begun is a round trip or two, if all its caches answer.
+constexpr int64_t kHandOverUs = 100 * kUsPerMs;
+constexpr int64_t kHandOverAgainUs = kUsPerSecond;
 
 void TellIncarnations(mesi::Home* home, const Replica& replica) {
   std::map<NodeId, uint64_t> sessions;
@@ -87,6 +90,8 @@ void Cache::Follow(MonoTime now, const Group& group, const Gateway& gateway) {
         shard->agent.home() == options_.self && shard->agent.epoch() == raft.term();
     if (shard->home == nullptr && elected && group.IsCurrent()) BecomeHome(now, shard, group);
     if (shard->home != nullptr) {
+      const bool goes_on = raft.transfer_target() != kNoNode || now < shard->hand_over_ends;
+      if (!goes_on) shard->home->EndHandOver(now);
       const MonoTime heard = raft.MajorityHeard(now);
       if (heard.us != 0) shard->home->OnMajority(now, heard);
     }
@@ -532,14 +537,20 @@ void Cache::OnPeerUp(NodeId peer) {
   }
 }
 
-bool Cache::MayMove(GroupId group) const {
-  const Shard* shard = ShardOfGroup(group);
-  return shard == nullptr || (shard->home != nullptr && shard->home->recovered());
-}
-
-bool Cache::HadBetterMove(MonoTime now, GroupId group) const {
-  const Shard* shard = ShardOfGroup(group);
-  return MayMove(group) && (shard == nullptr || shard->home->HearsAll(now));
+bool Cache::ReadyToMove(MonoTime now, GroupId group, bool in_haste) {
+  Shard* shard = ShardOfGroup(group);
+  if (shard == nullptr) return true;
+  if (shard->home == nullptr || !shard->home->recovered()) return false;
+  mesi::Home& home = *shard->home;
+  if (!in_haste && !home.HearsAll(now)) return false;
+  touched_ = true;
+  if (!home.hands_over()) {
+    if (now < shard->next_hand_over) return false;
+    home.BeginHandOver();
+    shard->hand_over_ends = now + kHandOverUs;
+    shard->next_hand_over = shard->hand_over_ends + kHandOverAgainUs;
+  }
+  return home.IsQuiet() || (in_haste && now >= shard->hand_over_ends);
 }
 
 bool Cache::HandOver(MonoTime now) {

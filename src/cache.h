@@ -191,11 +191,12 @@ class Cache final : public Keys {
   // Asks homes about some lines that can be read here, a few times a second at most.
   void Audit(MonoTime now);
 
-  // Whether the shard's leadership may be handed over: a home that has not heard yet what was
-  // before it has nothing to pass on.
-  bool MayMove(GroupId group) const;
-  // And whether it had better be now: while a cache is silent, the next home waits for it anew.
-  bool HadBetterMove(MonoTime now, GroupId group) const;
+  // Prepares for a move of the shard's leadership. Whether it may be now, so that it costs nobody a
+  // value: a home that has not heard yet what was before it has nothing to pass on; and what is
+  // under way has to end. To be asked again in the next turns; if nothing comes of it within a
+  // moment, the shard goes on as it was. While a cache is silent it had better not be, since the
+  // next home would wait for it anew. `in_haste`: neither that nor the moment keeps it any longer.
+  bool ReadyToMove(MonoTime now, GroupId group, bool in_haste = false);
   // Before this node leaves: what it owns goes home, and what it was home of to the next. True: it
   // is all there.
   bool HandOver(MonoTime now);
@@ -400,6 +401,7 @@ class Cache final : public Keys {
   std::map<Bytes, size_t, std::less<>> ships_for_;  // How many of them wait for the key.
   size_t ship_bytes_here_ = 0;
   std::vector<ShipDone> shipped_;   // To be told.
+  bool untold_refusal_ = false;     // One of them was refused: what comes now may be behind it.
   std::vector<Bytes> unpinned_;       // To be let go of at the end of what is under way,
   std::vector<uint64_t> gather_again_;  // and who is to ask for his keys anew then.
   uint64_t next_number_ = 0;

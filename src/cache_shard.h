@@ -95,6 +95,9 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   MonoTime forget_at;
   std::vector<Effects::KeyChange> logged;  // Applied, and not looked at yet.
   std::map<uint64_t, ShipSent> ships;  // By the agent's numbers.
+  // As a home: it ends its transactions until then, to hand over; not again before the next time.
+  MonoTime hand_over_ends;
+  MonoTime next_hand_over;
 };
 
 }  // namespace lockstep

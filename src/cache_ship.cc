@@ -42,7 +42,8 @@ bool Cache::MayShipKey(BytesView key) const {
 bool Cache::MayShip(MonoTime now, BytesView key, size_t bytes) {
   now_ = now;
   const Shard& shard = FindShard(key);
-  return shard.home == nullptr && MayShipKey(key) && shard.agent.MayShip(now, bytes);
+  return !untold_refusal_ && shard.home == nullptr && MayShipKey(key) &&
+         shard.agent.MayShip(now, bytes);
 }
 
 // Of one whose turn it is, and which has not asked for its line if that is contended.
@@ -94,6 +95,7 @@ void Cache::OnShipped(Shard* shard, uint64_t number, const mesi::Shipped& shippe
     }
     Used(shard->agent.lease_until());
   }
+  untold_refusal_ |= done.outcome == mesi::Shipped::Outcome::kRefused;
   shipped_.push_back(std::move(done));
 }
 
@@ -106,6 +108,7 @@ bool Cache::TellShipped() {
     }
     Settle();
   }
+  untold_refusal_ = false;
   return any;
 }
 

@@ -158,7 +158,6 @@ void Node::Parts::Housekeep() {
   tracking.Tick(now);
   FollowCacheOfAll();
   TidyCache();
-  MovePutOff();
   if (now >= next_ping) {
     next_ping = now + std::min(kPingUs, settings().node_timeout * kUsPerMs / 4);
     for (const PeerAddress& peer : peers.addresses()) {
@@ -204,6 +203,7 @@ Output Node::Parts::Drain(MonoTime at) {
     flushed = gateway.asked();
     gateway.Flush(now);
     WantEvents();
+    GoOnMoving();
     for (Group* group : all_groups) {
       if (!group->HasWork()) continue;
       group->Drain(now, next_write, &batch);

@@ -145,8 +145,8 @@ struct Node::Parts final : public Host,
   // The farthest of those voters that are there and `may_lead`; kNoNode: there is none.
   NodeId BestSuccessor(const Group& group,
                        const std::function<bool(NodeId)>& may_lead) const;
-  void MovePutOff();
-  bool HadBetterMove(GroupId id) const;
+  void Move(GroupId id, NodeId target);
+  void GoOnMoving();
   void EndWaitsForMessages();
   void NoteLeading(const Group& group);
   void SendLeads();
@@ -310,7 +310,7 @@ struct Node::Parts final : public Host,
     Term term;
     MonoTime since;
   };
-  std::map<GroupId, std::pair<NodeId, MonoTime>> moves_put_off;  // To whom, and until when.
+  std::map<GroupId, std::pair<NodeId, MonoTime>> moves;  // To whom, if it can be until then.
   std::map<GroupId, Leading> leading_since;  // Of the shards; when it was last looked.
 
   bool peers_changed = false;

@@ -58,11 +58,7 @@ Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
     return Error{Format("group %s has no leader now", found->second->name().c_str())};
   }
   if (raft.is_leader()) {
-    if (!HadBetterMove(id)) {
-      moves_put_off[id] = {target, now + kPutOffUsMax};
-    } else {
-      found->second->MutableRaft().TransferLeadership(now, target);
-    }
+    Move(id, target);
   } else {
     outbox.Send(leader, bus::Lane::kControl, bus::MessageType::kTransfer, id, raft.term(),
                 [target](Writer* out) { out->Put(target); });
@@ -70,16 +66,17 @@ Result<void> Node::Parts::TransferLeadership(GroupId id, NodeId target) {
   return {};
 }
 
-bool Node::Parts::HadBetterMove(GroupId id) const {
-  return cache == nullptr || cache->HadBetterMove(now, id);
+// As soon as it costs nobody anything: its lines may still be coming from the leader before.
+void Node::Parts::Move(GroupId id, NodeId target) {
+  moves[id] = {target, now + kPutOffUsMax};
+  GoOnMoving();
 }
 
-// What was asked for while the shard's lines were still coming from the leader before.
-void Node::Parts::MovePutOff() {
-  std::erase_if(moves_put_off, [this](const auto& one) {
+void Node::Parts::GoOnMoving() {
+  std::erase_if(moves, [this](const auto& one) {
     const auto& [id, move] = one;
     if (!groups.at(id)->raft().is_leader() || now >= move.second) return true;
-    if (!HadBetterMove(id)) return false;
+    if (cache != nullptr && !cache->ReadyToMove(now, id)) return false;
     groups.at(id)->MutableRaft().TransferLeadership(now, move.first);
     return true;
   });
@@ -105,6 +102,7 @@ void Node::Parts::Rebalance() {
 // One at a time: each is a moment in which its shard takes nothing.
 void Node::Parts::FollowPlacement() {
   if (terminating || groups.empty() || !groups.at(kControlGroup)->IsCurrent()) return;
+  if (!moves.empty()) return;
   for (const auto& [id, group] : groups) {
     if (!IsShard(id) || !group->raft().is_leader()) continue;
     const NodeId wanted = WantedLeader(*group);
@@ -112,9 +110,8 @@ void Node::Parts::FollowPlacement() {
     if (leading.term != group->raft().term()) leading = {group->raft().term(), now};
     if (now - leading.since < kLedForUs) continue;
     if (wanted == kNoNode || wanted == me.node || !MayTakeOver(*group, wanted)) continue;
-    if (!HadBetterMove(id)) continue;
     leading.since = now;  // Should it fail.
-    if (group->MutableRaft().TransferLeadership(now, wanted)) return;
+    return Move(id, wanted);
   }
 }
 
@@ -183,8 +180,8 @@ void Node::Parts::HandOver() {
     const NodeId successor = BestSuccessor(*group, [](NodeId) { return true; });
     if (successor == kNoNode) continue;  // Nobody is there to take it.
     leading = true;
-    if (cache != nullptr && !cache->MayMove(id)) continue;
-    if (raft.transfer_target() == kNoNode) {
+    if (raft.transfer_target() == kNoNode &&
+        (cache == nullptr || cache->ReadyToMove(now, id, true))) {
       group->MutableRaft().TransferLeadership(now, successor);
     }
   }

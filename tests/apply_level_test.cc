@@ -15,13 +15,13 @@
 namespace lockstep {
 namespace {
 
-constexpr uint16_t kVersion = 10;
+constexpr uint16_t kVersion = 11;
 constexpr uint64_t kLocksHash = 12337955813960506171U;  // Of the state and all answers,
 constexpr uint64_t kLocksSaved = 11092850650970130358U;  // and of the snapshot's bytes.
 constexpr uint64_t kQueuesHash = 2094347970701253769U;
 constexpr uint64_t kQueuesSaved = 6995250181209960774U;
-constexpr uint64_t kControlHash = 8510919571324041841U;
-constexpr uint64_t kControlSaved = 7729511821598648777U;
+constexpr uint64_t kControlHash = 1059717260059715999U;
+constexpr uint64_t kControlSaved = 11283090518374645012U;
 
 constexpr char kAdvice[] =
     "entries or snapshots mean something else than in the last build of this version: raise "

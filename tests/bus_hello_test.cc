@@ -139,7 +139,7 @@ TEST(HelloTest, TheHighestCommonVersionIsUsedOrNone) {
   EXPECT_EQ(AnswerHello(Node(2), hello).protocol, kProtocolMax);
   hello.protocol_min = kProtocolMax + 1;
   EXPECT_EQ(Refusal(hello),
-            "no common version of the bus protocol: you speak 11 to 11, this node 10 to 10");
+            "no common version of the bus protocol: you speak 12 to 12, this node 11 to 11");
   hello.protocol_min = 0;
   hello.protocol_max = kProtocolMin - 1;
   EXPECT_NE(Refusal(hello), "");
@@ -163,7 +163,7 @@ TEST(HelloTest, TheDiallerChecksWhoHasAnswered) {
   reply = good;
   reply.protocol = kProtocolMax + 1;
   EXPECT_EQ(complaint(reply),
-            "the peer chose version 11 of the bus protocol, this node speaks 10 to 10");
+            "the peer chose version 12 of the bus protocol, this node speaks 11 to 11");
   reply = HelloReply();
   reply.reason = "go\naway";
   EXPECT_EQ(complaint(reply), "the peer refuses: go\\naway");

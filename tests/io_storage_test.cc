@@ -135,7 +135,7 @@ TEST_F(StorageTest, AFolderOfAnotherFormatIsRefusedByName) {
   Overwrite(dir_ + "/FORMAT", "lockstep folder, format 1\n");
   const Bytes error = OpenError();
   EXPECT_NE(error.find("has format 1"), Bytes::npos) << error;
-  EXPECT_NE(error.find("writes format 8"), Bytes::npos) << error;
+  EXPECT_NE(error.find("writes format 9"), Bytes::npos) << error;
 }
 
 TEST_F(StorageTest, AFolderWithoutASmallFileOfItsIsRefused) {

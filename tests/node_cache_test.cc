@@ -1,5 +1,6 @@
 // The cache of whole nodes: coherent on all of them, whatever becomes of one.
 #include "src/base/hash.h"
+#include "src/base/rng.h"
 #include "src/cache.h"
 #include "tests/node_fixture.h"
 
@@ -185,6 +186,45 @@ TEST_F(NodeCacheTest, AMoveOfTheHomeKeepsNobodyWaitingForABeat) {
   cluster().Ask(home_, Format("CLUSTER LEADER shard-%lu %lu", ShardOf(shard), third_.value));
   ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(shard) == third_; }));
   EXPECT_LT(Takes(home_, "GET k", Bulk("v")), 30);  // Heartbeats come each 100 ms.
+}
+
+// Grants, recalls and what owners give back are under way all the time.
+TEST_F(NodeCacheTest, MovesOfHomesUnderWayOfEverythingLoseNothing) {
+  constexpr int kClients = 12, kKeys = 8, kMoves = 20;
+  std::vector<ClientId> clients;
+  for (int i = 0; i < kClients; ++i) clients.push_back(cluster().Connect(NodeOf(i)));
+  for (int i = 0; i < kKeys; ++i) cluster().Ask(third_, Format("SET key%d 0", i));
+  Rng rng(7);
+  int64_t sent = 0;
+  for (int move = 0; move < kMoves; ++move) {
+    for (int round = 0; round < 20; ++round) {
+      for (const ClientId client : clients) {
+        cluster().Send(client, Format("INCR key%lu\r\nGET key%lu\r\nINCR key%lu",
+                                      rng.Below(kKeys), rng.Below(kKeys), rng.Below(kKeys)));
+        sent += 2;
+      }
+      cluster().Run(1);
+      if (round != 5) continue;
+      const GroupId shard = GroupOf(Format("key%d", move % kKeys));
+      const NodeId leads = cluster().Leader(shard);
+      cluster().Ask(leads, Format("CLUSTER LEADER shard-%lu %lu", ShardOf(shard),
+                                  cluster().OtherThan(leads).value));
+    }
+  }
+  for (const ClientId client : clients) cluster().Send(client, "PING");
+  Bytes told;
+  for (const ClientId client : clients) {
+    Bytes one;
+    ASSERT_TRUE(cluster().RunUntil([&] { return Has(one += cluster().Take(client), "PONG"); }));
+    told += one;
+  }
+  EXPECT_FALSE(Has(told, "-")) << "none is refused, and of none it is not known";
+  int64_t counted = 0;
+  for (int i = 0; i < kKeys; ++i) {
+    const Bytes value = Get(third_, Format("key%d", i));
+    counted += std::stoll(value.substr(value.find('\n') + 1));
+  }
+  EXPECT_EQ(counted, sent);
 }
 
 TEST_F(NodeCacheTest, AHomeThatDiesLosesOnlyWhatNobodyElseOwned) {

@@ -28,8 +28,8 @@ constexpr size_t kReasonBytesMax = 512;
 // Versions of the bus protocol that this build speaks. Two nodes use the highest that both know.
 // A version is also what log entries and snapshots mean: builds that apply an entry differently
 // must not share one (trap 55; tests/apply_level_test.cc).
-constexpr uint16_t kProtocolMin = 10;
-constexpr uint16_t kProtocolMax = 10;
+constexpr uint16_t kProtocolMin = 11;
+constexpr uint16_t kProtocolMax = 11;
 
 // Two connections between each pair of nodes, so that no snapshot stands before a heartbeat.
 enum class Lane : uint8_t { kControl = 0, kBulk = 1 };

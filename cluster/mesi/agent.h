@@ -234,6 +234,7 @@ class Agent {
   size_t ship_bytes_ = 0;               // Of their words.
   uint64_t next_ship_ = 0;
   uint64_t ship_round_ = 0;
+  bool takes_no_ships_ = false;  // The home hands over.
   std::optional<LeaseAsk> ask_;
   MonoTime next_tick_ = kNeverMono;
 };

@@ -5,8 +5,8 @@
 namespace lockstep::mesi {
 
 bool Agent::MayShip(MonoTime now, size_t bytes) const {
-  return open_ && !owes_report_ && now < lease_until_ && ships_.size() < kShipsMax &&
-         bytes <= kShipBytesMax - ship_bytes_;
+  return open_ && !owes_report_ && !takes_no_ships_ && now < lease_until_ &&
+         ships_.size() < kShipsMax && bytes <= kShipBytesMax - ship_bytes_;
 }
 
 uint64_t Agent::Ship(BytesView key, BytesView words) {
@@ -25,6 +25,8 @@ uint64_t Agent::Ship(BytesView key, BytesView words) {
 
 bool Agent::OnShipReply(const Message& reply) {
   if (reply.keeps) {
+    takes_no_ships_ = reply.have;
+    if (reply.have) channel_->Acknowledge();
     RefuseShips();
     return true;
   }
@@ -51,6 +53,7 @@ void Agent::RefuseShips() {
 // What has not left with the session never will.
 void Agent::LoseShips() {
   ship_round_ = 0;
+  takes_no_ships_ = false;
   ship_bytes_ = 0;
   for (const auto& [number, ship] : std::exchange(ships_, {})) {
     const bool has_left = ship.said <= channel_->left();

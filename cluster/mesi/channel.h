@@ -73,6 +73,7 @@ class Channel {
     return true;
   }
   void AskAgain() { ask_again_ = true; }
+  void Acknowledge() { unsaid_bytes_ = kAckEveryBytes; }  // In the next Flush.
   // From the first that the other end may lack.
   void SendAgain() {
     next_ = first_;

@@ -360,11 +360,12 @@ bool Home::OnRequestOf(MonoTime now, Session* session, const Message& message) {
   const bool pinned = line != nullptr && IsKept(now, *line) && !IsBusy(dir.state);
   const bool alone = line != nullptr && line->present() && dir.state == Dir::kU && !pinned;
   request.write |= alone && !line->durable() && listener_->ReadsExclusive(message.key);
+  const bool stays = pinned || (hands_over_ && !IsBusy(dir.state));
   const DirStep step =
-      pinned ? DirStep{.actions = kQueue} : OnRequest(&dir, request, &next_gen_);
+      stays ? DirStep{.actions = kQueue} : OnRequest(&dir, request, &next_gen_);
   if (!step.possible) return false;
   if ((step.actions & kQueue) != 0) {
-    if (pinned) busy_.try_emplace(Bytes(message.key)).first->second.request.who = kNobody;
+    if (stays) busy_.try_emplace(Bytes(message.key)).first->second.request.who = kNobody;
     Busy& busy = busy_.find(message.key)->second;
     // One request of each cache at a time.
     if (busy.request.who == session->number) return false;
@@ -479,6 +480,7 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
     message.payload = PayloadOf(*line);
   }
   Say(session, message);
+  session->last_grant = session->channel.said();
 }
 
 // Until the line is busy again. A request whose session is over was dropped with it.
@@ -488,7 +490,7 @@ void Home::ServeQueue(MonoTime now, BytesView key) {
     if (busy == busy_.end()) return;
     Line* line = lines_.Find(key);
     DirLine dir = Load(line, key);
-    if (IsBusy(dir.state)) return;
+    if (IsBusy(dir.state) || hands_over_) return;
     if (line != nullptr && IsKept(now, *line) && !busy->second.queue.empty()) return;
     if (busy->second.queue.empty()) {
       busy_.erase(busy);
@@ -608,6 +610,7 @@ bool Home::Hold(MonoTime now, const HashedKey& hashed, bool write, Line** found)
     lines_.Touch(line);
     return true;
   }
+  if (hands_over_) return false;  // OnServing follows, here or at the next home.
   const Request request{kHome, write, false};
   if (IsBusy(state)) {
     Busy& busy = busy_.find(key)->second;

@@ -148,6 +148,15 @@ class Home {
     incarnations_ = std::move(incarnations);
   }
 
+  // Before it makes way for the next home (home_hand_over.cc): it grants and recalls nothing more,
+  // and takes no commands of caches; who asks is left waiting. What is held is used as ever.
+  void BeginHandOver();
+  bool hands_over() const { return hands_over_; }
+  // Whether nothing is under way whose loss would cost a value, or leave a client in doubt. If not,
+  // what that takes is asked for.
+  bool IsQuiet();
+  void EndHandOver(MonoTime now);  // It did not come to that.
+
   void Tick(MonoTime now);
   MonoTime NextWakeup() const { return next_tick_; }
 
@@ -189,7 +198,9 @@ class Home {
     uint8_t number = 0;         // Its bit.
     Channel channel;
     MonoTime deadline;          // Of its lease, by our clock.
-    uint64_t last_forward = 0;  // The latest Inv or Recall.
+    uint64_t last_forward = 0;  // The latest Inv or Recall,
+    uint64_t last_grant = 0;    // what was granted last,
+    uint64_t last_notice = 0;   // and the latest message to be acknowledged at once.
     std::optional<MonoTime> ask;  // Waits until it has that; the latest.
     bool reported = false;
     std::vector<DurableWrite> writes;  // To be logged together; not all of them are here yet.
@@ -247,6 +258,7 @@ class Home {
   void Forward(uint8_t to, const Message& message);
   void Say(Session* session, const Message& message);
   void ServeQueue(MonoTime now, BytesView key);
+  bool IsAnyBusy();
   void DropIfEmpty(BytesView key);
   void ExpireIfDue(MonoTime now, Line* line);
   Payload PayloadOf(const Line& line) const;
@@ -288,6 +300,7 @@ class Home {
   std::map<Bytes, Candidate, std::less<>> candidates_;
   uint64_t sweep_ = 0;  // Where SweepExpired goes on.
   MonoTime lease_until_;
+  bool hands_over_ = false;
   bool lapsed_ = true;  // It was told that nothing can be read here.
   MonoTime next_tick_;
   std::vector<std::pair<NodeId, LeaseGive>> gives_;

@@ -26,7 +26,7 @@ bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
     return true;
   }
   line = lines_.Victim(kLooks, in(Dir::kSh), line_class);
-  if (line == nullptr || !MayServe(now)) return false;
+  if (line == nullptr || !MayServe(now) || hands_over_) return false;
   (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
   return true;
 }

@@ -16,7 +16,9 @@ bool Home::NoteGrant(MonoTime now, const Line* line, const DirLine& dir) {
 bool Home::OnShip(Session* session, const Message& ship) {
   if (ship.round > session->ship_round || ship.words.size() > kShipBytesMax) return false;
   if (ship.round < session->ship_round) return true;  // It was sent before that was heard.
-  return listener_->OnShip(session->node, session->id, ship);
+  if (!hands_over_) return listener_->OnShip(session->node, session->id, ship);
+  RefuseShips(session->node, session->id);
+  return true;
 }
 
 Version Home::VersionOf(BytesView key) {
@@ -46,7 +48,8 @@ void Home::RefuseShips(NodeId to, SessionId id) {
   Session* session = SessionOf(to);
   if (session == nullptr || session->id != id) return;
   ++session->ship_round;
-  Say(session, {.type = MessageType::kShipReply, .keeps = true});
+  Say(session, {.type = MessageType::kShipReply, .have = hands_over_, .keeps = true});
+  session->last_notice = session->channel.said();
 }
 
 }  // namespace lockstep::mesi

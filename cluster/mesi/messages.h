@@ -40,7 +40,8 @@ enum class MessageType : uint8_t {
                 // cannot say now.
   kShipReply,   // `words`: what the command `gen` answers; `have`: as of kDataX. `keeps`, without
                 // an answer: of this session's commands those that are not answered yet, and those
-                // of this round that are on their way, were not run, and will not be.
+                // of this round that are on their way, were not run, and will not be; with `have`
+                // (to be acknowledged at once) neither will others, until it says so without.
 };
 constexpr MessageType kMessageTypeFirst = MessageType::kGetS;
 constexpr MessageType kMessageTypeLast = MessageType::kShipReply;
