@@ -88,9 +88,9 @@ bool CacheLedger::MayForget(const Bytes& key, const History& history, int64_t la
   if (key.starts_with(kDurablePrefix) || trouble_us_ > last_us) return false;
   if (!key.starts_with(kHomePrefix) || !history.home_knew) return true;
   if (world_->swarm().changes_class) return true;
-  const auto moves = moves_.find(GroupOf(key));
-  return moves != moves_.end() &&
-         std::any_of(moves->second.begin(), moves->second.end(), [&](int64_t at_us) {
+  const auto losses = losses_.find(GroupOf(key));
+  return losses != losses_.end() &&
+         std::any_of(losses->second.begin(), losses->second.end(), [&](int64_t at_us) {
            return at_us >= history.first_call_us && at_us <= last_us;
          });
 }

@@ -50,8 +50,12 @@ class CacheLedger {
   // Something after which what is not written down may be lost.
   void OnTrouble() { trouble_us_ = std::min(trouble_us_, NowUs()); }
 
-  // The group of a shard has another leader, or the same in another term.
-  void OnHomeMoved(GroupId group) { moves_[group].push_back(NowUs()); }
+  // The group of a shard has another leader, or the same in another term, and the one before did not
+  // mean to make way for it.
+  void OnHomeLost(GroupId group) {
+    OnTrouble();
+    losses_[group].push_back(NowUs());
+  }
 
   // Litmus programs, as they were observed.
   void Judge(Shape shape, const std::vector<Thread>& program, const Registers& before);
@@ -87,7 +91,7 @@ class CacheLedger {
   World* world_;
   std::map<Bytes, History> histories_;
   int64_t trouble_us_ = INT64_MAX;
-  std::map<GroupId, std::vector<int64_t>> moves_;
+  std::map<GroupId, std::vector<int64_t>> losses_;
   int64_t judged_us_ = 0;
   bool is_used_ = false;
 };

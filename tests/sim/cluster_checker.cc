@@ -227,14 +227,16 @@ void ClusterChecker::CheckLeader(const Process& process, GroupId id, const raft:
   const auto [leader, is_new] = group.leaders.try_emplace(raft.term(), process.id());
   CHECK_SIM(leader->second == process.id(), "nodes %lu and %lu both lead group %lu in term %lu",
             leader->second.value, process.id().value, id.value, raft.term().value);
+  const bool is_latest = std::next(leader) == group.leaders.end();
+  if (is_latest && !is_new) group.moves_to = raft.transfer_target();
   if (!is_new) return;
   world_->Say("node %lu leads group %lu in term %lu", process.id().value, id.value,
               raft.term().value);
   // Its first home has nothing that could be lost.
   if (IsShard(id) && leader != group.leaders.begin()) {
-    world_->cache().OnTrouble();
-    world_->cache().OnHomeMoved(id);
-    ++world_->counters()[Count::kHomesMoved];
+    const bool as_planned = std::exchange(group.moves_to, kNoNode) == process.id();
+    if (!as_planned) world_->cache().OnHomeLost(id);
+    ++world_->counters()[as_planned ? Count::kHomesMadeWay : Count::kHomesMoved];
   }
   if (leader != group.leaders.begin() && std::prev(leader)->second != process.id()) {
     ++world_->counters()[Count::kFailovers];

@@ -53,6 +53,7 @@ class ClusterChecker {
     std::map<Index, Committed> committed;
     std::unique_ptr<Reference> reference;
     std::map<Term, NodeId> leaders;
+    NodeId moves_to;  // By its leader's will; kNoNode: nowhere.
   };
   // What a process looked like after its last turn.
   struct Seen {

@@ -156,6 +156,7 @@ enum class Count : uint8_t {
   kLinesForgotten,
   kCacheLeasesOver,
   kHomesMoved,
+  kHomesMadeWay,
   kLinesAdopted,
   kLastGets,
   kHistoriesTooHard,  // The only one that may stay zero, and better does.
@@ -307,7 +308,8 @@ constexpr std::array<const char*, static_cast<size_t>(Count::kEnd)> kCountNames 
     "lines expired",
     "lines forgotten",
     "sessions of caches over",
-    "homes of lines moved",
+    "homes of lines lost, or taken from",
+    "homes of lines that made way for the next",
     "lines that a home took over from the one before",
     "last reads of a key that agree on all nodes",
     "histories too hard to check",

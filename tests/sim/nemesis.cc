@@ -37,7 +37,7 @@ void Nemesis::ScheduleNext() {
     const Fault fault = Draw();
     const Bytes part = Format("f%lu", ++number_);
     if (fault != Fault::kEnd && world_->Happens(part)) {
-      world_->Disturb();
+      if (!world_->swarm().only_moves) world_->Disturb();
       dice_ = Rng(HashMix(HashMix(world_->seed(), kDice), number_));
       world_->set_at_part(true);
       world_->Say("%s: %s", part.c_str(), NameOf(fault));
@@ -409,9 +409,9 @@ void Nemesis::CutClients() {
 // The operator -----------------------------------------------------------------------------------
 
 void Nemesis::MoveLeader() {
-  const bool locks = dice_.ChanceInMillion(700'000);
-  operator_.Call({"CLUSTER", "LEADER", locks ? "locks" : "control",
-                  std::to_string(AnyProcess()->id().value)},
+  Bytes group = dice_.ChanceInMillion(700'000) ? "locks" : "control";
+  if (world_->swarm().only_moves) group = Format("shard-%lu", dice_.Below(3));
+  operator_.Call({"CLUSTER", "LEADER", group, std::to_string(AnyProcess()->id().value)},
                  5'000'000, [this](const Reply* reply, bool) {
                    if (reply != nullptr && !reply->is_error()) {
                      ++world_->counters()[Count::kLeadersMoved];

@@ -168,6 +168,16 @@ void Swarm::DrawCache(Rng* rng) {
     actors[static_cast<size_t>(Work::kPushers)] = static_cast<uint32_t>(rng->Between(1, 4));
   }
   changes_class = Chance(rng, 30);
+  if (nodes > 1 && Chance(rng, 20)) MoveOnly(rng);
+}
+
+void Swarm::MoveOnly(Rng* rng) {
+  only_moves = true;
+  fault_every_ms = Pick<int64_t>(rng, {100, 300, 1000});
+  fault_weight = {};
+  fault_weight[static_cast<size_t>(Fault::kMoveLeader)] = 1;
+  stall_ppm = drop_ppm = repeat_ppm = reorder_ppm = 0;
+  harsh_links = core_only = false;
 }
 
 }  // namespace lockstep::sim

@@ -114,6 +114,7 @@ struct Swarm {
   int64_t safety_ms = 10'000;
   bool core_only = false;          // At the end only a majority comes back.
   bool has_cache_work = false;
+  bool only_moves = false;         // Of all faults only leaders that move: so nothing is forgotten.
   bool sets_reads = false;         // Cache users say READS exclusive, and shared, of some keys.
   bool changes_class = false;      // Pushers say CLASS back, and home, and some writes DURABLE.
   uint64_t stall_ppm = 0;          // How often a process stands still within a turn.
@@ -124,6 +125,7 @@ struct Swarm {
   void DrawFaults(Rng* rng);
   void DrawWork(Rng* rng);
   void DrawCache(Rng* rng);
+  void MoveOnly(Rng* rng);
 };
 
 }  // namespace lockstep::sim
