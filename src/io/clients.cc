@@ -38,7 +38,7 @@ Clients::Clients(Loop* loop, NodePort* port, const Settings* settings)
       settings_(settings),
       listener_(loop, [this](uv_stream_t* from) { Accept(from); }) {
   if (settings->io_threads > 1) {
-    pool_ = std::make_unique<SendPool>(static_cast<size_t>(settings->io_threads) - 1);
+    pool_ = std::make_unique<IoPool>(static_cast<size_t>(settings->io_threads) - 1);
   }
 }
 
@@ -93,12 +93,12 @@ ClientConn* Clients::Find(ClientId id) const {
 
 void Clients::Deliver(std::vector<Output::ToClient> replies) {
   SendTogether(replies);
-  size_t job = 0;
+  size_t send = 0;
   for (size_t i = 0; i < replies.size(); ++i) {
     Output::ToClient& reply = replies[i];
     ClientConn* conn = Find(reply.id);
-    if (!has_job_.empty() && has_job_[i]) {
-      conn->SendRest(std::move(reply.bytes), jobs_[job++].sent);
+    if (!is_sent_.empty() && is_sent_[i]) {
+      conn->SendRest(std::move(reply.bytes), sends_[send++].sent);
     } else if (conn != nullptr) {
       conn->Send(std::move(reply.bytes));
     } else {
@@ -117,20 +117,21 @@ void Clients::Deliver(std::vector<Output::ToClient> replies) {
 // What the kernel takes at once, if there is enough for several threads. No connection is destroyed
 // meanwhile: that happens in SettleChanged alone.
 void Clients::SendTogether(std::span<const Output::ToClient> replies) {
-  has_job_.clear();
-  if (pool_ == nullptr || replies.size() < SendPool::kJobsMin) return;
-  jobs_.clear();
-  has_job_.resize(replies.size());
+  is_sent_.clear();
+  if (pool_ == nullptr || replies.size() < IoPool::kJobsMin) return;
+  sends_.clear();
+  is_sent_.resize(replies.size());
   for (size_t i = 0; i < replies.size(); ++i) {
     const ClientConn* const conn = Find(replies[i].id);
     if (conn == nullptr || replies[i].bytes.empty() || replies[i].at_once) continue;
     const std::optional<int> fd = conn->SendsTo();
     if (!fd) continue;
-    jobs_.push_back({*fd, replies[i].bytes});
-    has_job_[i] = true;
+    sends_.push_back({*fd, replies[i].bytes});
+    is_sent_[i] = true;
   }
-  pool_->SendAll(jobs_);
-  sent_together_ += jobs_.size();
+  pool_->ForEach(sends_.size(),
+                 [this](size_t i) { sends_[i].sent = SendNow(sends_[i].fd, sends_[i].bytes); });
+  sent_together_ += sends_.size();
 }
 
 void Clients::StopReading(const std::vector<ClientId>& ids) {

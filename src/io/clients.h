@@ -5,8 +5,8 @@
 #include <unordered_map>
 
 #include "src/io/client_conn.h"
+#include "src/io/io_pool.h"
 #include "src/io/listener.h"
-#include "src/io/send_pool.h"
 #include "src/settings.h"
 
 namespace lockstep::io {
@@ -41,6 +41,11 @@ class Clients final : private ClientConn::Watcher {
   bool AllIsSent() const;
 
  private:
+  struct Sending {
+    int fd = -1;
+    BytesView bytes;
+    ssize_t sent = 0;  // SendNow's.
+  };
   void Accept(uv_stream_t* from);
   void SendTogether(std::span<const Output::ToClient> replies);
   size_t ClientsMax() const;
@@ -54,9 +59,9 @@ class Clients final : private ClientConn::Watcher {
   NodePort* port_;
   const Settings* settings_;
   Listener listener_;
-  std::unique_ptr<SendPool> pool_;    // None: this thread does all.
-  std::vector<SendPool::Job> jobs_;   // Of one Deliver, in the order of its replies,
-  std::vector<bool> has_job_;         // of which these have one.
+  std::unique_ptr<IoPool> pool_;  // None: this thread does all.
+  std::vector<Sending> sends_;    // Of one Deliver, in the order of its replies,
+  std::vector<bool> is_sent_;     // of which these have one.
   size_t room_ = SIZE_MAX;
   uint64_t turned_away_ = 0;
   uint64_t sent_together_ = 0;

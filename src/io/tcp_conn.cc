@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "src/base/check.h"
-#include "src/io/send_pool.h"
+#include "src/io/io_pool.h"
 
 namespace lockstep::io {
 namespace {

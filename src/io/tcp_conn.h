@@ -65,7 +65,7 @@ class TcpConn final : private Loop::AfterTurn {
   void StopReading();
 
   void Write(Bytes bytes);
-  // In two steps, of which another thread may do the first: SendNow (send_pool.h) to this
+  // In two steps, of which another thread may do the first: SendNow (io_pool.h) to this
   // descriptor, if there is one; then, with what came of it, WriteRest.
   std::optional<int> SendsTo() const;
   void WriteRest(Bytes bytes, ssize_t sent);
