@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "src/base/rng.h"
 
 namespace lockstep::resp {
@@ -28,12 +30,24 @@ std::ostream& operator<<(std::ostream& os, const Outcome& outcome) {
   return os << "end " << static_cast<int>(outcome.end) << ' ' << Printable(outcome.error);
 }
 
+// Brings bytes as the shell does when several threads read: see Parser::ReadAhead.
+void AppendReadAhead(BytesView in, Parser* parser) {
+  std::memcpy(parser->Reserve(in.size()), in.data(), in.size());
+  parser->ReadAhead(in.size());
+  parser->Commit(in.size());
+}
+
+enum class Reading { kAsAsked, kAhead };
+
 class Feed {
  public:
-  explicit Feed(const ParserLimits& limits) { parser_.set_limits(limits); }
+  explicit Feed(const ParserLimits& limits, Reading reading = Reading::kAsAsked)
+      : reading_(reading) {
+    parser_.set_limits(limits);
+  }
 
   void Add(BytesView in) {
-    parser_.Append(in);
+    reading_ == Reading::kAhead ? AppendReadAhead(in, &parser_) : parser_.Append(in);
     while ((outcome_.end = parser_.Next()) == ParseStatus::kCommand) {
       outcome_.commands.emplace_back(parser_.args().begin(), parser_.args().end());
       parser_.Consume();
@@ -44,25 +58,33 @@ class Feed {
   const Parser& parser() const { return parser_; }
 
  private:
+  Reading reading_;
   Parser parser_;
   Outcome outcome_;
 };
 
-Outcome ParseInPieces(BytesView in, size_t piece, const ParserLimits& limits = {}) {
-  Feed feed(limits);
+Outcome ParseInPieces(BytesView in, size_t piece, const ParserLimits& limits = {},
+                      Reading reading = Reading::kAsAsked) {
+  Feed feed(limits, reading);
   for (size_t at = 0; at < in.size(); at += piece) feed.Add(in.substr(at, piece));
   return feed.outcome();
 }
 
-// Parses `in` whole, byte by byte and cut in two at each place, and expects the same each time.
+// Parses `in` whole, byte by byte and cut in two at each place, as asked and read ahead, and expects
+// the same each time.
 Outcome Parse(BytesView in, const ParserLimits& limits = {}) {
-  const Outcome whole = ParseInPieces(in, std::max<size_t>(in.size(), 1), limits);
-  EXPECT_EQ(ParseInPieces(in, 1, limits), whole) << "byte by byte";
-  for (size_t cut = 1; cut < in.size() && in.size() <= 300; ++cut) {
-    Feed feed(limits);
-    feed.Add(in.substr(0, cut));
-    feed.Add(in.substr(cut));
-    EXPECT_EQ(feed.outcome(), whole) << "cut at " << cut;
+  const size_t size = std::max<size_t>(in.size(), 1);
+  const Outcome whole = ParseInPieces(in, size, limits);
+  EXPECT_EQ(ParseInPieces(in, size, limits, Reading::kAhead), whole) << "read ahead";
+  for (const Reading reading : {Reading::kAsAsked, Reading::kAhead}) {
+    const BytesView how = reading == Reading::kAhead ? ", read ahead" : "";
+    EXPECT_EQ(ParseInPieces(in, 1, limits, reading), whole) << "byte by byte" << how;
+    for (size_t cut = 1; cut < in.size() && in.size() <= 300; ++cut) {
+      Feed feed(limits, reading);
+      feed.Add(in.substr(0, cut));
+      feed.Add(in.substr(cut));
+      EXPECT_EQ(feed.outcome(), whole) << "cut at " << cut << how;
+    }
   }
   return whole;
 }
@@ -269,6 +291,54 @@ TEST(ParserTest, NewLimitsAreInForceForCommandsThatWereReadAhead) {
   EXPECT_EQ(parser.error(), "ERR Protocol error: unauthenticated multibulk length");
 }
 
+TEST(ParserTest, WhatWasReadAheadOfTheQuestionIsALotOfItsOwn) {
+  Parser parser;
+  AppendReadAhead(Request({"GET", "a"}) + Request({"GET", "b"}) + "*2\r\n$3\r\nGE", &parser);
+  AppendReadAhead("T\r\n$1\r\nc\r\n" + Request({"GET", "d"}), &parser);
+  std::vector<BytesView> keys;
+  for (const char* key : {"a", "b", "c", "d"}) {
+    ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+    EXPECT_EQ(parser.args()[1], key);
+    if (parser.lot_is_new()) parser.TakeLot(&keys);
+    if (key[0] == 'a') {
+      EXPECT_EQ(keys, (std::vector<BytesView>{"a", "b"}));
+    }
+    parser.Consume();
+  }
+  EXPECT_EQ(parser.Next(), ParseStatus::kNeedMore);
+  EXPECT_EQ(parser.buffered(), 0u);
+}
+
+TEST(ParserTest, BehindACommandThatWaitsOrIsNotWholeNothingIsReadAhead) {
+  Parser parser;
+  parser.Append(Request({"GET", "a"}));
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  AppendReadAhead(Request({"GET", "b"}) + "*2\r\n$3\r\nGET", &parser);
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  EXPECT_EQ(parser.args()[1], "a");  // It is still the one.
+  parser.Consume();
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  EXPECT_EQ(parser.args()[1], "b");
+  parser.Consume();
+  ASSERT_EQ(parser.Next(), ParseStatus::kNeedMore);
+  AppendReadAhead("\r\n$1\r\nc\r\n" + Request({"GET", "d"}), &parser);
+  for (const char* key : {"c", "d"}) {
+    ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+    EXPECT_EQ(parser.args()[1], key);
+    parser.Consume();
+  }
+}
+
+TEST(ParserTest, WhatWasReadAheadIsJudgedByTheLimitsOfWhenItIsAskedFor) {
+  const Bytes in = Request({"AUTH", "x"}) + Request(Command(12, "x"));
+  Parser parser;
+  AppendReadAhead(in, &parser);
+  parser.set_limits(ParserLimits::Unauthenticated());
+  ASSERT_EQ(parser.Next(), ParseStatus::kCommand);
+  parser.Consume();
+  EXPECT_EQ(parser.Next(), ParseStatus::kError);
+}
+
 TEST(ParserTest, AWebPageIsHungUpOnWithoutAWord) {
   const Outcome closed = {.commands = {}, .end = ParseStatus::kClose, .error = ""};
   EXPECT_EQ(Parse("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"), closed);
@@ -447,7 +517,7 @@ TEST(ParserTest, RandomCommandsInRandomPiecesComeOutUnchanged) {
       }
       wire += Request(command);
     }
-    Feed feed{ParserLimits()};
+    Feed feed(ParserLimits(), round % 2 == 0 ? Reading::kAsAsked : Reading::kAhead);
     for (size_t at = 0; at < wire.size();) {
       const size_t piece = rng.Below(rng.Below(2) == 0 ? 10 : 5'000) + 1;
       feed.Add(BytesView(wire).substr(at, piece));

@@ -21,6 +21,11 @@ class ReceiveBuffer {
 
   // The unread bytes. Reserve, Append, Consume and Release end its life.
   BytesView view() const { return {data_.get() + start_, end_ - start_}; }
+  // The same with n more, which have been written into the room and are not committed yet.
+  BytesView ViewWith(size_t n) const {
+    CHECK(n <= capacity_ - end_);
+    return {data_.get() + start_, end_ - start_ + n};
+  }
   size_t size() const { return end_ - start_; }
   bool empty() const { return start_ == end_; }
   size_t capacity() const { return capacity_; }

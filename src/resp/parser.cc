@@ -107,9 +107,8 @@ bool Parser::ReadPlain(BytesView in, size_t at) {
   return true;
 }
 
-void Parser::ReadLot() {
+void Parser::ReadLot(BytesView in) {
   DropLot();
-  const BytesView in = buffer_.view();
   size_t at = 0;
   while (lot_.size() < kLotMax && ReadPlain(in, at)) at = lot_.back().end;
   lot_is_new_ = lot_.size() > 1;
@@ -120,6 +119,13 @@ void Parser::DropLot() {
   lot_.clear();
   lot_at_ = lot_spans_at_ = lot_spans_used_ = lot_gone_ = 0;
   lot_is_new_ = in_lot_ = false;
+}
+
+// Only where Next would begin with a lot too: not behind a command that waits or of which a part is
+// there, nor while some of the last lot is left.
+void Parser::ReadAhead(size_t n) {
+  if (!is_fresh() || lot_at_ < lot_.size()) return;
+  ReadLot(buffer_.ViewWith(n));
 }
 
 // What is ready stays so.
@@ -135,7 +141,7 @@ void Parser::LeaveLot() {
 
 // The next command, if it is a plain one.
 bool Parser::TakeFromLot() {
-  if (lot_at_ == lot_.size()) ReadLot();
+  if (lot_at_ == lot_.size()) ReadLot(buffer_.view());
   if (lot_.empty()) return false;
   const Plain& plain = lot_[lot_at_++];
   lot_spans_at_ += plain.spans;

@@ -55,6 +55,11 @@ class Parser {
   char* Reserve(size_t n) { return buffer_.Reserve(n); }
   void Commit(size_t n) { buffer_.Commit(n); }
 
+  // Between the two, for whoever has time: reads what the n bytes make whole, so that Next finds it
+  // read. What Next gives is the same without; only where a lot ends (below) may differ. Commit(n)
+  // must come next. On any thread, as long as one at a time has the parser.
+  void ReadAhead(size_t n);
+
   // Looks for the next command. Empty commands (*0, *-1, blank lines) are skipped, as in Redis.
   // After kCommand gives the same command again until Consume, its views made new; kError and
   // kClose stay.
@@ -98,7 +103,7 @@ class Parser {
 
   bool is_fresh() const { return missing_ == 0 && at_ == 0 && scanned_ == 0; }
   bool ReadPlain(BytesView in, size_t at);
-  void ReadLot();
+  void ReadLot(BytesView in);
   bool TakeFromLot();
   void LeaveLot();
   void DropLot();

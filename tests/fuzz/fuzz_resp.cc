@@ -5,6 +5,7 @@
 // decodes encodes to the same bytes, and in RESP2 and RESP3 it is exactly one reply.
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "src/base/check.h"
 #include "src/resp/parser.h"
@@ -30,12 +31,22 @@ ParserLimits SmallLimits() {
   return limits;
 }
 
-Outcome Parse(BytesView in, size_t piece, const ParserLimits& limits) {
+// As the shell does when several threads read.
+void AppendReadAhead(BytesView in, Parser* parser) {
+  std::memcpy(parser->Reserve(in.size()), in.data(), in.size());
+  parser->ReadAhead(in.size());
+  parser->Commit(in.size());
+}
+
+using Bring = void (*)(BytesView in, Parser* parser);
+void JustAppend(BytesView in, Parser* parser) { parser->Append(in); }
+
+Outcome Parse(BytesView in, size_t piece, const ParserLimits& limits, Bring bring = JustAppend) {
   Parser parser;
   parser.set_limits(limits);
   Outcome outcome;
   for (size_t at = 0; at < in.size(); at += piece) {
-    parser.Append(in.substr(at, piece));
+    bring(in.substr(at, piece), &parser);
     while ((outcome.end = parser.Next()) == ParseStatus::kCommand) {
       CHECK(!parser.args().empty());
       outcome.commands.emplace_back(parser.args().begin(), parser.args().end());
@@ -46,11 +57,13 @@ Outcome Parse(BytesView in, size_t piece, const ParserLimits& limits) {
   return outcome;
 }
 
-// How the input was cut changes nothing, and what came out goes in again.
+// How the input was cut and whether it was read ahead changes nothing, and what came out goes in again.
 void FuzzParser(BytesView in, const ParserLimits& limits) {
   const Outcome whole = Parse(in, in.size() + 1, limits);
   CHECK(Parse(in, 1, limits) == whole);
   CHECK(Parse(in, 7, limits) == whole);
+  CHECK(Parse(in, in.size() + 1, limits, AppendReadAhead) == whole);
+  CHECK(Parse(in, 7, limits, AppendReadAhead) == whole);
   CHECK(whole.end == ParseStatus::kClose || whole.error.find_first_of("\r\n") == Bytes::npos);
 
   Bytes again;
