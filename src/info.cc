@@ -158,7 +158,7 @@ Bytes StatsSection(const InfoFigures& f) {
       .Number("acl_access_denied_channel", 0)
       .Number("client_query_buffer_limit_disconnections", s.query_buffer_disconnections)
       .Number("client_output_buffer_limit_disconnections", s.output_buffer_disconnections)
-      .Number("io_threaded_reads_processed", 0)
+      .Number("io_threaded_reads_processed", f.read_together)
       .Number("io_threaded_writes_processed", f.sent_together)
       .Number("messages_published", s.published)
       .Number("requests_forwarded", s.forwarded)

@@ -45,6 +45,7 @@ struct InfoFigures {
   size_t pubsub_clients = 0;
   size_t monitors = 0;
   int64_t io_threads = 1;
+  uint64_t read_together = 0;
   uint64_t sent_together = 0;
 
   // Memory, bytes. `memory_used` is what Lockstep counts itself, or what the allocator says.

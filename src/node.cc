@@ -26,10 +26,10 @@ Output Node::Drain(MonoTime now) { return parts_->Drain(now); }
 MonoTime Node::NextWakeup() const { return parts_->NextWakeup(); }
 const Config& Node::config() const { return parts_->options.config; }
 
-std::span<char> Node::ReadBuffer(ClientId id, size_t bytes) {
+ReadRoom Node::ReadBuffer(ClientId id, size_t bytes) {
   Session* session = parts_->FindSession(id);
   if (session == nullptr || session->closing) return {};
-  return {session->parser.Reserve(bytes), bytes};
+  return {{session->parser.Reserve(bytes), bytes}, &session->parser};
 }
 
 bus::Identity Node::identity() const {

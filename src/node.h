@@ -38,6 +38,9 @@ class Replica;
 namespace raft {
 class Raft;
 }
+namespace resp {
+class Parser;
+}
 
 // Inputs -----------------------------------------------------------------------------------------
 
@@ -94,7 +97,8 @@ struct SystemFigures {  // For INFO; told about once a second.
   int64_t loop_lag_us = 0;       // Highest since last told.
   int64_t sync_us = 0;           // Latest synced write.
   uint64_t clients_turned_away = 0;  // Since the start,
-  uint64_t sent_together = 0;        // as this: answers that several threads have sent.
+  uint64_t read_together = 0;        // as these: how often several threads have read,
+  uint64_t sent_together = 0;        // and answers that they have sent.
 };
 using Input = std::variant<ClientOpened, ClientData, ClientRead, ClientBacklog, ClientClosed,
                            PeerUp, PeerDown, PeerFrame, Persisted, Tick, Terminate, SystemFigures>;
@@ -170,6 +174,13 @@ struct NodeOptions {
   std::function<Result<void>(BytesView)> write_config;
 };
 
+struct ReadRoom {
+  std::span<char> bytes;  // Empty for an unknown client.
+  // The client's, in which the room lies: it may read ahead what has been written there, before the
+  // Step. Null: nobody's.
+  resp::Parser* parser = nullptr;
+};
+
 class Node {
  public:
   // Reads what is on disk. An error: the node must not start, and says why.
@@ -184,8 +195,9 @@ class Node {
   MonoTime NextWakeup() const;
 
   // Room for what the socket will give, straight in the client's parser: read up to `bytes` into
-  // it, then Step(ClientRead). Empty for an unknown client.
-  std::span<char> ReadBuffer(ClientId id, size_t bytes);
+  // it, then Step(ClientRead). Another thread may do the reading; meanwhile nothing may be stepped
+  // but what other clients have sent.
+  ReadRoom ReadBuffer(ClientId id, size_t bytes);
   // A command that was not run, or a reply that was not handed out. Later: it may rightly be long
   // in coming, since the client waits for a lock, or for the end of a pause.
   enum class Owed : uint8_t { kNothing, kSoon, kLater };

@@ -378,6 +378,7 @@ Bytes Node::Parts::Info(const std::vector<Bytes>& sections) const {
   info.tracking_prefixes = tracking.prefixes();
   info.monitors = monitors.size();
   info.io_threads = settings().io_threads;
+  info.read_together = system.read_together;
   info.sent_together = system.sent_together;
   info.memory_used = system.rss_bytes;
   info.memory_rss = system.rss_bytes;

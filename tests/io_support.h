@@ -42,10 +42,10 @@ class RecordingPort final : public NodePort {
     std::visit([this](const auto& one) { On(one); }, input);
     if (on_step) on_step(input);
   }
-  std::span<char> ReadBuffer(ClientId id, size_t bytes) override {
+  ReadRoom ReadBuffer(ClientId id, size_t bytes) override {
     Bytes& buffer = buffers_[id];
     buffer.resize(bytes);
-    return buffer;
+    return {.bytes = buffer};
   }
   Node::Owed Owes(ClientId id) const override {
     const auto it = owed.find(id);

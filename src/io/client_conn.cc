@@ -4,8 +4,9 @@
 
 namespace lockstep::io {
 
-ClientConn::ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id)
-    : loop_(loop), port_(port), watcher_(watcher), id_(id), conn_(loop, this) {}
+ClientConn::ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id,
+                       TcpConn::Reads reads)
+    : loop_(loop), port_(port), watcher_(watcher), id_(id), reads_(reads), conn_(loop, this) {}
 
 void ClientConn::Enter(State state, MonoTime deadline) {
   state_ = state;
@@ -21,7 +22,7 @@ void ClientConn::Open() {
                            .address = remote.text,
                            .local_address = Local().text,
                            .loopback = remote.loopback});
-  conn_.Read();
+  conn_.Read(reads_);
 }
 
 void ClientConn::TurnAway(Bytes last_words) {
@@ -49,12 +50,30 @@ void ClientConn::AfterSend() {
   if (half_closed_ && port_->Owes(id_) == Node::Owed::kNothing) Part();
 }
 
+// Once until it is read, however often libuv says so.
+void ClientConn::OnReadable() {
+  if (!std::exchange(readable_, true)) watcher_->OnReadable(id_);
+}
+
+std::optional<ClientConn::FromTo> ClientConn::BeginRead() {
+  readable_ = false;
+  const std::optional<int> fd = conn_.ReadsFrom();
+  if (!fd || state_ != State::kServing) return std::nullopt;
+  return FromTo{*fd, port_->ReadBuffer(id_, kReadBytes)};
+}
+
+bool ClientConn::EndRead(const ReadRoom& room, ssize_t got) {
+  conn_.HaveRead(got);
+  readable_ = got == static_cast<ssize_t>(room.bytes.size());
+  return readable_;
+}
+
 void ClientConn::StopReading() {
   if (state_ == State::kServing) conn_.StopReading();
 }
 
 void ClientConn::ReadAgain() {
-  if (state_ == State::kServing) conn_.Read();
+  if (state_ == State::kServing) conn_.Read(reads_);
 }
 
 // Called again it changes nothing; a deadline ends a client that never takes its last bytes.
@@ -96,7 +115,7 @@ void ClientConn::OnDeadline(MonoTime now) {
 }
 
 std::span<char> ClientConn::Room() {
-  if (state_ == State::kServing) return port_->ReadBuffer(id_, kReadBytes);
+  if (state_ == State::kServing) return port_->ReadBuffer(id_, kReadBytes).bytes;
   // Whoever lingers is heard by nobody: all of them on this thread may write over each other.
   static thread_local char nowhere[kReadBytes];
   return nowhere;

@@ -30,17 +30,20 @@ class ClientConn final : private TcpConn::Events {
 
   enum class State : uint8_t { kServing, kFlushing, kLingering, kGone };
 
-  // Told that state() or deadline() has changed. The connection must not be destroyed meanwhile.
+  // Told that state() or deadline() has changed; or that it can be read, by BeginRead and EndRead,
+  // if it reads in steps. The connection must not be destroyed meanwhile.
   class Watcher {
    public:
     virtual void OnChanged(ClientId id) = 0;
+    virtual void OnReadable(ClientId) {}
 
    protected:
     ~Watcher() = default;
   };
 
   // `port` and `watcher` must outlive it.
-  ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id);
+  ClientConn(Loop* loop, NodePort* port, Watcher* watcher, ClientId id,
+             TcpConn::Reads reads = TcpConn::Reads::kAtOnce);
 
   Result<void> Accept(uv_stream_t* listener) { return conn_.Accept(listener); }
   void KeepAlive(int64_t seconds) { conn_.KeepAlive(seconds); }
@@ -56,6 +59,14 @@ class ClientConn final : private TcpConn::Events {
   // In two steps, as TcpConn's.
   std::optional<int> SendsTo() const;
   void SendRest(Bytes bytes, ssize_t sent);
+  // Reading in steps, of which another thread may do the second: ReadNow, from there into that
+  // room. Nothing if it is not to be read any more. The last says whether it can be read again.
+  struct FromTo {
+    int fd = -1;
+    ReadRoom room;
+  };
+  std::optional<FromTo> BeginRead();
+  bool EndRead(const ReadRoom& room, ssize_t got);
   void StopReading();
   void ReadAgain();
   // The node's: no more is said or heard, what was said leaves first.
@@ -66,6 +77,7 @@ class ClientConn final : private TcpConn::Events {
   // Steps ClientBacklog if the node knows another figure. True: ask again next turn.
   bool ReportBacklog();
 
+  ClientId id() const { return id_; }
   State state() const { return state_; }
   size_t backlog() const { return conn_.backlog(); }
   // When OnDeadline wants to be called; kNeverMono: need not.
@@ -75,6 +87,7 @@ class ClientConn final : private TcpConn::Events {
  private:
   std::span<char> Room() override;
   void OnBytes(size_t bytes) override;
+  void OnReadable() override;
   void OnEnd(const Bytes& why) override;
   void OnWritten() override;
   void AfterSend();
@@ -90,9 +103,11 @@ class ClientConn final : private TcpConn::Events {
   NodePort* port_;
   Watcher* watcher_;
   const ClientId id_;
+  const TcpConn::Reads reads_;  // While it is served: whoever lingers is heard by nobody.
   TcpConn conn_;
   State state_ = State::kFlushing;  // Until Open.
   bool node_knows_ = false;
+  bool readable_ = false;  // The watcher knows that it can be read.
   bool broken_ = false;
   bool half_closed_ = false;  // The client has said that it will not send.
   MonoTime last_bytes_;  // Either way.

@@ -3,11 +3,15 @@
 #include <algorithm>
 
 #include "src/base/log.h"
+#include "src/resp/parser.h"
 
 namespace lockstep::io {
 namespace {
 
 constexpr size_t kTurnedAwayMax = 64;
+// libuv polls again at once when so many have something, and would find the same ones if they were
+// not read by then: it takes 1024 at a time.
+constexpr size_t kReadableMax = 512;
 constexpr char kTooMany[] = "-ERR max number of clients reached\r\n";
 
 // Redis's text (networking.c, clientAcceptHandler), its name replaced by ours.
@@ -51,7 +55,9 @@ Result<void> Clients::Listen(std::span<const Bytes> addresses, uint16_t port, in
 void Clients::Accept(uv_stream_t* from) {
   latest_id_ = Next(latest_id_);
   ClientConn::Watcher* const watcher = this;
-  auto conn = std::make_unique<ClientConn>(loop_, port_, watcher, latest_id_);
+  const TcpConn::Reads reads =
+      pool_ != nullptr ? TcpConn::Reads::kInSteps : TcpConn::Reads::kAtOnce;
+  auto conn = std::make_unique<ClientConn>(loop_, port_, watcher, latest_id_, reads);
   if (const auto accepted = conn->Accept(from); !accepted) {
     LOCKSTEP_LOG(kDebug, "a client was gone before it was let in: %s",
                  accepted.error().message.c_str());
@@ -89,6 +95,45 @@ Bytes Clients::ReasonToRefuse(const Endpoint& remote) const {
 ClientConn* Clients::Find(ClientId id) const {
   const auto at = conns_.find(id);
   return at != conns_.end() ? at->second.get() : nullptr;
+}
+
+void Clients::OnReadable(ClientId id) {
+  readable_.push_back(id);
+  if (readable_.size() >= kReadableMax) Read();
+}
+
+// Round by round: a connection pauses when it has had its pieces of this turn.
+void Clients::Read() {
+  while (!readable_.empty()) {
+    reads_.clear();
+    for (const ClientId id : readable_) {
+      ClientConn* const conn = Find(id);
+      if (conn == nullptr) continue;
+      if (const auto from_to = conn->BeginRead()) reads_.push_back({conn, *from_to});
+    }
+    readable_.clear();
+    ReadTogether();
+    // The node takes them in one after the other, as they were found readable; what has been read
+    // is given to it, whatever it has made of the ones before.
+    for (const Reading& read : reads_) {
+      if (read.conn->EndRead(read.from_to.room, read.got)) readable_.push_back(read.conn->id());
+    }
+  }
+}
+
+void Clients::ReadTogether() {
+  const auto read = [this](size_t i) {
+    const ClientConn::FromTo& from_to = reads_[i].from_to;
+    const ssize_t got = reads_[i].got = ReadNow(from_to.fd, from_to.room.bytes);
+    resp::Parser* const parser = from_to.room.parser;
+    if (got > 0 && parser != nullptr) parser->ReadAhead(static_cast<size_t>(got));
+  };
+  if (reads_.size() < IoPool::kJobsMin) {
+    for (size_t i = 0; i < reads_.size(); ++i) read(i);
+    return;
+  }
+  pool_->ForEach(reads_.size(), read);
+  read_together_ += reads_.size();
 }
 
 void Clients::Deliver(std::vector<Output::ToClient> replies) {

@@ -24,8 +24,13 @@ class Clients final : private ClientConn::Watcher {
   uint16_t port() const { return listener_.port(); }
   // Connections refused so far, for want of a place or in protected mode.
   uint64_t turned_away() const { return turned_away_; }
-  // Answers so far that the threads of io-threads have sent, this one among them.
+  // How often so far the threads of io-threads have read, this one among them, and answers that
+  // they have sent.
+  uint64_t read_together() const { return read_together_; }
   uint64_t sent_together() const { return sent_together_; }
+
+  // Once a turn, before the node's: with io-threads, what the sockets have.
+  void Read();
 
   // Output's, each: of any client one at most. A client that is gone is passed over.
   void Deliver(std::vector<Output::ToClient> replies);
@@ -41,16 +46,23 @@ class Clients final : private ClientConn::Watcher {
   bool AllIsSent() const;
 
  private:
+  struct Reading {
+    ClientConn* conn = nullptr;
+    ClientConn::FromTo from_to;
+    ssize_t got = 0;  // ReadNow's.
+  };
   struct Sending {
     int fd = -1;
     BytesView bytes;
     ssize_t sent = 0;  // SendNow's.
   };
   void Accept(uv_stream_t* from);
+  void ReadTogether();
   void SendTogether(std::span<const Output::ToClient> replies);
   size_t ClientsMax() const;
   Bytes ReasonToRefuse(const Endpoint& remote) const;
   void OnChanged(ClientId id) override { changed_.push_back(id); }
+  void OnReadable(ClientId id) override;
   void SettleChanged();
   void CallDue();
   ClientConn* Find(ClientId id) const;
@@ -60,10 +72,13 @@ class Clients final : private ClientConn::Watcher {
   const Settings* settings_;
   Listener listener_;
   std::unique_ptr<IoPool> pool_;  // None: this thread does all.
+  std::vector<ClientId> readable_;
+  std::vector<Reading> reads_;    // Of some of these.
   std::vector<Sending> sends_;    // Of one Deliver, in the order of its replies,
   std::vector<bool> is_sent_;     // of which these have one.
   size_t room_ = SIZE_MAX;
   uint64_t turned_away_ = 0;
+  uint64_t read_together_ = 0;
   uint64_t sent_together_ = 0;
   ClientId latest_id_;
   std::unordered_map<ClientId, std::unique_ptr<ClientConn>> conns_;

@@ -9,7 +9,7 @@ namespace lockstep::io {
 class NodePort {
  public:
   virtual void Step(const Input& input) = 0;
-  virtual std::span<char> ReadBuffer(ClientId id, size_t bytes) = 0;
+  virtual ReadRoom ReadBuffer(ClientId id, size_t bytes) = 0;
   virtual Node::Owed Owes(ClientId id) const = 0;
   virtual bus::Identity identity() const = 0;
 

@@ -143,7 +143,7 @@ void Server::Step(const Input& input) {
   stepped_ = true;
   node_->Step(loop_.Now(), input);
 }
-std::span<char> Server::ReadBuffer(ClientId id, size_t bytes) {
+ReadRoom Server::ReadBuffer(ClientId id, size_t bytes) {
   return node_->ReadBuffer(id, bytes);
 }
 bus::Identity Server::identity() const {
@@ -153,6 +153,7 @@ bus::Identity Server::identity() const {
 // Handing out may bring new input (a client that is gone, a link that broke), and a tick may be
 // due already: so a few rounds, and then the sockets again, however much there is to do.
 MonoTime Server::Turn() {
+  clients_->Read();
   if (leave_by_ != kNeverMono) {
     Leave(loop_.Now());
     return loop_.Now() + 10 * kUsPerMs;
@@ -225,6 +226,7 @@ void Server::TellFigures(MonoTime now) {
                      .loop_lag_us = loop_.TakeLagUs(),
                      .sync_us = storage_->sync_us(),
                      .clients_turned_away = clients_->turned_away(),
+                     .read_together = clients_->read_together(),
                      .sent_together = clients_->sent_together()});
 }
 

@@ -40,7 +40,7 @@ class Server final : private NodePort {
   void SayHowItStarts() const;
 
   void Step(const Input& input) override;
-  std::span<char> ReadBuffer(ClientId id, size_t bytes) override;
+  ReadRoom ReadBuffer(ClientId id, size_t bytes) override;
   Node::Owed Owes(ClientId id) const override { return node_->Owes(id); }
   bus::Identity identity() const override;
 

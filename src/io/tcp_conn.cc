@@ -122,15 +122,16 @@ Endpoint TcpConn::Local() const {
   return EndOf(&socket_->tcp, uv_tcp_getsockname);
 }
 
-void TcpConn::Read() {
+void TcpConn::Read(Reads reads) {
   wants_bytes_ = true;
+  how_ = reads;
   if (ended_ || paused_) return;  // OnAfterTurn goes on.
   const int started = uv_read_start(
       stream(),
       [](uv_handle_t* handle, size_t, uv_buf_t* room) {
         auto* socket = static_cast<Socket*>(handle->data);
         const std::span<char> bytes =
-            socket->owner != nullptr ? socket->owner->events_->Room() : std::span<char>();
+            socket->owner != nullptr ? socket->owner->RoomNow() : std::span<char>();
         *room = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
       },
       [](uv_stream_t* handle, ssize_t got, const uv_buf_t*) {
@@ -145,9 +146,22 @@ void TcpConn::StopReading() {
   uv_read_stop(stream());
 }
 
+// Without room libuv does not read, and says so: that is how it tells us that a socket is readable.
+std::span<char> TcpConn::RoomNow() {
+  return how_ == Reads::kInSteps ? std::span<char>() : events_->Room();
+}
+
+void TcpConn::OnRead(ssize_t got) {
+  how_ == Reads::kInSteps && got == UV_ENOBUFS ? events_->OnReadable() : HaveRead(got);
+}
+
+std::optional<int> TcpConn::ReadsFrom() const {
+  return wants_bytes_ && !paused_ && !ended_ ? std::optional<int>(fd_) : std::nullopt;
+}
+
 // libuv reads up to 32 times for one readiness of the socket; we stop it after kReadsPerTurn. The
 // poll is level-triggered: what was left is seen again as soon as we read again.
-void TcpConn::OnRead(ssize_t got) {
+void TcpConn::HaveRead(ssize_t got) {
   if (got == 0) return;  // Nothing there after all.
   if (got < 0) return End(got == UV_EOF ? "" : uv_strerror(static_cast<int>(got)));
   if (std::exchange(read_in_turn_, loop_->turn_number()) != loop_->turn_number()) reads_ = 0;
@@ -220,7 +234,7 @@ void TcpConn::OnAfterTurn() {
   paused_ = false;
   reads_ = 0;
   if (ended_) return events_->OnEnd(why_ended_);
-  if (wants_bytes_) Read();
+  if (wants_bytes_) Read(how_);
 }
 
 }  // namespace lockstep::io

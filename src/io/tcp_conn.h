@@ -33,6 +33,8 @@ class TcpConn final : private Loop::AfterTurn {
     // Where the next bytes go. Empty: the connection ends.
     virtual std::span<char> Room() = 0;
     virtual void OnBytes(size_t bytes) = 0;
+    // It can be read, in steps: see Reads.
+    virtual void OnReadable() {}
     // No byte will come any more. Empty: the other side has closed; it may still be reading.
     virtual void OnEnd(const Bytes& why) = 0;
     virtual void OnConnected() {}
@@ -61,7 +63,13 @@ class TcpConn final : private Loop::AfterTurn {
   Endpoint Remote() const;
   Endpoint Local() const;
 
-  void Read();
+  // At once: as soon as something is there, into Room. In steps, of which another thread may do the
+  // second: OnReadable; then ReadNow (io_pool.h) from this descriptor, if there is one still; then,
+  // with what came of it, HaveRead.
+  enum class Reads : uint8_t { kAtOnce, kInSteps };
+  void Read(Reads reads = Reads::kAtOnce);
+  std::optional<int> ReadsFrom() const;
+  void HaveRead(ssize_t got);
   void StopReading();
 
   void Write(Bytes bytes);
@@ -77,6 +85,7 @@ class TcpConn final : private Loop::AfterTurn {
   struct Socket;  // What libuv keeps a pointer to; outlives us until it is closed.
   struct WriteRequest;
   uv_stream_t* stream() const;
+  std::span<char> RoomNow();
   void OnRead(ssize_t got);
   void OnConnect(int status);
   void BeConnected();
@@ -91,6 +100,7 @@ class TcpConn final : private Loop::AfterTurn {
   uv_os_fd_t fd_ = -1;  // Once connected; libuv's.
   bool connected_ = false;
   bool wants_bytes_ = false;
+  Reads how_ = Reads::kAtOnce;
   bool ended_ = false;
   Bytes why_ended_;
   uint64_t read_in_turn_ = 0;  // The turn that reads_ counts.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cluster/bus/frame.h"
+#include "src/resp/parser.h"
 #include "tests/sim/world.h"
 
 namespace lockstep::sim {
@@ -287,9 +288,10 @@ void Process::GuardAgainstSpinning() {
 void Process::Feed(Item& item, MonoTime now) {
   if (auto* data = std::get_if<ClientData>(&item.input)) {
     // Half of the bytes come as the real shell brings them: straight into the parser.
-    const std::span<char> room = node_->ReadBuffer(data->id, item.bytes.size());
-    if (room.size() >= item.bytes.size() && world_->Chance(500'000)) {
-      std::memcpy(room.data(), item.bytes.data(), item.bytes.size());
+    const ReadRoom room = node_->ReadBuffer(data->id, item.bytes.size());
+    if (room.bytes.size() >= item.bytes.size() && world_->Chance(500'000)) {
+      std::memcpy(room.bytes.data(), item.bytes.data(), item.bytes.size());
+      room.parser->ReadAhead(item.bytes.size());
       node_->Step(now, ClientRead{data->id, item.bytes.size()});
       return;
     }
