@@ -44,11 +44,26 @@ class WaitingClient {
     const sockaddr_in address = Loopback(port);
     CHECK(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   }
-  ~WaitingClient() { ::close(fd_); }
+  ~WaitingClient() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  WaitingClient(WaitingClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
   void Send(BytesView bytes) {
     CHECK(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
           static_cast<ssize_t>(bytes.size()));
+  }
+  void Reset() {
+    const linger none{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    ::close(std::exchange(fd_, -1));
+  }
+  void FinishSending() { ::shutdown(fd_, SHUT_WR); }
+  Bytes Receive(size_t bytes) {
+    Bytes got(bytes, '\0');
+    const ssize_t size = ::recv(fd_, got.data(), bytes, MSG_WAITALL);
+    got.resize(size > 0 ? static_cast<size_t>(size) : 0);
+    return got;
   }
   Bytes Line() {
     Bytes line;
@@ -100,8 +115,8 @@ class ServerTest : public ::testing::Test {
     CHECK(start.config.Check().ok());
     return Server::Open(std::move(start));
   }
-  void StartServer() {
-    auto opened = Open();
+  void StartServer(std::vector<Bytes> more = {}) {
+    auto opened = Open(std::move(more));
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     server_ = std::move(*opened);
     thread_ = std::thread([this] { server_->Run(); });
@@ -140,6 +155,113 @@ TEST_F(ServerTest, ManyCommandsInOnePieceAreAnsweredInOrder) {
     const Bytes number = std::to_string(i);
     ASSERT_EQ(client.Line(), Format("$%zu\r\n", number.size()));
     ASSERT_EQ(client.Line(), number + "\r\n");
+  }
+}
+
+// With io-threads --------------------------------------------------------------------------------
+
+class ServerOfThreadsTest : public ServerTest, public ::testing::WithParamInterface<int> {
+ protected:
+  void SetUp() override {
+    ServerTest::SetUp();
+    StartServer({"--io-threads", std::to_string(GetParam()), "--enable-debug-command", "yes"});
+    driver_ = std::make_unique<WaitingClient>(port_);
+    EXPECT_EQ(driver_->Ask("SET warm up"), "+OK\r\n");
+  }
+  std::vector<WaitingClient> Connect(size_t clients) {
+    std::vector<WaitingClient> all;
+    for (size_t i = 0; i < clients; ++i) {
+      EXPECT_EQ(all.emplace_back(port_).Ask("PING"), "+PONG\r\n");
+    }
+    return all;
+  }
+  // What is sent until it ends is there at one look at the sockets.
+  void LetItSleep() { driver_->Send("DEBUG SLEEP 0.05\r\n"); }
+  void ExpectAwake() { EXPECT_EQ(driver_->Line(), "+OK\r\n"); }
+  // Told once a second.
+  bool IsReadTogether() {
+    Bytes info = driver_->Ask("INFO stats");
+    info = driver_->Receive(std::stoul(info.substr(1)) + 2);
+    return info.find("io_threaded_reads_processed:0\r\n") == Bytes::npos;
+  }
+
+  std::unique_ptr<WaitingClient> driver_;
+};
+INSTANTIATE_TEST_SUITE_P(IoThreads, ServerOfThreadsTest, ::testing::Values(1, 2, 4));
+
+Bytes Request(const std::vector<Bytes>& words) {
+  Bytes out = Format("*%zu\r\n", words.size());
+  for (const Bytes& word : words) out += Format("$%zu\r\n", word.size()) + word + "\r\n";
+  return out;
+}
+Bytes Bulk(const Bytes& text) { return Format("$%zu\r\n", text.size()) + text + "\r\n"; }
+
+TEST_P(ServerOfThreadsTest, ManyWithPipelinesAreAnsweredInOrder) {
+  std::vector<WaitingClient> clients = Connect(16);
+  for (int round = 0; round < 10; ++round) {
+    std::vector<Bytes> expected(clients.size());
+    LetItSleep();
+    for (size_t i = 0; i < clients.size(); ++i) {
+      Bytes commands;
+      for (int n = 0; n < 40; ++n) {
+        const Bytes value = Format("%d.%zu.%d", round, i, n) + Bytes(i * 20, 'v');
+        const Bytes key = Format("key-%zu-%d", i, n % 3);
+        commands += Request({"SET", key, value}) + Request({"GET", key}) + "ECHO inline\r\n";
+        expected[i] += "+OK\r\n" + Bulk(value) + "$6\r\ninline\r\n";
+      }
+      clients[i].Send(commands);
+    }
+    for (size_t i = 0; i < clients.size(); ++i) {
+      ASSERT_EQ(clients[i].Receive(expected[i].size()), expected[i]);
+    }
+    ExpectAwake();
+  }
+  const int asks = GetParam() == 1 ? 0 : 100'000;
+  for (int asked = 0; asked < asks && !IsReadTogether(); ++asked) continue;
+  EXPECT_EQ(IsReadTogether(), GetParam() > 1);
+}
+
+TEST_P(ServerOfThreadsTest, WhereTheirCommandsAreCutMakesNoDifference) {
+  const Bytes commands = Request({"SET", "a", "1"}) + Request({"ECHO", "xy"}) + "PING\r\n" +
+                         Request({"GET", "a"}) + "*1\r\n$4\r\nPIN";
+  const Bytes end = "G\r\n*1\r\n:";
+  const Bytes expected = "+OK\r\n$2\r\nxy\r\n+PONG\r\n$1\r\n1\r\n+PONG\r\n"
+                         "-ERR Protocol error: expected '$', got ':'\r\n";
+  std::vector<WaitingClient> clients = Connect(commands.size());
+  LetItSleep();
+  for (size_t i = 0; i < clients.size(); ++i) clients[i].Send(commands.substr(0, i));
+  ExpectAwake();
+  LetItSleep();
+  for (size_t i = 0; i < clients.size(); ++i) clients[i].Send(commands.substr(i));
+  ExpectAwake();
+  for (WaitingClient& client : clients) client.Send(end);
+  for (size_t i = 0; i < clients.size(); ++i) {
+    EXPECT_EQ(clients[i].Receive(expected.size() + 1), expected) << "cut at " << i;
+  }
+}
+
+TEST_P(ServerOfThreadsTest, WhoEndsOrIsKilledAmongOthersHarmsNoneOfThem) {
+  for (int round = 0; round < 5; ++round) {
+    std::vector<WaitingClient> clients = Connect(12);
+    const Bytes id = clients[6].Ask("CLIENT ID").substr(1);
+    LetItSleep();
+    clients[0].Send("CLIENT KILL ID " + id + "ECHO 0\r\n");
+    for (size_t i = 1; i < clients.size(); ++i) clients[i].Send(Format("ECHO %zu\r\n", i));
+    clients[3].FinishSending();
+    clients[9].Reset();
+    ExpectAwake();
+    EXPECT_EQ(clients[0].Line(), ":1\r\n");
+    for (size_t i = 0; i < clients.size(); ++i) {
+      if (i == 9) continue;
+      const Bytes number = std::to_string(i);
+      const Bytes got = clients[i].Receive(Bulk(number).size());
+      if (i != 6 || !got.empty()) {
+        EXPECT_EQ(got, Bulk(number));
+      }
+      if (i == 3 || i == 6) {
+        EXPECT_EQ(clients[i].Line(), "");  // The end.
+      }
+    }
   }
 }
 
