@@ -102,7 +102,8 @@ void Clients::OnReadable(ClientId id) {
   if (readable_.size() >= kReadableMax) Read();
 }
 
-// Round by round: a connection pauses when it has had its pieces of this turn.
+// Round by round: a connection pauses when it has had its pieces of this turn. None is destroyed
+// meanwhile: that happens in SettleChanged alone.
 void Clients::Read() {
   while (!readable_.empty()) {
     reads_.clear();

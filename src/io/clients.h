@@ -29,7 +29,8 @@ class Clients final : private ClientConn::Watcher {
   uint64_t read_together() const { return read_together_; }
   uint64_t sent_together() const { return sent_together_; }
 
-  // Once a turn, before the node's: with io-threads, what the sockets have.
+  // Once a turn, before the node's: with several io-threads, reads what the sockets have. (With one
+  // the poll has done it.)
   void Read();
 
   // Output's, each: of any client one at most. A client that is gone is passed over.
@@ -71,11 +72,11 @@ class Clients final : private ClientConn::Watcher {
   NodePort* port_;
   const Settings* settings_;
   Listener listener_;
-  std::unique_ptr<IoPool> pool_;  // None: this thread does all.
-  std::vector<ClientId> readable_;
-  std::vector<Reading> reads_;    // Of some of these.
-  std::vector<Sending> sends_;    // Of one Deliver, in the order of its replies,
-  std::vector<bool> is_sent_;     // of which these have one.
+  std::unique_ptr<IoPool> pool_;    // None: this thread does all.
+  std::vector<ClientId> readable_;  // As libuv has found them since the last Read.
+  std::vector<Reading> reads_;      // Of one round of a Read.
+  std::vector<Sending> sends_;      // Of one Deliver, in the order of its replies,
+  std::vector<bool> is_sent_;       // of which these have one.
   size_t room_ = SIZE_MAX;
   uint64_t turned_away_ = 0;
   uint64_t read_together_ = 0;
