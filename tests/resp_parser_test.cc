@@ -70,8 +70,8 @@ Outcome ParseInPieces(BytesView in, size_t piece, const ParserLimits& limits = {
   return feed.outcome();
 }
 
-// Parses `in` whole, byte by byte and cut in two at each place, as asked and read ahead, and expects
-// the same each time.
+// Parses `in` whole, byte by byte and cut in two at each place, as asked and read ahead, and
+// expects the same each time.
 Outcome Parse(BytesView in, const ParserLimits& limits = {}) {
   const size_t size = std::max<size_t>(in.size(), 1);
   const Outcome whole = ParseInPieces(in, size, limits);

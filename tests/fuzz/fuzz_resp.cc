@@ -57,7 +57,8 @@ Outcome Parse(BytesView in, size_t piece, const ParserLimits& limits, Bring brin
   return outcome;
 }
 
-// How the input was cut and whether it was read ahead changes nothing, and what came out goes in again.
+// How the input was cut and whether it was read ahead changes nothing, and what came out goes in
+// again.
 void FuzzParser(BytesView in, const ParserLimits& limits) {
   const Outcome whole = Parse(in, in.size() + 1, limits);
   CHECK(Parse(in, 1, limits) == whole);

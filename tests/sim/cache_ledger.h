@@ -50,8 +50,8 @@ class CacheLedger {
   // Something after which what is not written down may be lost.
   void OnTrouble() { trouble_us_ = std::min(trouble_us_, NowUs()); }
 
-  // The group of a shard has another leader, or the same in another term, and the one before did not
-  // mean to make way for it.
+  // The group of a shard has another leader, or the same in another term, and the one before did
+  // not mean to make way for it.
   void OnHomeLost(GroupId group) {
     OnTrouble();
     losses_[group].push_back(NowUs());
