@@ -328,6 +328,7 @@ Action DcacheStats(Context& ctx, Args& args) {
   add("recalls-received", f.stats.recalls_received);
   add("write-backs", f.stats.write_backs);
   add("evictions", f.stats.evictions);
+  add("touches", f.stats.touches);
   add("expired", f.stats.expired);
   add("forgets", f.stats.forgets);
   add("pushes", f.stats.pushes);

@@ -302,6 +302,7 @@ class Cache final : public Keys {
 
   bool HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool write,
                bool ships = false);
+  void NoteUse(BytesView key);
   struct Limit {
     uint8_t number = 0;
     size_t bytes_max = 0;

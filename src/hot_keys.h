@@ -28,8 +28,11 @@ class HotKeys {
 
   HotKeys(uint64_t seed, MonoTime now) : rng_(seed), began_(now), faded_(now) {}
 
-  void Count(MonoTime now, BytesView key) {
-    if (--left_ == 0) Sample(now, key);
+  // True: it was one of those that are looked at.
+  bool Count(MonoTime now, BytesView key) {
+    if (--left_ != 0) return false;
+    Sample(now, key);
+    return true;
   }
   // The hottest first, with what they surely have of the samples, as accesses a second.
   std::vector<HotKey> Top(MonoTime now, size_t n);

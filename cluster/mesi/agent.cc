@@ -120,6 +120,8 @@ void Agent::Drop(MonoTime now) {
   audited_.reset();
   asking_ = 0;
   lease_until_ = {};
+  wants_touches_ = false;
+  (void)TakeTouches();
   for (const Bytes& key : std::exchange(committing_, {})) {
     listener_->OnCommitted(key, Committed::kLost);
   }
@@ -133,8 +135,24 @@ void Agent::AskForLease(MonoTime now) {
                   .session = session_,
                   .sent = now,
                   .received = channel_->received(),
-                  .said = channel_->said()};
+                  .said = channel_->said(),
+                  .touches = TakeTouches()};
   next_tick_ = std::min(next_tick_, now + kAskAgainUs);
+}
+
+// What comes when there is no room any more is as good as what came before: whatever is read much
+// is soon among the first of another ask.
+void Agent::NoteRead(BytesView key) {
+  if (!wants_touches_ || touches_.size() >= kTouchesMax) return;
+  if (key.size() > kTouchBytesMax - touch_bytes_) return;
+  if (StateOf(lines_.Find(key)) != Copy::kS) return;  // What is owned does not go at home.
+  if (touches_.emplace(key).second) touch_bytes_ += key.size();
+}
+
+std::vector<Bytes> Agent::TakeTouches() {
+  touch_bytes_ = 0;
+  const std::set<Bytes, std::less<>> touches = std::exchange(touches_, {});
+  return {touches.begin(), touches.end()};
 }
 
 void Agent::OnGive(MonoTime now, const LeaseGive& give) {
@@ -145,6 +163,8 @@ void Agent::OnGive(MonoTime now, const LeaseGive& give) {
     StartAnew(now);
     return;
   }
+  wants_touches_ = give.wants_touches;
+  if (!wants_touches_) (void)TakeTouches();
   const bool had = now < lease_until_;
   lease_until_ = std::max(lease_until_, give.sent + give.length_us);
   next_tick_ = std::min(next_tick_, lease_until_);

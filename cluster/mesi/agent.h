@@ -98,6 +98,8 @@ class Agent {
   void SetDeadline(BytesView key, MonoTime deadline);
   void Erase(BytesView key);
   MonoTime lease_until() const { return lease_until_; }
+  // The key was read: said to a home that wants to know, with the next ask, if it cannot know.
+  void NoteRead(BytesView key);
   // What is held is kept, while a command gathers the rest of its keys: what the home asks for is
   // done when it is let go of. Only for a moment.
   void Pin(BytesView key);
@@ -168,6 +170,7 @@ class Agent {
   template <class Say>
   void Report(MonoTime now, const Say& say);
   void AskForLease(MonoTime now);
+  std::vector<Bytes> TakeTouches();
   struct PutOff {  // What the home has asked for meanwhile.
     Bytes key;
     MessageType type;
@@ -235,6 +238,9 @@ class Agent {
   uint64_t next_ship_ = 0;
   uint64_t ship_round_ = 0;
   bool takes_no_ships_ = false;  // The home hands over.
+  bool wants_touches_ = false;  // The home, as of its latest word.
+  std::set<Bytes, std::less<>> touches_;  // For the next ask, within its bounds;
+  size_t touch_bytes_ = 0;                // their keys' bytes.
   std::optional<LeaseAsk> ask_;
   MonoTime next_tick_ = kNeverMono;
 };

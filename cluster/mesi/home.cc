@@ -230,6 +230,7 @@ void Home::OnAsk(MonoTime now, NodeId from, const LeaseAsk& ask) {
     SayOver(from, ask.session);
     return;
   }
+  Touch(ask.touches);
   session->ask = ask.sent;
   news_ = true;
   TryGrant(now, session);
@@ -247,7 +248,8 @@ void Home::TryGrant(MonoTime now, Session* session) {
                                     .sent = *std::exchange(session->ask, std::nullopt),
                                     .length_us = length,
                                     .received = session->channel.received(),
-                                    .said = session->channel.said()}});
+                                    .said = session->channel.said(),
+                                    .wants_touches = now < wants_touches_until_}});
   next_tick_ = std::min(next_tick_, session->deadline);
 }
 

@@ -131,7 +131,7 @@ class Home {
 
   // Drops the line that was used least of late (of this class of lines, if one is named), rather
   // one that no cache has; caches drop theirs first. False: none of those that were looked at may
-  // go.
+  // go. For ten seconds from then on caches are asked what they read (LeaseGive::wants_touches).
   bool EvictOne(MonoTime now, std::optional<uint8_t> line_class = {});
   // Looks at some lines for those whose time is over. Gives how many it has looked at.
   size_t SweepExpired(MonoTime now);
@@ -234,6 +234,7 @@ class Home {
   Session* Open(MonoTime now, NodeId node, SessionId id);
   void End(MonoTime now, Session* session);
   void TryGrant(MonoTime now, Session* session);
+  void Touch(const std::vector<Bytes>& keys);
   void SayOver(NodeId to, SessionId session);  // That session has ended.
   bool OnMessage(MonoTime now, Session* session, const Message& message, bool* taken);
   bool OnRequestOf(MonoTime now, Session* session, const Message& message);
@@ -299,6 +300,7 @@ class Home {
   std::set<NodeId> silent_;   // Of those awaited: not heard yet.
   std::map<Bytes, Candidate, std::less<>> candidates_;
   uint64_t sweep_ = 0;  // Where SweepExpired goes on.
+  MonoTime wants_touches_until_;
   MonoTime lease_until_;
   bool hands_over_ = false;
   bool lapsed_ = true;  // It was told that nothing can be read here.

@@ -5,11 +5,14 @@ namespace lockstep::mesi {
 namespace {
 
 constexpr int64_t kRememberUs = 60 * kUsPerSecond;
+// For so long after an eviction caches are asked what they read.
+constexpr int64_t kWantsTouchesUs = 10 * kUsPerSecond;
 
 }  // namespace
 
 // A cache's reads are not seen here, so what is shared may be in use however seldom its home is
-// asked (CACHE's inclusive inversion): first what nobody else has.
+// asked (CACHE's inclusive inversion): first what nobody else has, and of the rest first what no
+// cache has named of late.
 bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
   constexpr size_t kLooks = 64;
   const auto in = [this](Dir state) {
@@ -21,14 +24,26 @@ bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
   Line* line = lines_.Victim(kLooks, in(Dir::kU), line_class);
   if (line != nullptr) {
     ++stats_->evictions;
+    wants_touches_until_ = now + kWantsTouchesUs;
     listener_->OnUnreadable(line->key());
     lines_.Remove(line);
     return true;
   }
   line = lines_.Victim(kLooks, in(Dir::kSh), line_class);
   if (line == nullptr || !MayServe(now) || hands_over_) return false;
+  wants_touches_until_ = now + kWantsTouchesUs;
   (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
   return true;
+}
+
+// A cache may name what has gone meanwhile.
+void Home::Touch(const std::vector<Bytes>& keys) {
+  for (const Bytes& key : keys) {
+    Line* line = lines_.Find(key);
+    if (line == nullptr) continue;
+    ++stats_->touches;
+    lines_.Touch(line);
+  }
 }
 
 size_t Home::SweepExpired(MonoTime now) {

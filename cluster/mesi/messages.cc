@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cluster/mesi/line_table.h"
+#include "src/base/check.h"
 #include "src/base/limits.h"
 
 namespace lockstep::mesi {
@@ -66,6 +67,33 @@ void DecodePayload(Reader* in, int flags, Payload* out) {
   }
 }
 
+static_assert(kTouchBytesMax >= kNameBytesMax);  // No key is too long to be told of.
+
+void EncodeTouches(const std::vector<Bytes>& keys, Writer* out) {
+  CHECK(keys.size() <= kTouchesMax);
+  out->Varint(keys.size());
+  size_t bytes = 0;
+  for (const Bytes& key : keys) {
+    bytes += key.size();
+    out->String(key);
+  }
+  CHECK(bytes <= kTouchBytesMax);
+}
+
+std::vector<Bytes> DecodeTouches(Reader* in) {
+  std::vector<Bytes> keys;
+  const size_t n = in->Count();
+  if (n > kTouchesMax) in->Fail();
+  size_t bytes = 0;
+  for (size_t i = 0; i < n && in->ok(); ++i) {
+    const BytesView key = in->String();
+    bytes += key.size();
+    if (bytes > kTouchBytesMax) in->Fail();
+    if (in->ok()) keys.emplace_back(key);
+  }
+  return keys;
+}
+
 void EncodeAsk(const LeaseAsk& ask, Writer* out) {
   out->Put(ask.shard);
   out->Put(ask.epoch);
@@ -73,6 +101,7 @@ void EncodeAsk(const LeaseAsk& ask, Writer* out) {
   out->Signed(ask.sent.us);
   out->Varint(ask.received);
   out->Varint(ask.said);
+  EncodeTouches(ask.touches, out);
 }
 
 LeaseAsk DecodeAsk(Reader* in) {
@@ -83,6 +112,7 @@ LeaseAsk DecodeAsk(Reader* in) {
   ask.sent = {in->Signed()};
   ask.received = in->Varint();
   ask.said = in->Varint();
+  ask.touches = DecodeTouches(in);
   return ask;
 }
 
@@ -95,6 +125,7 @@ void EncodeGive(const LeaseGive& give, Writer* out) {
   out->Signed(give.length_us);
   out->Varint(give.received);
   out->Varint(give.said);
+  out->Bool(give.wants_touches);
 }
 
 LeaseGive DecodeGive(Reader* in) {
@@ -109,6 +140,7 @@ LeaseGive DecodeGive(Reader* in) {
   give.length_us = in->Signed();
   give.received = in->Varint();
   give.said = in->Varint();
+  give.wants_touches = in->Bool();
   return give;
 }
 
@@ -176,8 +208,8 @@ void EncodeLeases(const Leases& leases, Writer* out) {
 }
 
 bool DecodeLeases(Reader* in, Leases* out) {
-  for (size_t n = in->Count(7); n > 0 && in->ok(); --n) out->asks.push_back(DecodeAsk(in));
-  for (size_t n = in->Count(9); n > 0 && in->ok(); --n) out->gives.push_back(DecodeGive(in));
+  for (size_t n = in->Count(8); n > 0 && in->ok(); --n) out->asks.push_back(DecodeAsk(in));
+  for (size_t n = in->Count(10); n > 0 && in->ok(); --n) out->gives.push_back(DecodeGive(in));
   for (size_t n = in->Count(2); n > 0 && in->ok(); --n) {
     Fence fence;
     fence.shard = in->Get<GroupId>();

@@ -109,6 +109,11 @@ struct SessionId {
   }
 };
 
+// What a cache reads without a word looks unused at its home. While that evicts, an ask names some
+// of what was read since the one before: so many lines, and so many bytes of their keys together.
+constexpr size_t kTouchesMax = 64;
+constexpr size_t kTouchBytesMax = 1024;
+
 // Beside the messages, and not in their order: the lease of a session, asked for by its cache.
 struct LeaseAsk {
   GroupId shard;
@@ -117,6 +122,7 @@ struct LeaseAsk {
   MonoTime sent;          // By the cache's clock; comes back with the grant.
   uint64_t received = 0;  // Messages of the home's, in order.
   uint64_t said = 0;      // Messages of the cache's so far.
+  std::vector<Bytes> touches{};  // Keys, within the bounds above; no order that means anything.
 };
 struct LeaseGive {
   enum class Verdict : uint8_t {
@@ -131,6 +137,7 @@ struct LeaseGive {
   int64_t length_us = 0;
   uint64_t received = 0;
   uint64_t said = 0;
+  bool wants_touches = false;  // It has evicted of late.
 };
 // "I am the home of this shard from now on": whoever had something of it answers in a session with
 // me.

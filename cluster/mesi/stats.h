@@ -15,6 +15,7 @@ struct Stats {
   uint64_t recalls_received = 0;
   uint64_t write_backs = 0;     // Sent: evictions, and lines that were not written for a while.
   uint64_t evictions = 0;
+  uint64_t touches = 0;         // Lines at home that caches said they read: they stay for it.
   uint64_t expired = 0;
   uint64_t forgets = 0;         // Values lost with their owner, or with a home.
   uint64_t pushes = 0;          // Taken, as a home: writes of owners, before anybody saw them,
