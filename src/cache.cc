@@ -622,7 +622,7 @@ void Cache::GatherLeases(Shard* shard) {
 void Cache::Flush(MonoTime now) {
   now_ = now;
   Settle();
-  if (bytes_max_ > 0 && bytes() > bytes_max_) {
+  if (bytes_max_ > 0 && bytes() > bytes_max_ && now >= evict_again_) {
     EvictDownTo(now, bytes_max_ - bytes_max_ / 32);  // Lest each write has to wait for one.
     touched_ = true;
   }

@@ -410,6 +410,7 @@ class Cache final : public Keys {
   std::vector<Latest> latest_;
   std::map<NodeId, mesi::Leases> leases_;  // To be sent.
   size_t bytes_max_ = 0;
+  MonoTime evict_again_;  // Not before then.
   size_t evict_at_ = 0;  // The shard to evict from next,
   size_t sweep_at_ = 0;  // and to look for what has expired.
   size_t audit_shard_ = 0;  // To be audited next,

@@ -7,26 +7,35 @@ namespace lockstep {
 namespace {
 
 constexpr size_t kEvictionsATurn = 4096;
+// What others must drop, or take back, before it goes takes some time to do so.
+constexpr int64_t kGoesWithinUs = 10 * kUsPerMs;
 constexpr size_t kSweepLines = 2000;  // Each time that it is tidied.
 
 }  // namespace
 
-// From all shards, as many from each as it has of all lines.
+// From all shards, as many from each as it has of all lines. Those that are still to go count as
+// gone, with what a line takes on average: else all would be sent away before the first has left.
 void Cache::EvictDownTo(MonoTime now, size_t bytes_max) {
   const size_t all = std::max<size_t>(1, lines());
+  const size_t one_line = bytes() / all;
+  size_t going = 0;
   size_t idle = 0;
-  for (size_t n = 0; n < kEvictionsATurn && idle < shards_.size() && bytes() > bytes_max;) {
+  const auto is_over = [&] { return bytes() > bytes_max + going * one_line; };
+  for (size_t n = 0; n < kEvictionsATurn && idle < shards_.size() && is_over();) {
     Shard& shard = *shards_[evict_at_++ % shards_.size()];
     size_t share = 1 + shards_.size() * shard.lines().size() / all;
     bool any = false;
     for (; share > 0; --share, ++n) {
+      const size_t lines_before = shard.lines().size();
       const bool one =
           shard.home != nullptr ? shard.home->EvictOne(now) : shard.agent.EvictOne(now);
       if (!one) break;
       any = true;
+      going += shard.lines().size() == lines_before ? 1 : 0;
     }
     idle = any ? 0 : idle + 1;
   }
+  if (going > 0) evict_again_ = now + kGoesWithinUs;
 }
 
 void Cache::Tidy(MonoTime now) {

@@ -489,7 +489,7 @@ TEST(LineTable, AScanGivesAboutAsManyAsAreAskedForAndTakesAnyCursor) {
 
 // SIEVE -------------------------------------------------------------------------------------------
 
-// The rule, word for word: Zhang et al., NSDI 2024, algorithm 1, with pins.
+// The rule, word for word: Zhang et al., NSDI 2024, algorithm 1, with pins, and two hands.
 class SieveModel {
  public:
   void Add(const Bytes& key) { lines_.push_back({key}); }
@@ -497,18 +497,21 @@ class SieveModel {
   void SetPinned(const Bytes& key, bool pinned) { Find(key)->pinned = pinned; }
   void Remove(const Bytes& key) {
     const auto line = Find(key);
-    if (hand_ == line) ++hand_;
+    for (auto& hand : hands_) {
+      if (hand == line) ++hand;
+    }
     lines_.erase(line);
   }
   template <class MayGo>
-  std::optional<Bytes> Victim(size_t looks, const MayGo& may_go) {
+  std::optional<Bytes> Victim(size_t looks, const MayGo& may_go, size_t which) {
     if (lines_.empty()) return {};
+    auto& hand = hands_[which];
     while (looks-- > 0) {
-      if (hand_ == lines_.end()) hand_ = lines_.begin();
-      const bool can_go = !hand_->pinned && may_go(hand_->key);
-      if (can_go && !hand_->visited) return hand_->key;
-      if (can_go) hand_->visited = false;
-      ++hand_;
+      if (hand == lines_.end()) hand = lines_.begin();
+      const bool can_go = !hand->pinned && may_go(hand->key);
+      if (can_go && !hand->visited) return hand->key;
+      if (can_go) hand->visited = false;
+      ++hand;
     }
     return {};
   }
@@ -525,7 +528,7 @@ class SieveModel {
   }
 
   std::list<OneLine> lines_;  // The oldest first.
-  std::list<OneLine>::iterator hand_ = lines_.end();
+  std::array<std::list<OneLine>::iterator, 2> hands_ = {lines_.end(), lines_.end()};
 };
 
 TEST(LineTable, VictimsAreThoseOfSieve) {
@@ -543,9 +546,10 @@ TEST(LineTable, VictimsAreThoseOfSieve) {
         return static_cast<uint64_t>(name.back() - '0') != refused;
       };
       const size_t looks = rng.Below(30);
-      const std::optional<Bytes> expected = model.Victim(looks, may_go);
-      Line* const victim =
-          table.Victim(looks, [&](const Line& candidate) { return may_go(candidate.key()); });
+      const size_t hand = rng.Below(2);
+      const std::optional<Bytes> expected = model.Victim(looks, may_go, hand);
+      Line* const victim = table.Victim(
+          looks, [&](const Line& candidate) { return may_go(candidate.key()); }, {}, hand);
       ASSERT_EQ(victim != nullptr, expected.has_value()) << "at step " << step;
       if (victim == nullptr) continue;
       ASSERT_EQ(victim->key(), *expected) << "at step " << step;

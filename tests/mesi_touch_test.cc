@@ -1,5 +1,7 @@
 // What a cache tells a home that evicts of what it reads: when, what, how much at most, and that it
 // counts there.
+#include <functional>
+
 #include "cluster/mesi/home.h"
 #include "src/base/limits.h"
 #include "tests/mesi_agent_alone.h"
@@ -9,15 +11,18 @@ namespace {
 
 // The cache's side --------------------------------------------------------------------------------
 
-struct Nobody final : Home::Listener, Agent::Listener {
-  void OnHeld(BytesView) override {}
+struct Clients final : Home::Listener, Agent::Listener {
+  void OnHeld(BytesView key) override {
+    if (on_held) on_held(key);
+  }
   void OnServing() override {}
   void OnLost() override {}
   void OnUnreadable(BytesView) override {}
   void OnAllUnreadable() override {}
+  std::function<void(BytesView)> on_held;
 };
 
-class MesiTouchAgent : public AgentAlone<Nobody> {
+class MesiTouchAgent : public AgentAlone<Clients> {
  protected:
   MesiTouchAgent() { (void)agent.TakeAsk(); }
 
@@ -178,7 +183,7 @@ class MesiTouchHome : public ::testing::Test {
   bool IsThere(BytesView key) { return home.lines().Find(key) != nullptr; }
 
   MonoTime now = kNow;
-  Nobody nobody;
+  Clients clients;
   Stats stats;
   LineClasses classes;
   Home home{{.self = kHomeNode,
@@ -191,8 +196,8 @@ class MesiTouchHome : public ::testing::Test {
              .awaited = {kHomeNode},
              .times = {}},
             &stats,
-            &nobody};
-  Agent agent{{.self = kCacheNode, .shard = ShardGroup(0), .times = {}}, &stats, &nobody};
+            &clients};
+  Agent agent{{.self = kCacheNode, .shard = ShardGroup(0), .times = {}}, &stats, &clients};
 };
 
 TEST_F(MesiTouchHome, TouchesAreWantedForTenSecondsFromAnEviction) {
@@ -231,6 +236,39 @@ TEST_F(MesiTouchHome, ALineOfAnLruClassIsUsedAgainToo) {
   Evict();
   EXPECT_TRUE(IsThere("named"));
   EXPECT_FALSE(IsThere("silent"));
+}
+
+// What is looked for first, and is not there, must not make it skip what is shared.
+TEST_F(MesiTouchHome, SharedLinesGoInTheirOrderThoughNoneIsUnshared) {
+  const std::vector<Bytes> keys = {"a", "b", "c", "d", "e"};
+  for (const Bytes& key : keys) Reads(key);
+  for (const Bytes& key : keys) {
+    EXPECT_TRUE(IsThere(key));
+    Evict();
+    EXPECT_FALSE(IsThere(key));
+  }
+}
+
+TEST_F(MesiTouchHome, WhatIsToGoGoesWithItsLastReaderUnlessItIsWantedOrWritten) {
+  for (const BytesView key : {"wanted", "goes", "written"}) {
+    Reads(key);
+    home.lines().SetValue(home.lines().Find(key), "v");
+  }
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(home.EvictOne(now));
+  EXPECT_FALSE(home.Hold(now, "written", true));
+  clients.on_held = [this](BytesView key) {
+    if (key == "written") home.Put(key, home.Find(key), "new", {});
+  };
+  ASSERT_TRUE(agent.EvictOne(now));
+  EXPECT_FALSE(agent.Hold(now, "wanted", false));
+  const uint64_t evictions = stats.evictions;
+  EXPECT_TRUE(IsThere("goes"));
+  Settle();
+  EXPECT_FALSE(IsThere("goes"));
+  EXPECT_TRUE(agent.Hold(now, "wanted", false));
+  EXPECT_EQ(agent.Find("wanted")->value(), "v");
+  EXPECT_EQ(home.Find("written")->value(), "new");
+  EXPECT_EQ(stats.evictions - evictions, 1u);
 }
 
 TEST_F(MesiTouchHome, WhatItDoesNotHaveIsPassedOver) {

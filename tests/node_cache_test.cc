@@ -1,4 +1,6 @@
 // The cache of whole nodes: coherent on all of them, whatever becomes of one.
+#include <array>
+
 #include "src/base/hash.h"
 #include "src/base/rng.h"
 #include "src/cache.h"
@@ -319,6 +321,60 @@ TEST_F(SmallCacheTest, MakesRoomAndForgetsButNeverLies) {
   }
   EXPECT_GT(kept, 5);
   EXPECT_LT(kept, 120);
+}
+
+// A home full of what its caches have too: what they read of it is invisible there.
+class SharedCacheTest : public SmallCacheTest {
+ protected:
+  void SetUp() override {
+    SmallCacheTest::SetUp();
+    writer_ = cluster().Connect(other_);
+    readers_ = {cluster().Connect(other_), cluster().Connect(third_)};
+  }
+  // Lines of k's home that another node has written, and keeps to read; and one that two read.
+  void Press(int rounds, const Bytes& hot) {
+    for (; rounds > 0; --rounds) {
+      for (int i = 0; i < 10; ++i, ++fillers_) {
+        cluster().Send(writer_, Format("SET filler%d{k} ", fillers_) + Bytes(8000, 'x'));
+        for (const ClientId reader : readers_) {
+          for (int n = 0; n < 30; ++n) cluster().Send(reader, "GET " + hot);
+        }
+        cluster().Run(30);
+      }
+    }
+  }
+  const Cache& At(NodeId node) { return *cluster().node(node)->cache(); }
+
+  ClientId writer_;
+  std::array<ClientId, 2> readers_;
+  int fillers_ = 0;
+};
+
+// Its readers take a while to drop what is to go, and all that time the home has too much.
+TEST_F(SharedCacheTest, NoMoreGoesThanHasTo) {
+  Press(40, "k");
+  const uint64_t written = static_cast<uint64_t>(fillers_);
+  EXPECT_GE(At(home_).stats().invs_sent, written - (2 << 20) / 8000);
+  EXPECT_LE(At(home_).stats().invs_sent, written - (2 << 20) / 8000 + 10);
+  EXPECT_LE(At(home_).bytes(), (2u << 20) + 10 * 8000);
+}
+
+// Of all lines the one that is used most looks cold at home.
+TEST_F(SharedCacheTest, WhatOthersReadAllTheTimeOutlastsWhatTheyDoNot) {
+  Press(40, "before{k}");
+  ASSERT_GT(At(home_).stats().invs_sent, 0u) << "it is full";
+  for (const Bytes key : {"k", "cold{k}"}) {
+    EXPECT_EQ(cluster().Ask(home_, "SET " + key + " v"), kOk);
+    for (const NodeId node : {other_, third_}) EXPECT_EQ(Get(node, key), Bulk("v"));
+  }
+  const mesi::Stats before = At(third_).stats();
+  Press(80, "k");
+  EXPECT_EQ(At(home_).StateOf("cold{k}"), 'I') << "as many were evicted as there is room for";
+  EXPECT_EQ(At(home_).StateOf("k"), 'S');
+  EXPECT_EQ(At(third_).StateOf("k"), 'S');
+  EXPECT_EQ(At(third_).stats().invs_received - before.invs_received, 1u) << "of the cold one";
+  EXPECT_EQ(At(third_).stats().misses, before.misses);
+  EXPECT_GT(At(home_).stats().touches, 0u);
 }
 
 }  // namespace

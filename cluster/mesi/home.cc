@@ -457,6 +457,7 @@ void Home::Run(MonoTime now, BytesView key, DirLine dir, DirStep step, const Mes
   if ((actions & (kGrantS | kGrantX | kGrantUpgrade)) != 0) Grant(now, key, line, dir, actions);
   if ((actions & kNext) != 0) ServeQueue(now, key);
   DropIfEmpty(key);
+  if (!leaving_.empty()) LeaveIfDue(key);
 }
 
 void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, int actions) {

@@ -130,8 +130,9 @@ class Home {
   Version VersionOf(BytesView key);  // None, if it has no line.
 
   // Drops the line that was used least of late (of this class of lines, if one is named), rather
-  // one that no cache has; caches drop theirs first. False: none of those that were looked at may
-  // go. For ten seconds from then on caches are asked what they read (LeaseGive::wants_touches).
+  // one that no cache has; any other goes when caches have dropped theirs, unless it is wanted or
+  // written until then. False: none of those that were looked at may go. For ten seconds from then
+  // on caches are asked what they read (LeaseGive).
   bool EvictOne(MonoTime now, std::optional<uint8_t> line_class = {});
   // Looks at some lines for those whose time is over. Gives how many it has looked at.
   size_t SweepExpired(MonoTime now);
@@ -235,6 +236,9 @@ class Home {
   void End(MonoTime now, Session* session);
   void TryGrant(MonoTime now, Session* session);
   void Touch(const std::vector<Bytes>& keys);
+  bool MayGo(const Line& line, Dir state) const;
+  void Evict(Line* line);
+  void LeaveIfDue(BytesView key);
   void SayOver(NodeId to, SessionId session);  // That session has ended.
   bool OnMessage(MonoTime now, Session* session, const Message& message, bool* taken);
   bool OnRequestOf(MonoTime now, Session* session, const Message& message);
@@ -301,6 +305,7 @@ class Home {
   std::map<Bytes, Candidate, std::less<>> candidates_;
   uint64_t sweep_ = 0;  // Where SweepExpired goes on.
   MonoTime wants_touches_until_;
+  std::map<Bytes, Version, std::less<>> leaving_;  // They go when caches have dropped them.
   MonoTime lease_until_;
   bool hands_over_ = false;
   bool lapsed_ = true;  // It was told that nothing can be read here.

@@ -4,6 +4,7 @@
 namespace lockstep::mesi {
 namespace {
 
+constexpr size_t kHandOfShared = 1;
 constexpr int64_t kRememberUs = 60 * kUsPerSecond;
 // For so long after an eviction caches are asked what they read.
 constexpr int64_t kWantsTouchesUs = 10 * kUsPerSecond;
@@ -16,24 +17,45 @@ constexpr int64_t kWantsTouchesUs = 10 * kUsPerSecond;
 bool Home::EvictOne(MonoTime now, std::optional<uint8_t> line_class) {
   constexpr size_t kLooks = 64;
   const auto in = [this](Dir state) {
-    return [this, state](const Line& line) {
-      return !line.durable() && static_cast<Dir>(line.state()) == state &&
-             busy_.find(line.key()) == busy_.end();
-    };
+    return [this, state](const Line& line) { return MayGo(line, state); };
   };
   Line* line = lines_.Victim(kLooks, in(Dir::kU), line_class);
   if (line != nullptr) {
-    ++stats_->evictions;
+    Evict(line);
     wants_touches_until_ = now + kWantsTouchesUs;
-    listener_->OnUnreadable(line->key());
-    lines_.Remove(line);
     return true;
   }
-  line = lines_.Victim(kLooks, in(Dir::kSh), line_class);
+  line = lines_.Victim(kLooks, in(Dir::kSh), line_class, kHandOfShared);
   if (line == nullptr || !MayServe(now) || hands_over_) return false;
   wants_touches_until_ = now + kWantsTouchesUs;
-  (void)Hold(now, Bytes(line->key()), true);  // It may go when its readers have dropped it.
+  const Bytes key(line->key());
+  leaving_[key] = line->version();
+  (void)Hold(now, key, true);
   return true;
+}
+
+bool Home::MayGo(const Line& line, Dir state) const {
+  return !line.durable() && static_cast<Dir>(line.state()) == state &&
+         busy_.find(line.key()) == busy_.end();
+}
+
+void Home::Evict(Line* line) {
+  ++stats_->evictions;
+  listener_->OnUnreadable(line->key());
+  lines_.Remove(line);
+}
+
+// Its readers have dropped it by now, unless it is busy. If a cache has asked for it meanwhile, or
+// it was written here, it stays.
+void Home::LeaveIfDue(BytesView key) {
+  const auto leaving = leaving_.find(key);
+  if (leaving == leaving_.end()) return;
+  Line* line = lines_.Find(key);
+  if (line != nullptr && IsBusy(static_cast<Dir>(line->state()))) return;
+  const Version version = leaving->second;
+  leaving_.erase(leaving);
+  if (line == nullptr || line->pinned() || line->version() != version) return;
+  if (MayGo(*line, Dir::kU)) Evict(line);
 }
 
 // A cache may name what has gone meanwhile.

@@ -283,7 +283,9 @@ void LineTable::Link(uint32_t number) {
 void LineTable::Unlink(uint32_t number) {
   const Line& line = At(number);
   Queue& queue = queues_[line.class_];
-  if (queue.hand == number) queue.hand = line.newer_;
+  for (uint32_t& hand : queue.hands) {
+    if (hand == number) hand = line.newer_;
+  }
   (line.newer_ == kNone ? queue.newest : At(line.newer_).older_) = line.older_;
   (line.older_ == kNone ? queue.oldest : At(line.older_).newer_) = line.newer_;
 }

@@ -285,9 +285,12 @@ class LineTable {
   // The line that had better go next, of those that `may_go` (called with a const Line&); null:
   // none within `looks`. Those that it passes over have used up their second chance, but not those
   // that are pinned or may not go. It is found again until it is removed, touched or pinned.
-  // Of this class; if none is named, of the one that takes the most memory here.
+  // Of this class; if none is named, of the one that takes the most memory here. Whoever looks for
+  // lines of two kinds has a hand for each: else a search in vain for the one moves on that of the
+  // other, whose lines would go in no order.
   template <class MayGo>
-  Line* Victim(size_t looks, const MayGo& may_go, std::optional<uint8_t> line_class = {});
+  Line* Victim(size_t looks, const MayGo& may_go, std::optional<uint8_t> line_class = {},
+               size_t hand = 0);
 
   // All lines, in no order that means anything. `visit` (called with a Line*) may remove the line
   // that it is given, and no other, and add none.
@@ -302,13 +305,15 @@ class LineTable {
 
  private:
   static constexpr size_t kChunkLines = 256;
+  static constexpr size_t kHands = 2;
 
   Line& At(uint32_t number) const { return chunks_[number / kChunkLines][number % kChunkLines]; }
   uint32_t NewRecord();
   struct Queue {
     uint32_t newest = kNone;
     uint32_t oldest = kNone;
-    uint32_t hand = kNone;  // Of SIEVE: goes from the oldest to the newest. kNone: begins anew.
+    // Of SIEVE: go from the oldest to the newest. kNone: begins anew.
+    std::array<uint32_t, kHands> hands = {kNone, kNone};
     size_t bytes = 0;       // Not of class 0.
   };
   void Link(uint32_t number);
@@ -387,16 +392,18 @@ uint64_t LineIndex::Scan(uint64_t cursor, const Visit& visit) {
 }
 
 template <class MayGo>
-Line* LineTable::Victim(size_t looks, const MayGo& may_go, std::optional<uint8_t> line_class) {
+Line* LineTable::Victim(size_t looks, const MayGo& may_go, std::optional<uint8_t> line_class,
+                        size_t which) {
   Queue& queue = queues_[line_class.value_or(classed_ == 0 ? uint8_t{0} : LargestClass())];
+  uint32_t& hand = queue.hands[which];
   for (; looks > 0 && queue.oldest != kNone; --looks) {
-    if (queue.hand == kNone) queue.hand = queue.oldest;
-    Line& line = At(queue.hand);
+    if (hand == kNone) hand = queue.oldest;
+    Line& line = At(hand);
     if (!line.pinned_ && may_go(std::as_const(line))) {
       if (!line.visited_) return &line;
       line.visited_ = false;
     }
-    queue.hand = line.newer_;
+    hand = line.newer_;
   }
   return nullptr;
 }
