@@ -85,7 +85,9 @@ bool CacheLedger::HomeKnowsClass(const Bytes& key) const {
 
 // Of CLASS home: who writes has told the key's home, and that is there still.
 bool CacheLedger::MayForget(const Bytes& key, const History& history, int64_t last_us) const {
-  if (key.starts_with(kDurablePrefix) || trouble_us_ > last_us) return false;
+  if (key.starts_with(kDurablePrefix)) return false;
+  if (world_->swarm().cache_bytes > 0) return true;
+  if (trouble_us_ > last_us) return false;
   if (!key.starts_with(kHomePrefix) || !history.home_knew) return true;
   if (world_->swarm().changes_class) return true;
   const auto losses = losses_.find(GroupOf(key));

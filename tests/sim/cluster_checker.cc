@@ -102,6 +102,8 @@ void ClusterChecker::CountCache(const Process& process) {
   counters[Count::kShipsRefused] += now.ships_refused - before.ships_refused;
   counters[Count::kShipsLost] += now.ships_lost - before.ships_lost;
   counters[Count::kLinesForgotten] += now.forgets - before.forgets;
+  counters[Count::kLinesEvicted] += now.evictions - before.evictions;
+  counters[Count::kLinesTouched] += now.touches - before.touches;
   counters[Count::kPushesTaken] += now.pushes - before.pushes;
   counters[Count::kLinesRestored] += now.restored - before.restored;
   counters[Count::kCacheLeasesOver] += now.sessions_over - before.sessions_over;

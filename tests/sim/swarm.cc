@@ -168,7 +168,8 @@ void Swarm::DrawCache(Rng* rng) {
     actors[static_cast<size_t>(Work::kPushers)] = static_cast<uint32_t>(rng->Between(1, 4));
   }
   changes_class = Chance(rng, 30);
-  if (nodes > 1 && Chance(rng, 20)) MoveOnly(rng);
+  if (nodes > 1 && Chance(rng, 20)) return MoveOnly(rng);
+  if (Chance(rng, 20)) cache_bytes = rng->Between(30'000, 36'000);
 }
 
 void Swarm::MoveOnly(Rng* rng) {

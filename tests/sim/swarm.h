@@ -117,6 +117,7 @@ struct Swarm {
   bool only_moves = false;         // Of all faults only leaders that move: so nothing is forgotten.
   bool sets_reads = false;         // Cache users say READS exclusive, and shared, of some keys.
   bool changes_class = false;      // Pushers say CLASS back, and home, and some writes DURABLE.
+  int64_t cache_bytes = 0;         // dcache-memory: room for some lines. 0: as much as they want.
   uint64_t stall_ppm = 0;          // How often a process stands still within a turn.
 
  private:

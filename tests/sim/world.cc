@@ -103,6 +103,7 @@ Process& World::AddProcess(NodeId id, const std::vector<NodeId>& nodes) {
   text += Format("leader-wait-ms %ld\nuncertain-after-ms %ld\nnode-timeout %ld\n"
                  "shutdown-timeout 3\nloglevel debug\n",
                  swarm_.leader_wait_ms, swarm_.uncertain_after_ms, swarm_.node_timeout_ms);
+  if (swarm_.cache_bytes > 0) text += Format("dcache-memory %ld\n", swarm_.cache_bytes);
   auto& process = processes_[id];
   CHECK(process == nullptr);
   process = std::make_unique<Process>(this, id, std::move(text));
