@@ -267,6 +267,7 @@ TEST_F(MesiTouchHome, WhatIsToGoGoesWithItsLastReaderUnlessItIsWantedOrWritten) 
   EXPECT_FALSE(IsThere("goes"));
   EXPECT_TRUE(agent.Hold(now, "wanted", false));
   EXPECT_EQ(agent.Find("wanted")->value(), "v");
+  ASSERT_TRUE(IsThere("written"));
   EXPECT_EQ(home.Find("written")->value(), "new");
   EXPECT_EQ(stats.evictions - evictions, 1u);
 }
