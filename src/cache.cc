@@ -223,7 +223,7 @@ bool Cache::HoldOne(MonoTime now, BytesView key, const KeyPlace& place, bool wri
   mesi::Line* line = nullptr;
   const bool held = shard.home != nullptr ? shard.home->Hold(now, hashed, write, &line)
                                           : shard.agent.Hold(now, hashed, write, &line, ships);
-  if (!held) {
+  if (!held || (write && shard.hands_over() && HasToGoHome(key, line))) {
     touched_ = true;
     return false;
   }
@@ -553,7 +553,7 @@ bool Cache::ReadyToMove(MonoTime now, GroupId group, bool in_haste) {
   if (!in_haste && !home.HearsAll(now)) return false;
   touched_ = true;
   if (!home.hands_over()) {
-    if (now < shard->next_hand_over) return false;
+    if (now < shard->next_hand_over) return in_haste;  // It was tried, in vain.
     home.BeginHandOver();
     shard->hand_over_ends = now + kHandOverUs;
     shard->next_hand_over = shard->hand_over_ends + kHandOverAgainUs;

@@ -282,6 +282,8 @@ class Cache final : public Keys {
   bool IsDurableLine(BytesView key, const mesi::Line* line) const;
   bool IsOfClassHome(BytesView key) const;
   bool IsPushedLine(BytesView key, const mesi::Line* line) const;
+  // What is written of it: to be logged there, or kept.
+  bool HasToGoHome(BytesView key, const mesi::Line* line) const;
   Writing* NoteWrite(BytesView key, bool durable);
   mesi::DurableWrite WriteOf(MonoTime now, const Bytes& key, const Writing& writing);
   void Undo(const Bytes& key, const Writing& writing);

@@ -116,6 +116,10 @@ bool Cache::IsPushedLine(BytesView key, const mesi::Line* line) const {
   return pushes && FindShard(key).home == nullptr;
 }
 
+bool Cache::HasToGoHome(BytesView key, const mesi::Line* line) const {
+  return IsDurableLine(key, line) || IsPushedLine(key, line);
+}
+
 // Null: what is written of the key is seen at once.
 Cache::Writing* Cache::NoteWrite(BytesView key, bool durable) {
   mesi::Line* line = FindLine(key);

@@ -61,6 +61,7 @@ struct Cache::Shard final : mesi::Home::Listener, mesi::Agent::Listener, mesi::D
   bool Propose(Term epoch, const std::vector<mesi::DurableWrite>& writes) override;
 
   mesi::LineTable& lines() { return home != nullptr ? home->lines() : agent.lines(); }
+  bool hands_over() const { return home != nullptr ? home->hands_over() : agent.home_hands_over(); }
   void Lost() { lost = cache->any_lost_ = true; }
 
   Cache* cache;

@@ -121,6 +121,9 @@ class Agent {
   // Those of one key are run in their order. Gives its number; Listener::OnShipped follows.
   uint64_t Ship(BytesView key, BytesView words);
 
+  // As it says: it takes nothing that is to be run, logged or pushed there; OnLost follows.
+  bool home_hands_over() const { return home_hands_over_; }
+
   // From the home. --------------------------------------------------------------------------------
   bool OnFrame(MonoTime now, SessionId session, Reader* in);  // False: it makes no sense.
   void OnGive(MonoTime now, const LeaseGive& give);
@@ -237,7 +240,7 @@ class Agent {
   size_t ship_bytes_ = 0;               // Of their words.
   uint64_t next_ship_ = 0;
   uint64_t ship_round_ = 0;
-  bool takes_no_ships_ = false;  // The home hands over.
+  bool home_hands_over_ = false;
   bool wants_touches_ = false;  // The home, as of its latest word.
   std::set<Bytes, std::less<>> touches_;  // For the next ask, within its bounds;
   size_t touch_bytes_ = 0;                // their keys' bytes.

@@ -1,11 +1,13 @@
 // Commands that this node's clients have run at the home: see ship.h.
+#include <utility>
+
 #include "cluster/mesi/agent.h"
 #include "src/base/check.h"
 
 namespace lockstep::mesi {
 
 bool Agent::MayShip(MonoTime now, size_t bytes) const {
-  return open_ && !owes_report_ && !takes_no_ships_ && now < lease_until_ &&
+  return open_ && !owes_report_ && !home_hands_over_ && now < lease_until_ &&
          ships_.size() < kShipsMax && bytes <= kShipBytesMax - ship_bytes_;
 }
 
@@ -25,9 +27,10 @@ uint64_t Agent::Ship(BytesView key, BytesView words) {
 
 bool Agent::OnShipReply(const Message& reply) {
   if (reply.keeps) {
-    takes_no_ships_ = reply.have;
+    const bool goes_on = std::exchange(home_hands_over_, reply.have) && !reply.have;
     if (reply.have) channel_->Acknowledge();
     RefuseShips();
+    if (goes_on) listener_->OnLost();
     return true;
   }
   const auto found = ships_.find(reply.gen);
@@ -53,7 +56,7 @@ void Agent::RefuseShips() {
 // What has not left with the session never will.
 void Agent::LoseShips() {
   ship_round_ = 0;
-  takes_no_ships_ = false;
+  home_hands_over_ = false;
   ship_bytes_ = 0;
   for (const auto& [number, ship] : std::exchange(ships_, {})) {
     const bool has_left = ship.said <= channel_->left();

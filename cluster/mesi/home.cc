@@ -483,7 +483,6 @@ void Home::Grant(MonoTime now, BytesView key, Line* line, const DirLine& dir, in
     message.payload = PayloadOf(*line);
   }
   Say(session, message);
-  session->last_grant = session->channel.said();
 }
 
 // Until the line is busy again. A request whose session is over was dropped with it.
@@ -593,7 +592,10 @@ void Home::Forward(uint8_t to, const Message& message) {
 }
 
 void Home::Say(Session* session, const Message& message) {
-  session->channel.Send(message);
+  const uint64_t said = session->channel.Send(message);
+  const MessageType type = message.type;
+  const bool is_vital = type != MessageType::kWbAck && type != MessageType::kVerdict;
+  if (is_vital) session->last_vital = said;
   news_ = true;
 }
 

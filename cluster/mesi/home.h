@@ -200,8 +200,8 @@ class Home {
     Channel channel;
     MonoTime deadline;          // Of its lease, by our clock.
     uint64_t last_forward = 0;  // The latest Inv or Recall,
-    uint64_t last_grant = 0;    // what was granted last,
-    uint64_t last_notice = 0;   // and the latest message to be acknowledged at once.
+    uint64_t last_vital = 0;    // what must not be lost when we go,
+    uint64_t last_notice = 0;   // and what is to be acknowledged at once.
     std::optional<MonoTime> ask;  // Waits until it has that; the latest.
     bool reported = false;
     std::vector<DurableWrite> writes;  // To be logged together; not all of them are here yet.

@@ -1,6 +1,7 @@
 // A home that makes way for the next one in an orderly way. What is on its way then is lost with
 // the sessions: data of a dirty line that a cache has given back, a grant that has not come, a
-// command that was shipped. So it begins nothing more, and goes when what it has begun is over.
+// command that was shipped, a write that is to be logged. So it begins nothing more, tells its
+// caches, and goes when what it has begun is over.
 #include <algorithm>
 #include <utility>
 
@@ -38,14 +39,14 @@ bool Home::IsAnyBusy() {
   });
 }
 
-// A cache that has what it was granted says so when it likes, if it is not asked to.
+// A cache that has what was said to it says so when it likes, if it is not asked to.
 bool Home::IsQuiet() {
-  if (IsAnyBusy()) return false;
+  if (IsAnyBusy() || !committing_.empty()) return false;
   bool quiet = true;
   for (const auto& session : sessions_) {
-    if (session == nullptr || session->channel.heard() >= session->last_grant) continue;
+    if (session == nullptr || session->channel.heard() >= session->last_vital) continue;
     quiet = false;
-    if (session->last_notice < session->last_grant) RefuseShips(session->node, session->id);
+    if (session->last_notice < session->last_vital) RefuseShips(session->node, session->id);
   }
   return quiet;
 }
