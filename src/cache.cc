@@ -129,6 +129,7 @@ void Cache::BecomeHome(MonoTime now, Shard* shard, const Group& group) {
                               .epoch = raft.term(),
                               .before = raft.TermBefore(),
                               .home_before = kNoNode,
+                              .handed_over = raft.was_handed(),
                               .began = now,
                               .not_before = shard->not_before,
                               .awaited = {options_.self},

@@ -190,6 +190,21 @@ TEST_F(NodeCacheTest, AMoveOfTheHomeKeepsNobodyWaitingForABeat) {
   EXPECT_LT(Takes(home_, "GET k", Bulk("v")), 30);  // Heartbeats come each 100 ms.
 }
 
+// It lives, as it has made way itself; what it says comes late.
+TEST_F(NodeCacheTest, ALateWordOfAHomeThatMadeWayIsWaitedFor) {
+  EXPECT_EQ(cluster().Ask(home_, "SET k v"), kOk);
+  bool late = true;
+  cluster().Lose([&](NodeId from, NodeId to, const bus::EnvelopeHeader& header) {
+    return late && from == home_ && to == third_ && header.type == bus::MessageType::kCache;
+  });
+  const GroupId shard = GroupOf("k");
+  cluster().Ask(home_, Format("CLUSTER LEADER shard-%lu %lu", ShardOf(shard), third_.value));
+  ASSERT_TRUE(cluster().RunUntil([&] { return cluster().Leader(shard) == third_; }));
+  cluster().Run(1000);
+  late = false;
+  EXPECT_EQ(Get(third_), Bulk("v"));
+}
+
 // Grants, recalls and what owners give back are under way all the time.
 TEST_F(NodeCacheTest, MovesOfHomesUnderWayOfEverythingLoseNothing) {
   constexpr int kClients = 12, kKeys = 8, kMoves = 20;

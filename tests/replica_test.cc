@@ -6,6 +6,7 @@
 
 #include "commands/lock_table.h"
 #include "commands/queue_store.h"
+#include "commands/shard_machine.h"
 #include "src/base/rng.h"
 
 namespace lockstep {
@@ -117,7 +118,7 @@ TEST_F(ReplicaTest, ARequestThatWaitsIsNotAnsweredByItsCopyAndOnceInTheEnd) {
 
 class ReplicaOfQueuesTest : public ReplicaTest {
  protected:
-  ReplicaOfQueuesTest() : ReplicaTest(std::make_unique<QueueStore>(3)) {}
+  ReplicaOfQueuesTest() : ReplicaTest(std::make_unique<ShardMachine>(3)) {}
   static Bytes Push(BytesView body) {
     PushOp op;
     op.queue = "mail";

@@ -72,14 +72,19 @@ void Home::OnReportDone(NodeId from) {
 
 // Who is silent may show what the home before has granted, as long as its lease lasts; and the home
 // before itself, what it has. It granted nothing to itself: a node that becomes the home drops what
-// it had as a cache.
+// it had as a cache. But one that has made way is there, and what only it has is lost if it is not
+// heard: so it is waited for longer than it could show that.
 void Home::LookAtRecovery(MonoTime now) {
   if (recovered_) return;
   MonoTime until = options_.not_before;
   for (const NodeId node : silent_) {
     int64_t wait = options_.times.Outlasts(options_.times.home_us);
     const int64_t lease = options_.times.Outlasts(options_.times.cache_us);
-    if (node != options_.home_before) wait += lease;
+    if (node != options_.home_before) {
+      wait += lease;
+    } else if (options_.handed_over) {
+      wait = lease;
+    }
     MonoTime over = options_.began + wait;
     // It has granted nothing since it spoke.
     if (former_spoke_) over = std::min(over, *former_spoke_ + lease);

@@ -63,6 +63,7 @@ class Home {
     Term epoch;
     Term before;            // In which the home before, if any, may have served. 0: there was none.
     NodeId home_before;     // kNoNode: not known.
+    bool handed_over = false;  // It made way for this one, so it lives: its word is waited for.
     MonoTime began;         // When we were elected, or later.
     MonoTime not_before;    // Somebody who is no member any more may have a lease until then.
     std::set<NodeId> awaited;  // Whoever may have had a session with the home before; us too.

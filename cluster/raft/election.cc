@@ -21,6 +21,7 @@ void Raft::State::Campaign(Ballot ballot) {
   const NodeId self = options.self.node;
   leader = kNoNode;
   votes.clear();
+  handed = ballot == Ballot::kTransfer;
   RestartElectionTimer();
 
   const bool pre = ballot == Ballot::kPre;

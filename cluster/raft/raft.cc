@@ -424,6 +424,7 @@ NodeId Raft::transfer_target() const {
 std::vector<MemberStatus> Raft::members() const {
   return state_->Members();
 }
+bool Raft::was_handed() const { return is_leader() && state_->handed; }
 uint64_t Raft::elections() const {
   return state_->elections;
 }

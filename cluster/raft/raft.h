@@ -193,6 +193,7 @@ class Raft {
   const Config& ConfigAt(Index index) const;
   bool config_pending() const;      // A change is not committed yet, or joint.
   NodeId transfer_target() const;   // kNoNode: no transfer under way.
+  bool was_handed() const;          // It leads, and the leader before wanted it to.
   std::vector<MemberStatus> members() const;  // Leader only; else empty.
   uint64_t elections() const;       // Times that this node became leader since it started.
 

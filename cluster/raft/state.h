@@ -185,6 +185,7 @@ struct Raft::State {
   NodeId transfer_target = kNoNode;
   MonoTime transfer_deadline;
   bool transfer_sent = false;
+  bool handed = false;  // It stands, or leads, since the leader before has said so.
 
   struct PendingRead {
     uint64_t position;

@@ -237,7 +237,9 @@ void ClusterChecker::CheckLeader(const Process& process, GroupId id, const raft:
   // Its first home has nothing that could be lost.
   if (IsShard(id) && leader != group.leaders.begin()) {
     const bool as_planned = std::exchange(group.moves_to, kNoNode) == process.id();
-    if (!as_planned) world_->cache().OnHomeLost(id);
+    // What makes way in the midst of trouble may be lost before the next home has heard of it.
+    const bool calm = world_->disturbed_at_fast_us() == INT64_MAX;
+    if (!as_planned || !calm) world_->cache().OnHomeLost(id);
     ++world_->counters()[as_planned ? Count::kHomesMadeWay : Count::kHomesMoved];
   }
   if (leader != group.leaders.begin() && std::prev(leader)->second != process.id()) {
