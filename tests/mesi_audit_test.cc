@@ -7,6 +7,7 @@
 #include "cluster/mesi/agent.h"
 #include "cluster/mesi/home.h"
 #include "src/base/log.h"
+#include "tests/mesi_first_home.h"
 
 namespace lockstep::mesi {
 namespace {
@@ -109,24 +110,18 @@ class MesiAudit : public ::testing::Test {
     EXPECT_EQ(stats.violations, violations);
     EXPECT_EQ(Logged().size(), violations);
   }
+  Home::Options WithEvents() {
+    Home::Options options = FirstHome(kHomeNode, kBegin);
+    options.events = &of_home;
+    return options;
+  }
   Line* AtHome() { return home.lines().Find("k"); }
 
   MonoTime now = kBegin;
   Nobody nobody;
   Stats stats;
   Events of_home, of_agent;
-  Home home{{.self = kHomeNode,
-             .shard = ShardGroup(0),
-             .epoch = Term{1},
-             .before = {},
-             .home_before = {},
-             .began = kBegin,
-             .not_before = {},
-             .awaited = {kHomeNode},
-             .times = {},
-             .events = &of_home},
-            &stats,
-            &nobody};
+  Home home{WithEvents(), &stats, &nobody};
   Agent agent{{.self = kCacheNode, .shard = ShardGroup(0), .times = {}, .events = &of_agent},
               &stats,
               &nobody};

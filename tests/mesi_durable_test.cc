@@ -5,6 +5,7 @@
 
 #include "cluster/mesi/home.h"
 #include "commands/durable_keys.h"
+#include "tests/mesi_first_home.h"
 
 namespace lockstep::mesi {
 namespace {
@@ -99,6 +100,11 @@ class MesiDurable : public ::testing::Test {
     message.payload = Payload{.present = true, .value = "v", .ends = ends, .ttl_is_new = true};
     return message;
   }
+  Home::Options WithLog() {
+    Home::Options options = FirstHome(kSelf, kNow);
+    options.durable = &log;
+    return options;
+  }
   // That of a key which is durable already.
   uint64_t AcquireDurable(BytesView key) {
     const uint64_t gen = Acquire(key);
@@ -114,18 +120,7 @@ class MesiDurable : public ::testing::Test {
   Log log;
   Clients clients;
   Stats stats;
-  Home home{{.self = kSelf,
-             .shard = ShardGroup(0),
-             .epoch = Term{1},
-             .before = {},
-             .home_before = {},
-             .began = kNow,
-             .not_before = {},
-             .awaited = {kSelf},
-             .times = {},
-             .durable = &log},
-            &stats,
-            &clients};
+  Home home{WithLog(), &stats, &clients};
   SessionId session;
   Channel channel;
   std::map<std::pair<MessageType, Bytes>, uint64_t> heard;

@@ -5,6 +5,7 @@
 #include "cluster/mesi/home.h"
 #include "src/base/limits.h"
 #include "tests/mesi_agent_alone.h"
+#include "tests/mesi_first_home.h"
 
 namespace lockstep::mesi {
 namespace {
@@ -186,17 +187,7 @@ class MesiTouchHome : public ::testing::Test {
   Clients clients;
   Stats stats;
   LineClasses classes;
-  Home home{{.self = kHomeNode,
-             .shard = ShardGroup(0),
-             .epoch = Term{1},
-             .before = {},
-             .home_before = {},
-             .began = kNow,
-             .not_before = {},
-             .awaited = {kHomeNode},
-             .times = {}},
-            &stats,
-            &clients};
+  Home home{FirstHome(kHomeNode, kNow), &stats, &clients};
   Agent agent{{.self = kCacheNode, .shard = ShardGroup(0), .times = {}}, &stats, &clients};
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/fake_host.h"
+#include "tests/mesi_first_home.h"
 #include "tests/node_fixture.h"
 
 namespace lockstep {
@@ -273,17 +274,7 @@ class HomeTracking : public ::testing::Test {
 
   Ear ear;
   mesi::Stats stats;
-  mesi::Home home{{.self = NodeId{1},
-                   .shard = ShardGroup(0),
-                   .epoch = Term{1},
-                   .before = {},
-                   .home_before = {},
-                   .began = began,
-                   .not_before = {},
-                   .awaited = {NodeId{1}},
-                   .times = {}},
-                  &stats,
-                  &ear};
+  mesi::Home home{mesi::FirstHome(NodeId{1}, began), &stats, &ear};
 };
 
 TEST_F(HomeTracking, WhatItDropsToMakeRoomOrSinceItsTimeIsOverIsNamed) {

@@ -120,7 +120,7 @@ void Agent::Drop(MonoTime now) {
   audited_.reset();
   asking_ = 0;
   lease_until_ = {};
-  wants_touches_ = false;
+  home_hands_over_ = wants_touches_ = false;
   (void)TakeTouches();
   for (const Bytes& key : std::exchange(committing_, {})) {
     listener_->OnCommitted(key, Committed::kLost);

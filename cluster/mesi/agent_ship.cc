@@ -56,7 +56,6 @@ void Agent::RefuseShips() {
 // What has not left with the session never will.
 void Agent::LoseShips() {
   ship_round_ = 0;
-  home_hands_over_ = false;
   ship_bytes_ = 0;
   for (const auto& [number, ship] : std::exchange(ships_, {})) {
     const bool has_left = ship.said <= channel_->left();

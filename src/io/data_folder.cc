@@ -16,7 +16,7 @@ namespace {
 constexpr char kFormat[] = "lockstep folder, format ";
 // 2: an entry holds many requests. 3: a grant that is taken back falls back to the lease of before.
 // 4: a cluster has shards. 5: a queue has partitions. 6: a shard is kept by some nodes, in zones.
-// 8: keys have options by prefix.
+// 8: keys have options by prefix. 9: some from the start.
 constexpr uint64_t kFormatVersion = 9;
 constexpr uint64_t kMarkMagic = 0x4445'434E'5953'534C;  // "LSSYNCED".
 constexpr size_t kMarkBytes = 20;  // Magic, number, CRC-32C: within one sector, so never half new.

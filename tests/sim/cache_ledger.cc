@@ -11,7 +11,6 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr uint64_t kShards = 3;
 constexpr int64_t kNameUs = 4 * kUsPerSecond;
 // Whoever had a key may have it a lease longer than its time, on each way that it goes.
 constexpr int64_t kTroubledSlackUs = 8 * kUsPerSecond;

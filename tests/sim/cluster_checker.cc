@@ -17,9 +17,6 @@ constexpr uint64_t kInvariantsEvery = 8;  // Turns, at the most often.
 constexpr uint64_t kCopiesEvery = 20;     // Turns of all nodes.
 constexpr uint64_t kKeptMax = 10'000;     // As src/group.cc has it.
 
-// Of this many shards, which every simulated cluster has.
-constexpr uint64_t kShards = 3;
-
 // Some key that is kept there.
 const Bytes& KeyOfShard(uint64_t shard) {
   static const std::vector<Bytes> kKeys = [] {

@@ -410,7 +410,7 @@ void Nemesis::CutClients() {
 
 void Nemesis::MoveLeader() {
   Bytes group = dice_.ChanceInMillion(700'000) ? "locks" : "control";
-  if (world_->swarm().only_moves) group = Format("shard-%lu", dice_.Below(3));
+  if (world_->swarm().only_moves) group = Format("shard-%lu", dice_.Below(kShards));
   operator_.Call({"CLUSTER", "LEADER", group, std::to_string(AnyProcess()->id().value)},
                  5'000'000, [this](const Reply* reply, bool) {
                    if (reply != nullptr && !reply->is_error()) {

@@ -9,8 +9,6 @@
 namespace lockstep::sim {
 namespace {
 
-constexpr uint64_t kShards = 3;
-
 ReceiptText Parsed(const Bytes& receipt) {
   const std::optional<ReceiptText> text = ParseReceipt(receipt);
   CHECK_SIM(text.has_value(), "'%s' is no receipt", receipt.c_str());

@@ -85,7 +85,7 @@ Process* World::FindProcess(NodeId id) {
 }
 
 Process& World::AddProcess(NodeId id, const std::vector<NodeId>& nodes) {
-  Bytes text = Format("node-id %lu\nport %lu\nshards 3\n", id.value, 7000 + id.value);
+  Bytes text = Format("node-id %lu\nport %lu\nshards %lu\n", id.value, 7000 + id.value, kShards);
   if (nodes.size() > 1) {
     text += "cluster-nodes \"";
     for (const NodeId node : nodes) {

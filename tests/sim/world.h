@@ -23,7 +23,8 @@
 
 namespace lockstep::sim {
 
-// Of every simulated cluster, which has three shards.
+// Of every simulated cluster.
+constexpr uint64_t kShards = 3;
 constexpr GroupId kGroups[] = {kControlGroup, kLocksGroup, ShardGroup(0), ShardGroup(1),
                                ShardGroup(2)};
 
